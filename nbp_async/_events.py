@@ -1,0 +1,53 @@
+"""What a listener hears: frozen facts about attempts, outcomes and the gate.
+
+A listener is given to the client. It is called on the event loop, between two steps of a
+request: it must not block, and whatever it raises is logged and goes no further.
+"""
+
+import msgspec
+
+from nbp_async._models import Attempt, Job, Outcome
+
+
+class AttemptStarted(msgspec.Struct, frozen=True):
+    """An attempt holds its slot and is about to leave; `at` is in seconds on the loop's clock."""
+
+    job: Job
+    number: int
+    at: float
+
+
+class AttemptEnded(msgspec.Struct, frozen=True):
+    """An attempt ended; `attempt` has its timings, its billing and its error, if any."""
+
+    job: Job
+    attempt: Attempt
+
+
+class GateClosed(msgspec.Struct, frozen=True):
+    """The vendor asked for patience: nothing leaves for `delay` seconds, then one probe."""
+
+    delay: float
+    reason: str
+
+
+class GateOpened(msgspec.Struct, frozen=True):
+    """The vendor accepts requests again; `admitted` may leave now (None: all that have a slot)."""
+
+    admitted: int | None
+
+
+class Listener:
+    """Hears what happens to each prompt. Override what you need; the rest does nothing."""
+
+    def on_attempt_started(self, event: AttemptStarted) -> None:
+        """An attempt is about to leave."""
+
+    def on_attempt(self, event: AttemptEnded) -> None:
+        """An attempt ended, well or badly."""
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """A prompt ended, as an `Image` or as a `Failure`."""
+
+    def on_gate(self, event: GateClosed | GateOpened) -> None:
+        """The shared pause began or eased."""

@@ -1,0 +1,1 @@
+"""The story, told once: one attempt, one prompt, many prompts."""

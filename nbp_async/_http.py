@@ -1,0 +1,48 @@
+"""A request and the head of its reply, as values; and the word for what a vendor charges.
+
+Nothing here does I/O. Headers are plain tuples, so that a value can be compared and hashed.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+Billing = Literal["no", "maybe", "yes"]
+"""What the vendor charges for an attempt: nothing, perhaps, certainly."""
+
+
+class HttpRequest(msgspec.Struct, frozen=True, gc=False):
+    """One request, ready to leave. Its repr shows neither headers nor body: the key is in them."""
+
+    method: Literal["GET", "POST"]
+    url: str
+    headers: dict[str, str] = {}
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.method} {self.url}, {len(self.body)} bytes)"
+
+
+class ReplyHead(msgspec.Struct, frozen=True):
+    """Status line and headers of a reply.
+
+    Attributes:
+        status: HTTP status code, as sent.
+        headers: Case-insensitive; of a repeated header, the first value.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+
+    @property
+    def request_id(self) -> str:
+        """The vendor's id of this request, or "": what their support asks for."""
+        headers = self.headers
+        return headers.get("x-request-id") or headers.get("request-id") or ""
+
+    @property
+    def length(self) -> int | None:
+        """Content-Length in bytes, or None if the body is not framed by one."""
+        text = self.headers.get("content-length")
+        return int(text) if text is not None and text.isascii() and text.isdigit() else None

@@ -1,0 +1,1 @@
+"""From parts of an answer to an image that is safe."""

@@ -1,0 +1,419 @@
+"""What flows: a prompt, its attempts, and how it ended. Values only, small enough to keep many."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import msgspec
+
+from nbp_async._errors import ConfigError, NbpError
+from nbp_async._http import Billing
+from nbp_async._pixels import Canvas
+from nbp_async._prices import Usage
+
+ZERO = Decimal(0)
+ImageFormat = Literal["png", "jpeg", "webp"]
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """What you ask: a text and its options.
+
+    Attributes:
+        text: What to draw; not empty.
+        size: `"1K"`, `"2K"`, `"4K"`, or pixels as `"2048x2048"`; None takes the call's or the
+            client's. 1K and 2K cost the same, 4K nearly twice as much.
+        aspect_ratio: `"16:9"` and so on; None leaves it to the model (1:1, or the reference's).
+        n: Images to make, 1 to 100; each is a call of its own, paid and reported on its own.
+        seed: For endpoints that honour one; image k of n gets seed + k.
+        references: Images to work from: paths, bytes, or https links; at most the model's number.
+        extra: Fields merged into the request's JSON as they are, for what has no option here.
+    """
+
+    text: str
+    size: str | None = None
+    aspect_ratio: str | None = None
+    n: int = 1
+    seed: int | None = None
+    references: tuple[str | Path | bytes, ...] = ()
+    extra: dict[str, Any] = {}
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("Prompt is not meant to be subclassed; put what you need in `extra`.")
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not self.text.strip():
+            raise ConfigError("A prompt has a text that is not empty. Nothing was sent.")
+        if not isinstance(self.n, int) or not 1 <= self.n <= 100:
+            raise ConfigError(f"n={self.n!r}: 1 to 100 images of one prompt. Nothing was sent.")
+
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= 40 else self.text[:39] + "…"
+        return f"Prompt({text!r})"
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """A reference image ready to send: its bytes and type, or a link that the vendor fetches."""
+
+    mime: str
+    data: bytes = b""
+    uri: str = ""
+
+    def __repr__(self) -> str:
+        return f"Reference({self.mime}, {self.uri or f'{len(self.data)} bytes'})"
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One image to make: a prompt at its place in the run, checked against the model.
+
+    Attributes:
+        index: Place of its outcome in the batch, from 0.
+        prompt: What was asked.
+        copy: Which of the prompt's `n` images this is, from 0.
+        model: The model's name as the endpoint spells it.
+        canvas: Size and ratio, checked; the pixels to expect.
+        price: US dollars that it should cost.
+    """
+
+    index: int
+    prompt: Prompt
+    copy: int
+    model: str
+    canvas: Canvas
+    price: Decimal
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of this copy, or None."""
+        return None if self.prompt.seed is None else self.prompt.seed + self.copy
+
+
+class Timings(msgspec.Struct, frozen=True, gc=False):
+    """When an attempt passed each stage, in seconds on the event loop's clock.
+
+    0.0 stands for a stage that was not reached.
+    """
+
+    queued: float = 0.0
+    connecting: float = 0.0
+    sent: float = 0.0
+    first_byte: float = 0.0
+    done: float = 0.0
+
+    @property
+    def waited(self) -> float:
+        """Seconds from asking for a slot to having it and its token."""
+        return (self.connecting or self.done) - self.queued
+
+    @property
+    def service(self) -> float:
+        """Seconds from connecting to the last byte: how long the slot was held."""
+        return self.done - self.connecting if self.connecting else 0.0
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One request for a job.
+
+    Attributes:
+        number: From 1.
+        billing: What the vendor charges for it.
+        cost: US dollars of it, if it is charged.
+        timings: When it passed each stage.
+        backoff: Seconds waited before it, on top of queueing.
+        status: HTTP status of the answer, or None if none came.
+        request_id: The vendor's id of the request, or "".
+        error: Class and message of what ended it, or "".
+    """
+
+    number: int
+    billing: Billing
+    cost: Decimal
+    timings: Timings
+    backoff: float = 0.0
+    status: int | None = None
+    request_id: str = ""
+    error: str = ""
+
+
+class Held:
+    """Bytes in memory; tells the store that counts them when nobody holds them any more."""
+
+    __slots__ = ("_release", "data")
+
+    def __init__(self, data: bytes, release: Callable[[int], object] | None = None) -> None:
+        self.data = data
+        self._release = release
+
+    def __del__(self) -> None:
+        if self._release is not None:
+            self._release(len(self.data))
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """Where an image's bytes are: a file, or memory.
+
+    Attributes:
+        size: Length in bytes.
+        digest: SHA-256 of the bytes.
+        path: The file, or "" while the bytes are in memory.
+        held: The bytes in memory, or None.
+        keep: What must live as long as the bytes do (a folder of temporary files), or None.
+    """
+
+    size: int
+    digest: bytes
+    path: str = ""
+    held: Held | None = None
+    keep: object = None
+
+
+class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What an image and a failure have in common."""
+
+    index: int
+    prompt: Prompt
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def spent(self) -> Decimal:
+        """US dollars that its attempts certainly cost."""
+        return sum((a.cost for a in self.attempts if a.billing == "yes"), ZERO)
+
+    @property
+    def maybe_spent(self) -> Decimal:
+        """US dollars that its attempts may have cost besides."""
+        return sum((a.cost for a in self.attempts if a.billing == "maybe"), ZERO)
+
+
+class Image(_Outcome, frozen=True, kw_only=True):
+    """An image that was made and is safe.
+
+    Attributes:
+        index: Place in the batch, from 0.
+        prompt: What was asked.
+        attempts: Every request that was made for it; the last one brought it.
+        stored: Where its bytes are.
+        format: Found from the bytes, whatever the vendor called it.
+        width: Pixels, from the bytes.
+        height: Pixels, from the bytes.
+        url: The link it came by, or "".
+        url_expires: When the link is said to end, in seconds since 1970, or None.
+        model: The version of the model that answered, as it said.
+        usage: Tokens as the vendor counted them, or None.
+        mismatch: How the pixels differ from what was asked, or "".
+        extras: Further images that came in the same answer, unasked.
+    """
+
+    stored: Stored
+    format: ImageFormat
+    width: int
+    height: int
+    url: str = ""
+    url_expires: float | None = None
+    model: str = ""
+    usage: Usage | None = None
+    mismatch: str = ""
+    extras: "tuple[Image, ...]" = ()
+
+    @property
+    def ok(self) -> Literal[True]:
+        return True
+
+    @property
+    def billing(self) -> Billing:
+        """Always "yes": the image was made."""
+        return "yes"
+
+    @property
+    def cost(self) -> Decimal:
+        """US dollars of the attempt that brought it."""
+        return self.attempts[-1].cost if self.attempts else ZERO
+
+    @property
+    def request_id(self) -> str:
+        """The vendor's id of the request that brought it, or ""."""
+        return self.attempts[-1].request_id if self.attempts else ""
+
+    @property
+    def path(self) -> Path | None:
+        """The file it is in, or None while it is in memory."""
+        return Path(self.stored.path) if self.stored.path else None
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        return self.width, self.height
+
+    @property
+    def sha256(self) -> str:
+        return self.stored.digest.hex()
+
+    def read(self) -> bytes:
+        """The image's bytes, as the vendor made them. Reads the file; call it off the loop."""
+        held = self.stored.held
+        return held.data if held is not None else Path(self.stored.path).read_bytes()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the bytes to `path`, unchanged, and return it. Blocks; replaces what is there."""
+        target = Path(path)
+        target.write_bytes(self.read())
+        return target
+
+    def __repr__(self) -> str:
+        where = self.stored.path or f"{self.stored.size} bytes in memory"
+        return (
+            f"Image(#{self.index} {self.width}x{self.height} {self.format}, ${self.cost}, {where})"
+        )
+
+
+class Failure(_Outcome, frozen=True, kw_only=True):
+    """A prompt that brought no image; `error` says why and `billing` who pays.
+
+    Attributes:
+        error: What ended it.
+        billing: "no", "maybe" or "yes": the worst of its attempts.
+    """
+
+    error: NbpError
+    billing: Billing = "no"
+
+    @property
+    def ok(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        kind = type(self.error).__name__
+        return f"Failure(#{self.index} {kind}: {self.error}, billing={self.billing!r})"
+
+
+Outcome = Image | Failure
+
+
+class Bill(msgspec.Struct, frozen=True):
+    """What a batch cost, in US dollars.
+
+    Attributes:
+        spent: Certainly charged.
+        maybe: May have been charged besides: each such outcome is in `unclear`.
+        unclear: The outcomes with an attempt that may have been billed.
+        images: How many images came.
+        lost: Outcomes that were charged and brought no image.
+    """
+
+    spent: Decimal
+    maybe: Decimal
+    unclear: tuple[Outcome, ...]
+    images: int
+    lost: tuple[Failure, ...]
+
+    def __repr__(self) -> str:
+        more = f" + perhaps ${self.maybe:.2f}" if self.maybe else ""
+        return f"Bill(${self.spent:.2f} for {self.images} images{more})"
+
+
+class Batch(Sequence[Outcome]):
+    """The outcomes of one `many`, in the order of the prompts."""
+
+    __slots__ = ("elapsed", "outcomes", "stopped")
+
+    def __init__(
+        self, outcomes: Sequence[Outcome], *, elapsed: float = 0.0, stopped: NbpError | None = None
+    ) -> None:
+        self.outcomes = tuple(outcomes)
+        self.elapsed = elapsed
+        self.stopped = stopped
+
+    @property
+    def images(self) -> list[Image]:
+        """The outcomes that are images."""
+        return [o for o in self.outcomes if isinstance(o, Image)]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The outcomes that are not."""
+        return [o for o in self.outcomes if isinstance(o, Failure)]
+
+    @property
+    def billing(self) -> Bill:
+        """What it cost: spent, and what may have been spent besides."""
+        return bill(self.outcomes)
+
+    def raise_for_failures(self) -> None:
+        """Raise an ExceptionGroup of the failures' errors, if there are any."""
+        errors = [_noted(failure) for failure in self.failures]
+        if errors:
+            raise ExceptionGroup(f"{len(errors)} of {len(self)} prompts brought no image", errors)
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    @overload
+    def __getitem__(self, index: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Sequence[Outcome]": ...
+    def __getitem__(self, index: int | slice) -> "Outcome | Sequence[Outcome]":
+        return self.outcomes[index]
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(self.outcomes)
+
+    def __repr__(self) -> str:
+        failed = len(self.failures)
+        parts = [f"{len(self) - failed} ok"] + ([f"{failed} failed"] if failed else [])
+        cost = self.billing
+        parts.append(f"${cost.spent:.2f}" + (f" + perhaps ${cost.maybe:.2f}" if cost.maybe else ""))
+        parts.append(f"{self.elapsed:.1f} s")
+        return f"Batch({', '.join(parts)})"
+
+
+def _noted(failure: Failure) -> NbpError:
+    error = failure.error
+    note = f"prompt {failure.index}: {failure.prompt!r}; billed: {failure.billing}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+    return error
+
+
+def bill(outcomes: Sequence[Outcome]) -> Bill:
+    """Add up what these outcomes cost."""
+    return Bill(
+        spent=sum((o.spent for o in outcomes), ZERO),
+        maybe=sum((o.maybe_spent for o in outcomes), ZERO),
+        unclear=tuple(o for o in outcomes if any(a.billing == "maybe" for a in o.attempts)),
+        images=sum(1 + len(o.extras) for o in outcomes if isinstance(o, Image)),
+        lost=tuple(o for o in outcomes if isinstance(o, Failure) and o.billing == "yes"),
+    )
+
+
+def as_prompt(value: object, defaults: Mapping[str, Any]) -> Prompt:
+    """Make a Prompt of a str, a dict or a Prompt; `defaults` fill what it leaves open.
+
+    Raises:
+        ConfigError: It is none of these, or has an option that Prompt does not know.
+    """
+    if isinstance(value, Prompt):
+        missing = {k: v for k, v in defaults.items() if _unset(value, k)}
+        return msgspec.structs.replace(value, **missing) if missing else value
+    if isinstance(value, str):
+        return Prompt(text=value, **defaults)
+    if isinstance(value, Mapping):
+        fields = {**defaults, **{str(k): v for k, v in value.items()}}
+        if "text" not in fields and "prompt" in fields:
+            fields["text"] = fields.pop("prompt")
+        unknown = fields.keys() - set(Prompt.__struct_fields__)
+        if unknown or "text" not in fields:
+            what = f"unknown option {min(unknown)!r}" if unknown else "no text"
+            raise ConfigError(
+                f"A prompt given as a dict: {what}; it may have "
+                f"{', '.join(Prompt.__struct_fields__)}. Nothing was sent."
+            )
+        if isinstance(fields.get("references"), list):
+            fields["references"] = tuple(fields["references"])
+        return Prompt(**fields)
+    raise ConfigError(
+        f"A prompt is a str, a dict or a Prompt, not {type(value).__name__}. Nothing was sent."
+    )
+
+
+def _unset(prompt: Prompt, name: str) -> bool:
+    default = {"n": 1, "references": (), "extra": {}}.get(name)
+    return bool(getattr(prompt, name) == default)

@@ -1,0 +1,82 @@
+"""What an image costs, as dated data. Override it with `Profile(prices=Prices(...))`.
+
+Google's figures: ai.google.dev/gemini-api/docs/pricing as of 2026-08-16 (standard tier). The
+relay's: docs.apiyi.com pricing as of 2026-08-01, one flat price per request, 1K to 4K.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import msgspec
+
+CENT = Decimal("0.01")
+_MILLION = Decimal(1_000_000)
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens as the vendor counted them; 0 where it said nothing."""
+
+    input_tokens: int = 0
+    image_tokens: int = 0
+    text_tokens: int = 0
+    total_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """US dollars per image or per million tokens.
+
+    Attributes:
+        dated: The day on which the figures were read, ISO 8601.
+        source: Where they were read.
+        per_image: Price by size (`"1K"`, `"2K"`, `"4K"`); `"*"` for any other.
+        input_per_million: Input tokens; None where a request has one flat price.
+        text_per_million: Text and thinking output.
+        image_per_million: Image output.
+    """
+
+    dated: str
+    source: str
+    per_image: dict[str, Decimal] = field(hash=False)
+    input_per_million: Decimal | None = None
+    text_per_million: Decimal | None = None
+    image_per_million: Decimal | None = None
+
+    def estimate(self, size: str) -> Decimal:
+        """The price of one image of this size, before it is made."""
+        known = self.per_image.get(size) or self.per_image.get("*")
+        return known if known is not None else max(self.per_image.values())
+
+    def cost(self, size: str, usage: Usage | None) -> Decimal:
+        """The price of an answer: by its tokens where they are priced and counted, else by size."""
+        if usage is None or not usage.image_tokens or self.image_per_million is None:
+            return self.estimate(size)
+        tokens = usage.image_tokens * self.image_per_million
+        tokens += usage.text_tokens * (self.text_per_million or 0)
+        tokens += usage.input_tokens * (self.input_per_million or 0)
+        return tokens / _MILLION
+
+    def cost_without_image(self, usage: Usage | None) -> Decimal:
+        """The price of an answer that has no image: its tokens, or the flat price."""
+        if self.image_per_million is None:
+            return self.estimate("*")
+        if usage is None:
+            return Decimal(0)
+        text = usage.text_tokens * (self.text_per_million or Decimal(0))
+        image = usage.image_tokens * self.image_per_million
+        return (text + image + usage.input_tokens * (self.input_per_million or 0)) / _MILLION
+
+
+GOOGLE = Prices(
+    dated="2026-08-16",
+    source="ai.google.dev/gemini-api/docs/pricing",
+    per_image={"1K": Decimal("0.134"), "2K": Decimal("0.134"), "4K": Decimal("0.24")},
+    input_per_million=Decimal(2),
+    text_per_million=Decimal(12),
+    image_per_million=Decimal(120),
+)
+APIYI = Prices(
+    dated="2026-08-01",
+    source="docs.apiyi.com, Nano Banana Pro, default group",
+    per_image={"*": Decimal("0.09")},
+)

@@ -1,0 +1,156 @@
+"""The endpoints we know, as data: address, dialect, key header, prices, and who pays when.
+
+Where a rule is not known it is the careful one: what may have been billed counts as such.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+from nbp_async._errors import ConfigError
+from nbp_async._http import Billing
+from nbp_async._prices import APIYI, GOOGLE, Prices
+
+DialectName = Literal["openai_images", "gemini"]
+DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One vendor's endpoint.
+
+    Attributes:
+        name: What messages call it.
+        base_url: Address up to the version, without a slash at its end.
+        dialect: `"openai_images"` or `"gemini"`.
+        model: The model that is asked unless the call names one.
+        auth: Header that carries the key: `"bearer"` or `"x-goog-api-key"`.
+        size_style: How `openai_images` spells a size: `"pixels"` (1024x1024) or `"tier"`
+            (`image_size` and `aspect_ratio`, as some relays want it).
+        response_format: `"url"`, `"b64_json"`, or None where the endpoint refuses the field.
+        prices: Its price table.
+        billed: Who pays for a status, where the vendor says so; what is missing here is
+            "maybe" for 408 and 5xx other than 503, and "no" for the rest.
+        billed_without_image: Who pays for a successful answer that has no image.
+        link_lifetime: Seconds that an image link lives, or None if nobody said.
+        read: Seconds to wait for an answer, by size; `"*"` for any other.
+        key_names: Environment variables that may hold the key, in this order after NBP_API_KEY.
+        idempotency: The endpoint replays an answer for a repeated Idempotency-Key. None known does.
+    """
+
+    name: str
+    base_url: str
+    dialect: DialectName = "openai_images"
+    model: str = "nano-banana-pro"
+    auth: Literal["bearer", "x-goog-api-key"] = "bearer"
+    size_style: Literal["pixels", "tier"] = "pixels"
+    response_format: Literal["url", "b64_json"] | None = "b64_json"
+    prices: Prices = APIYI
+    billed: dict[int, Billing] = field(default_factory=dict, hash=False)
+    billed_without_image: Billing = "yes"
+    link_lifetime: float | None = None
+    read: dict[str, float] = field(default_factory=lambda: {"4K": 600.0, "*": 300.0}, hash=False)
+    key_names: tuple[str, ...] = ()
+    idempotency: bool = False
+
+    def __post_init__(self) -> None:
+        url = urlsplit(self.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ConfigError(
+                f'base_url={self.base_url!r}: an address such as "https://api.example.com/v1".'
+            )
+        if url.username or url.password or url.query or url.fragment:
+            raise ConfigError(f"base_url of {self.name}: no user, query or fragment belongs in it.")
+        object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
+        if any(not math.isfinite(s) or s <= 0 for s in self.read.values()):
+            raise ConfigError(f"{self.name}: read time-outs are seconds above zero.")
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
+    def read_timeout(self, tier: str) -> float:
+        """Seconds to wait for the first byte of an image of this size."""
+        return self.read.get(tier) or self.read.get("*", 300.0)
+
+    def billing(self, status: int) -> Billing:
+        """Who pays for an answer of this status that is no success."""
+        known = self.billed.get(status)
+        if known is not None:
+            return known
+        return "maybe" if status == 408 or (status >= 500 and status != 503) else "no"
+
+
+_APIYI_BILLED: dict[int, Billing] = {429: "no", 503: "no", 400: "no", 403: "no"}
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="google",
+            base_url="https://generativelanguage.googleapis.com/v1beta",
+            dialect="gemini",
+            model="gemini-3-pro-image",
+            auth="x-goog-api-key",
+            prices=GOOGLE,
+            # ai.google.dev billing FAQ: requests that fail with a 400 or 500 are not charged.
+            billed={400: "no", 500: "no"},
+            billed_without_image="maybe",
+            key_names=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        ),
+        Profile(
+            name="apiyi",
+            base_url="https://api.apiyi.com/v1",
+            billed=_APIYI_BILLED,
+            link_lifetime=7 * DAY,
+            key_names=("APIYI_API_KEY",),
+        ),
+        Profile(
+            name="apiyi-http",
+            base_url="http://api.apiyi.com:16888/v1",
+            billed=_APIYI_BILLED,
+            link_lifetime=7 * DAY,
+            key_names=("APIYI_API_KEY",),
+        ),
+        Profile(
+            name="apiyi-gemini",
+            base_url="https://api.apiyi.com/v1beta",
+            dialect="gemini",
+            model="gemini-3-pro-image",
+            billed=_APIYI_BILLED,
+            key_names=("APIYI_API_KEY",),
+        ),
+        Profile(
+            name="openai",
+            base_url="https://api.openai.com/v1",
+            model="gpt-image-2",
+            response_format=None,
+            key_names=("OPENAI_API_KEY",),
+        ),
+    )
+}
+
+
+def find_profile(endpoint: "str | Profile") -> Profile:
+    """The profile of that name, or one for that base URL; a `…/v1beta` address speaks Gemini.
+
+    Raises:
+        ConfigError: It is neither a known name nor an http(s) address.
+    """
+    if isinstance(endpoint, Profile):
+        return endpoint
+    if endpoint in PROFILES:
+        return PROFILES[endpoint]
+    if not endpoint.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"endpoint={endpoint!r}: one of {', '.join(PROFILES)}, or a base URL such as "
+            '"https://relay.example.com/v1".'
+        )
+    for profile in PROFILES.values():
+        if profile.base_url == endpoint.rstrip("/"):
+            return profile
+    host = urlsplit(endpoint).netloc or "endpoint"
+    if urlsplit(endpoint).path.rstrip("/").endswith(("/v1beta", "/v1alpha")):
+        return Profile(name=host, base_url=endpoint, dialect="gemini", model="gemini-3-pro-image")
+    return Profile(name=host, base_url=endpoint)

@@ -1,0 +1,1 @@
+"""Where an image comes to rest."""

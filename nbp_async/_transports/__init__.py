@@ -1,0 +1,1 @@
+"""What moves bytes. Knows no JSON, no image, no price."""

@@ -1,0 +1,215 @@
+"""What moves bytes: the protocol, and the watch that times one request.
+
+A transport knows no JSON, no price and no limit: the gate is the only bound on requests.
+"""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Protocol, Self
+
+from nbp_async._errors import (
+    ConnectTimeout,
+    NbpError,
+    ReadTimeout,
+    SlowBodyError,
+    UploadTimeout,
+)
+from nbp_async._http import HttpRequest, ReplyHead
+from nbp_async._models import Timings
+
+FLOOR = 10_000  # bytes a second; a body slower than this is cut off
+UPLOAD = 200_000  # bytes a second that an upload is given time for
+
+
+class Spans(Protocol):
+    """The time-outs of one request, in seconds."""
+
+    connect: float
+    upload: float
+    read: float
+    body: float
+    silence: float
+
+
+class Watch:
+    """Times one request: notes when each stage is passed, and ends it when a stage takes too long.
+
+    One timer serves all stages. It is moved lazily: when it fires early, it is set again for the
+    time that is due by then, so that a chunk costs a comparison and not a timer.
+
+    The transport calls `connecting`, `may_send`, `uploaded`, `first_byte` and `received` as it
+    goes; `sent` is the proof, one way or the other, that bytes may have left. Leaving the context
+    after a time-out raises the error of the stage it was in; a cancellation from outside passes.
+    """
+
+    __slots__ = (
+        "_deadline", "_expired", "_handle", "_loop", "_outer", "_size", "_spans", "_stage",
+        "_task", "_vendor", "_window", "connecting_at", "done_at", "first_byte_at", "queued_at",
+        "sent_at", "silent",
+    )  # fmt: skip
+
+    def __init__(self, spans: Spans, *, vendor: str, queued_at: float, size: int = 0) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._spans = spans
+        self._vendor = vendor
+        self._size = size
+        self._stage: type[NbpError] = ConnectTimeout
+        self._handle: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._expired = False
+        self._window = 0
+        self.queued_at = queued_at
+        self.connecting_at = 0.0
+        self.sent_at = 0.0
+        self.first_byte_at = 0.0
+        self.done_at = 0.0
+        self.silent = False
+        """The answer was whole, and nothing marked its end: it was ended by silence."""
+
+    @property
+    def sent(self) -> bool:
+        """Bytes of the request may have left this machine."""
+        return self.sent_at > 0.0
+
+    def may_send(self) -> None:
+        """There is a connection: from here on bytes may leave."""
+        self.sent_at = now = self._loop.time()
+        self._stage = UploadTimeout if self._size > 65536 else ReadTimeout
+        span = self._spans.upload + self._size / UPLOAD if self._size > 65536 else self._spans.read
+        self._until(now + span)
+
+    def uploaded(self) -> None:
+        """The server has taken the whole request; needed only above 64 KiB."""
+        if self._stage is UploadTimeout:
+            self._stage = ReadTimeout
+            self._until(self._loop.time() + self._spans.read)
+
+    def first_byte(self) -> None:
+        """The head of the answer is here."""
+        self.first_byte_at = now = self._loop.time()
+        self._stage = SlowBodyError
+        self._until(now + self._spans.body)
+
+    def received(self, size: int) -> None:
+        """`size` more bytes of the body are here."""
+        self._window += size
+        if self._window >= self._spans.body * FLOOR:
+            self._window = 0
+            self._until(self._loop.time() + self._spans.body)
+
+    def whole(self) -> None:
+        """The answer is whole in itself: wait for its end, but no longer than the silence."""
+        self.silent = True
+        self._until(self._loop.time() + self._spans.silence)
+
+    def timings(self) -> Timings:
+        """The stages so far; `done` is now, unless the context was left before."""
+        return Timings(
+            self.queued_at,
+            self.connecting_at,
+            self.sent_at,
+            self.first_byte_at,
+            self.done_at or self._loop.time(),
+        )
+
+    async def __aenter__(self) -> Self:
+        task = asyncio.current_task()
+        assert task is not None, "a request runs in a task"
+        self._task = task
+        self._outer = task.cancelling()
+        self.connecting_at = now = self._loop.time()
+        self._until(now + self._spans.connect)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> bool:
+        self.done_at = self._loop.time()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if not self._expired:
+            self.silent = False
+            return False
+        # The same rule as asyncio.timeout: a cancellation from outside outweighs our own.
+        if self._task.uncancel() <= self._outer and kind is asyncio.CancelledError:
+            if self.silent:
+                return True
+            raise self._error() from None
+        return False
+
+    def _until(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._handle is None:
+            self._handle = self._loop.call_at(deadline, self._due)
+        elif deadline < self._handle.when():
+            self._handle.cancel()
+            self._handle = self._loop.call_at(deadline, self._due)
+
+    def _due(self) -> None:
+        if self._deadline > self._loop.time():
+            self._handle = self._loop.call_at(self._deadline, self._due)
+            return
+        self._handle = None
+        self._expired = True
+        self._task.cancel()
+
+    def _error(self) -> NbpError:
+        spans, who = self._spans, self._vendor
+        if self._stage is ConnectTimeout:
+            return ConnectTimeout(f"{who}: no connection within {spans.connect:g} s.")
+        if self._stage is UploadTimeout:
+            span = spans.upload + self._size / UPLOAD
+            return UploadTimeout(f"{who}: did not take the {self._size} bytes within {span:g} s.")
+        if self._stage is ReadTimeout:
+            return ReadTimeout(
+                f"{who}: no answer within {spans.read:g} s.",
+                hint="These images take 30-170 s; the vendor goes on, and bills, without us.",
+            )
+        return SlowBodyError(
+            f"{who}: the answer stopped, or came slower than {FLOOR // 1000} kB a second over "
+            f"{spans.body:g} s."
+        )
+
+
+class Reply(Protocol):
+    """An answer whose head is here and whose body comes on demand."""
+
+    @property
+    def head(self) -> ReplyHead: ...
+
+    async def read(self) -> bytes:
+        """The next piece of the body, of any length; `b""` once it ended as it should.
+
+        Raises:
+            TruncatedError: The body ended early, or its framing is broken.
+        """
+        ...
+
+
+class Transport(Protocol):
+    """Carries one HTTP request out and its reply back, and knows nothing else.
+
+    Leaving the context frees the connection, on success, error and cancellation alike. A
+    connection that carried a paid request is closed, not kept, unless it was asked otherwise and
+    the body was read to its end. Redirects are not followed; nothing is ever sent twice; no
+    cookie is kept; the body is not decompressed, for none is asked to be compressed.
+
+    The watch is entered by the caller. The transport calls `may_send` just before a byte of the
+    request can leave and never when none could, `uploaded`, and `first_byte`; the caller calls
+    `received` and `whole`.
+    """
+
+    def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:
+        """Send it, once.
+
+        Raises:
+            NotSentError: No byte left: ConnectError, CertificateError, LocalLimitError.
+            NoReplyError: Bytes may have left, and no head came: DisconnectedError, BadHeadError.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection. Requests must have ended before."""
+        ...

@@ -5,7 +5,6 @@ A change is `dataclasses.replace(limits, rate="60/min")`. None means "no limit",
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Literal, Self
@@ -244,7 +243,3 @@ class Secret:
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("A key is not pickled. Pass it on by name, in an environment variable.")
 
-
-def first_set(environ: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str] | None:
-    """The first of `names` with a value in `environ`, as (name, value)."""
-    return next(((name, environ[name]) for name in names if environ.get(name, "").strip()), None)

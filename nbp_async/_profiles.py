@@ -29,7 +29,7 @@ class Profile:
         size_style: How `openai_images` spells a size: `"pixels"` (1024x1024) or `"tier"`
             (`image_size` and `aspect_ratio`, as some relays want it).
         response_format: `"url"`, `"b64_json"`, or None where the endpoint refuses the field.
-        prices: Its price table.
+        prices: Its price table; Google's unless the vendor's own is known.
         billed: Who pays for a status, where the vendor says so; what is missing here is
             "maybe" for 408 and 5xx other than 503, and "no" for the rest.
         billed_without_image: Who pays for a successful answer that has no image.
@@ -46,7 +46,7 @@ class Profile:
     auth: Literal["bearer", "x-goog-api-key"] = "bearer"
     size_style: Literal["pixels", "tier"] = "pixels"
     response_format: Literal["url", "b64_json"] | None = "b64_json"
-    prices: Prices = APIYI
+    prices: Prices = GOOGLE
     billed: dict[int, Billing] = field(default_factory=dict, hash=False)
     billed_without_image: Billing = "yes"
     link_lifetime: float | None = None
@@ -93,7 +93,6 @@ PROFILES: dict[str, Profile] = {
             dialect="gemini",
             model="gemini-3-pro-image",
             auth="x-goog-api-key",
-            prices=GOOGLE,
             # ai.google.dev billing FAQ: requests that fail with a 400 or 500 are not charged.
             billed={400: "no", 500: "no"},
             billed_without_image="maybe",
@@ -102,6 +101,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="apiyi",
             base_url="https://api.apiyi.com/v1",
+            prices=APIYI,
             billed=_APIYI_BILLED,
             link_lifetime=7 * DAY,
             key_names=("APIYI_API_KEY",),
@@ -109,6 +109,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="apiyi-http",
             base_url="http://api.apiyi.com:16888/v1",
+            prices=APIYI,
             billed=_APIYI_BILLED,
             link_lifetime=7 * DAY,
             key_names=("APIYI_API_KEY",),
@@ -116,6 +117,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="apiyi-gemini",
             base_url="https://api.apiyi.com/v1beta",
+            prices=APIYI,
             dialect="gemini",
             model="gemini-3-pro-image",
             billed=_APIYI_BILLED,
@@ -150,7 +152,20 @@ def find_profile(endpoint: "str | Profile") -> Profile:
     for profile in PROFILES.values():
         if profile.base_url == endpoint.rstrip("/"):
             return profile
-    host = urlsplit(endpoint).netloc or "endpoint"
+    host = urlsplit(endpoint).netloc or endpoint
     if urlsplit(endpoint).path.rstrip("/").endswith(("/v1beta", "/v1alpha")):
         return Profile(name=host, base_url=endpoint, dialect="gemini", model="gemini-3-pro-image")
     return Profile(name=host, base_url=endpoint)
+
+
+def fake_profile(base_url: str, dialect: DialectName) -> Profile:
+    """The fake server's profile: it bills as its bank does, and its links live for seven days."""
+    model = "gemini-3-pro-image" if dialect == "gemini" else "nano-banana-pro"
+    return Profile(
+        name="fake",
+        base_url=base_url,
+        dialect=dialect,
+        model=model,
+        link_lifetime=7 * DAY,
+        key_names=(),
+    )

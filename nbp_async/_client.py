@@ -1,0 +1,399 @@
+"""The client: opens, chooses and wires the parts, and is the face that people use."""
+
+import asyncio
+import os
+import random
+import time
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, Unpack
+
+from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
+from nbp_async._dialects.base import Dialect
+from nbp_async._dialects.gemini import GeminiNative
+from nbp_async._dialects.openai import OpenAIImages
+from nbp_async._errors import ClosedError, ConfigError, NbpError
+from nbp_async._events import Listener
+from nbp_async._flow.generate import generate
+from nbp_async._flow.plan import Errand, Plan, Stream, describe
+from nbp_async._flow.source import BadPrompt, Jobs, Prompts
+from nbp_async._flow.wiring import Run, Wiring
+from nbp_async._images.download import Downloader, LinkPolicy
+from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
+from nbp_async._models import Batch, Bill, Failure, Image, Prompt
+from nbp_async._pacing.bucket import TokenBucket
+from nbp_async._pacing.budget import RetryBudget, SpendCap
+from nbp_async._pacing.slots import Slots
+from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile
+from nbp_async._sinks.base import Sink
+from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.threads import FileThreads
+from nbp_async._transports.addresses import refusal_of
+from nbp_async._transports.base import Transport
+from nbp_async.fake.server import FakeServer
+
+DIALECTS: dict[str, Callable[[], Dialect]] = {
+    "openai_images": OpenAIImages,
+    "gemini": GeminiNative,
+}
+
+
+class Ask(TypedDict, total=False):
+    """Options of one call, for all prompts that do not set them themselves."""
+
+    size: str | None
+    aspect_ratio: str | None
+    model: str | None
+    out: str | Path | Sink | None
+    max_cost: Decimal | str | float | None
+
+
+class ClientOptions(TypedDict, total=False):
+    """The arguments of `Client`."""
+
+    endpoint: str | Profile | None
+    api_key: str | Secret | None
+    model: str | None
+    limits: Limits | None
+    timeouts: Timeouts | None
+    retry: Retry | None
+    transport: Literal["aiohttp", "httpx"] | Transport
+    listeners: Sequence[Listener]
+    link_hosts: Collection[str] | None
+    allow_private: bool | None
+    rng: Callable[[], float] | None
+
+
+class Client:
+    """Makes images at one endpoint, with one key, from one event loop.
+
+        async with Client.from_env() as gen:
+            image = await gen.one("a red bicycle", size="2K")
+            batch = await gen.many(prompts, size="4K", out="catalogue/")
+
+    It opens at its first use; `async with`, or `aclose`, closes it. Images stay after that.
+
+    Args:
+        endpoint: A known name (see `PROFILES`), a base URL, or a Profile; default "google".
+        api_key: The key. It is sent to the endpoint's host alone, and never shown.
+        model: The model to ask; None takes the profile's.
+        limits: How hard to press the endpoint; see `Limits`.
+        timeouts: How long to wait; see `Timeouts`.
+        retry: What to try again; see `Retry`. By default nothing that may have been billed.
+        transport: "aiohttp" (default), "httpx" (extra [httpx]), or an object of your own.
+        listeners: Hear of attempts and outcomes; see `Listener`.
+        link_hosts: Hosts that image links may lead to; None for any public one.
+        allow_private: Links may lead to private addresses and plain http; None (default) only
+            where the endpoint itself is at a loopback address.
+        rng: Draws the jitter, from 0 up to 1; for tests.
+
+    Raises:
+        ConfigError: A setting cannot work. Nothing was sent.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | Profile | None = None,
+        api_key: str | Secret | None = None,
+        *,
+        model: str | None = None,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        retry: Retry | None = None,
+        transport: Literal["aiohttp", "httpx"] | Transport = "aiohttp",
+        listeners: Sequence[Listener] = (),
+        link_hosts: Collection[str] | None = None,
+        allow_private: bool | None = None,
+        rng: Callable[[], float] | None = None,
+    ) -> None:
+        self.profile = find_profile(endpoint or "google")
+        self.model = model or self.profile.model
+        self.limits = limits or Limits()
+        self.timeouts = timeouts or Timeouts()
+        self.retry = retry or Retry()
+        self.server: FakeServer | None = None
+        self._key = checked_key(api_key, self.profile)
+        self._transport = transport
+        self._listeners = tuple(listeners)
+        hosts = None if link_hosts is None else frozenset(link_hosts)
+        private = is_loopback(self.profile.host) if allow_private is None else allow_private
+        self._links = LinkPolicy(hosts=hosts, private=private)
+        self._rng = rng or random.random
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wiring: Wiring | None = None
+        self._files: FileThreads | None = None
+        self._memory: MemorySink | None = None
+        self._closed = False
+
+    @classmethod
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, **options: Unpack[ClientOptions]
+    ) -> Self:
+        """A client from environment variables; `options` are those of `Client` and go first.
+
+        NBP_BASE_URL or NBP_ENDPOINT (a known name) says where; NBP_API_KEY, or the vendor's own
+        GOOGLE_API_KEY, GEMINI_API_KEY, APIYI_API_KEY, OPENAI_API_KEY, says who; NBP_MODEL says
+        what. Without an endpoint, the vendor whose key is set is asked.
+
+        Raises:
+            ConfigError: No key, or an endpoint that is none. Nothing was sent.
+        """
+        env = os.environ if environ is None else environ
+        profile = find_profile(options.pop("endpoint", None) or endpoint_from(env))
+        key = options.pop("api_key", None) or key_from(env, profile)
+        options["model"] = options.get("model") or env.get("NBP_MODEL") or None
+        return cls(profile, key, **options)
+
+    @classmethod
+    def fake(
+        cls,
+        *,
+        dialect: DialectName = "openai_images",
+        server: Mapping[str, Any] | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> Self:
+        """A client with a fake server of its own in the same loop: no key, no cost.
+
+        Use it in `async with`: the server starts and stops with the client. It is
+        `client.server`; its bank keeps the ledger of what would have been paid.
+
+        Args:
+            dialect: Which API the two speak.
+            server: Options of `fake.FakeServer`: latency (30-170 s by default), speed, seed,
+                faults, quotas and so on.
+            options: Those of `Client`.
+        """
+        host = FakeServer(**(server or {}))
+        client = cls(fake_profile("http://127.0.0.1", dialect), host.key, **options)
+        client.server = host
+        return client
+
+    def many(self, prompts: Prompts, **ask: Unpack[Ask]) -> Plan:
+        """Plan one image per prompt (and per copy, for `n`); await the plan to make them.
+
+        A failed prompt does not stop the others: its outcome says what happened and who pays.
+        Three refusals of the key in a row stop the run: what is left is not sent.
+
+        Args:
+            prompts: str, dict or Prompt, from any iterable or async iterable, drawn as slots come
+                free. A list or tuple is checked as a whole before anything is sent.
+            ask: `size`, `aspect_ratio` and `model` for prompts that name none; `out`, a folder
+                (or a Sink) that gets each image as soon as it is there; `max_cost`, dollars that
+                no attempt may go beyond, counting what may have been billed.
+
+        Returns:
+            A Plan, which awaited gives the Batch, in the order of the prompts.
+
+        Raises:
+            ConfigError: An argument cannot work. Nothing was sent.
+            ClosedError: The client is closed, or of another loop. Nothing was sent.
+            asyncio.CancelledError: You cancelled. What was in flight may be billed: it is named
+                in the plan's `partial`; images that were stored stay.
+        """
+        jobs = self._jobs(prompts, ask)
+        price = self.profile.prices.estimate(ask.get("size") or "2K")
+        words = describe(jobs.count, self.limits.max_in_flight, price, self.profile.name)
+        return Plan(Errand(lambda: self._wire(ask), jobs), words)
+
+    def stream(self, prompts: Prompts, **ask: Unpack[Ask]) -> Stream:
+        """The same as `many`, one outcome at a time, in the order of completion.
+
+        Memory follows what is in flight: it may go on for ever.
+        """
+        errand = Errand(lambda: self._wire(ask), self._jobs(prompts, ask))
+        return Stream(errand, self.limits.max_in_flight)
+
+    async def one(self, prompt: str | Prompt | Mapping[str, Any], **ask: Unpack[Ask]) -> Image:
+        """Make one image.
+
+        Raises:
+            NbpError: It could not be made; the error's class says how far it got, and a note on
+                it what was billed.
+            ConfigError: An argument cannot work. Nothing was sent.
+            asyncio.CancelledError: You cancelled. If the request was out it may be billed.
+        """
+        jobs = self._jobs([prompt], ask)
+        wiring, run = self._wire(ask)
+        try:
+            job = await jobs.draw()
+        except BadPrompt as bad:
+            problem: NbpError = bad.error
+        else:
+            assert job is not None
+            if job.prompt.n != 1:
+                raise ConfigError("one() makes one image: use many() for n. Nothing was sent.")
+            outcome = await generate(wiring, run, job)
+            if isinstance(outcome, Image):
+                return outcome
+            problem = _with_bill(outcome)
+        raise problem
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that hold a slot now."""
+        return self._wiring.slots.in_use if self._wiring is not None else 0
+
+    def bill(self) -> Bill:
+        """What this client has spent so far, and may have spent besides."""
+        return self._wiring.totals.bill() if self._wiring is not None else Batch([]).billing
+
+    async def aclose(self) -> None:
+        """Close connections and threads. Calls must have ended; images stay."""
+        self._closed = True
+        wiring, self._wiring = self._wiring, None
+        if wiring is not None:
+            wiring.close()
+            await wiring.transport.aclose()
+            await wiring.downloads.aclose()
+        if self._memory is not None:
+            await self._memory.aclose()
+        if self._files is not None:
+            self._files.close()
+        if self.server is not None:
+            await self.server.aclose()
+
+    async def __aenter__(self) -> Self:
+        if self.server is not None:
+            await self.server.start()
+            speaks = self.profile.dialect
+            base = self.server.gemini_url if speaks == "gemini" else self.server.openai_url
+            self.profile = fake_profile(base, speaks)
+        self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self.limits.max_in_flight} in flight"
+        rate = self.limits.departures
+        pace = f", {rate.count} per {rate.period:g} s" if rate else ""
+        key = f"key {self._key} from {self._key.origin}"
+        return f"Client({self.profile.name}, {key}, {state}{pace})"
+
+    def __del__(self) -> None:
+        if getattr(self, "_wiring", None) is not None:
+            warnings.warn(
+                f"{self!r} was never closed: use `async with`, or await aclose().",
+                ResourceWarning,
+                stacklevel=1,
+                source=self,
+            )
+
+    def _jobs(self, prompts: Prompts, ask: Ask) -> Jobs:
+        """Check the arguments of a call; nothing is opened or drawn."""
+        unknown = ask.keys() - Ask.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"unknown option {min(unknown)!r}: {', '.join(Ask.__annotations__)}")
+        if self._closed:
+            raise ClosedError("This client is closed. Nothing was sent.")
+        if ask.get("max_cost") is not None:
+            dollars(ask["max_cost"], "max_cost")  # type: ignore[arg-type]  None was ruled out
+        defaults = {"size": ask.get("size"), "aspect_ratio": ask.get("aspect_ratio")}
+        model = ask.get("model") or self.model
+        return Jobs(prompts, model=model, profile=self.profile, defaults=defaults)
+
+    def _wire(self, ask: Ask) -> tuple[Wiring, Run]:
+        """The open parts, and what belongs to this call alone."""
+        wiring = self._open()
+        assert self._files is not None
+        out, cost = ask.get("out"), ask.get("max_cost")
+        if out is None:
+            if self._memory is None:
+                self._memory = MemorySink(self.limits.max_memory, self._files)
+            sink: Sink = self._memory
+        else:
+            sink = DirectorySink(out, self._files) if isinstance(out, str | Path) else out
+        return wiring, Run(sink, None if cost is None else SpendCap(dollars(cost, "max_cost")))
+
+    def _open(self) -> Wiring:
+        if self._closed:
+            raise ClosedError("This client is closed. Nothing was sent.")
+        loop = asyncio.get_running_loop()
+        if self._wiring is not None:
+            if self._loop is not loop:
+                raise ClosedError(
+                    "This client belongs to another event loop. Make one for each asyncio.run, or "
+                    "keep one loop. Nothing was sent."
+                )
+            return self._wiring
+        self._loop = loop
+        self._files = FileThreads()
+        _warn_of_plain_http(self.profile)
+        limits, retry = self.limits, self.retry
+        rate = limits.departures
+        self._wiring = Wiring(
+            profile=self.profile,
+            key=self._key,
+            dialect=DIALECTS[self.profile.dialect](),
+            transport=self._make_transport(),
+            downloads=self._make_downloader(),
+            limits=limits,
+            timeouts=self.timeouts,
+            retry=retry,
+            slots=Slots(limits.max_in_flight),
+            bucket=None if rate is None else TokenBucket(rate, limits.burst),
+            retry_budget=RetryBudget(limits.max_in_flight),
+            ambiguous=SpendCap(retry.ambiguous_dollars),
+            listeners=self._listeners,
+            rng=self._rng,
+            wall_clock=time.time,
+        )
+        return self._wiring
+
+    def _make_transport(self) -> Transport:
+        if not isinstance(self._transport, str):
+            return self._transport
+        reuse, vendor = self.limits.reuse_connections, self.profile.name
+        if self._transport == "httpx":
+            from nbp_async._transports.httpx import HttpxTransport
+
+            return HttpxTransport(reuse=reuse, vendor=vendor)
+        from nbp_async._transports.aiohttp import AiohttpTransport
+
+        return AiohttpTransport(reuse=reuse, vendor=vendor)
+
+    def _make_downloader(self) -> Downloader:
+        from nbp_async._transports.aiohttp import AiohttpTransport
+
+        guard = None if self._links.private else _refuse_private
+        return Downloader(
+            AiohttpTransport(reuse=True, vendor="image store", guard=guard),
+            policy=self._links,
+            at_once=self.limits.max_downloads,
+            patience=self.timeouts.download,
+            max_body=self.limits.max_body,
+            rng=self._rng,
+        )
+
+
+def _with_bill(failure: Failure) -> NbpError:
+    """The failure's error, with a note that says what was billed."""
+    spent, maybe = failure.spent, failure.maybe_spent
+    parts = [f"${spent} spent"] if spent else []
+    parts += [f"${maybe} may have been billed"] if maybe else []
+    failure.error.add_note(", ".join(parts) or "Nothing was billed.")
+    return failure.error
+
+
+def _refuse_private(address: str) -> None:
+    """The guard of downloads: called with each address before it is dialled."""
+    reason = refusal_of(address)
+    if reason is not None:
+        raise PermissionError(f"an image link leads to {address}, which is {reason}")
+
+
+def _warn_of_plain_http(profile: Profile) -> None:
+    if profile.base_url.startswith("http://") and not is_loopback(profile.host):
+        warnings.warn(
+            f"The key and the prompts go to {profile.host} unencrypted (http://): whoever is on "
+            "the way can read them and spend your money. Use https:// where the vendor has it.",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,145 @@
+"""One try, told in order: gate, send, receive, decode. Nothing is tried again here."""
+
+import asyncio
+
+from nbp_async._dialects.base import Answer, Decoder
+from nbp_async._errors import (
+    BodyTooLargeError,
+    DeadlineError,
+    MalformedReplyError,
+    NbpError,
+    RefusedError,
+)
+from nbp_async._events import AttemptStarted
+from nbp_async._flow.wiring import Wiring
+from nbp_async._http import HttpRequest, ReplyHead
+from nbp_async._images.collect import Collector
+from nbp_async._models import Job, Timings
+from nbp_async._pacing.gate import Gate, Ticket
+from nbp_async._pacing.retry_after import parse_retry_after
+from nbp_async._sinks.base import Sink
+from nbp_async._transports.base import Reply, Watch
+
+_SUCCESS = (200, 201)
+_MOST_OF_A_REFUSAL = 64 * 1024
+
+
+class Try:
+    """One attempt as far as it got; filled in while it goes, so that it can be cut off anywhere."""
+
+    __slots__ = ("_refused", "answer", "collector", "error", "gate", "head", "ticket", "watch")
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.ticket: Ticket | None = None
+        self.watch: Watch | None = None
+        self.head: ReplyHead | None = None
+        self.answer: Answer | None = None
+        self.collector: Collector | None = None
+        self.error: NbpError | None = None
+        self._refused = b""
+
+    @property
+    def sent(self) -> bool:
+        """Bytes of the request may have left this machine."""
+        return self.watch is not None and self.watch.sent
+
+    @property
+    def timings(self) -> Timings:
+        return self.watch.timings() if self.watch is not None else Timings()
+
+    @property
+    def request_id(self) -> str:
+        from_head = self.head.request_id if self.head is not None else ""
+        return from_head or (self.answer.request_id if self.answer is not None else "")
+
+    async def run(
+        self,
+        wiring: Wiring,
+        job: Job,
+        request: HttpRequest,
+        number: int,
+        wait_until: float | None = None,
+    ) -> None:
+        """Hold a slot, send, and read the answer to its end; `error` says what went wrong.
+
+        The images of a good answer are in `collector`, not yet committed: the slot is free by
+        then, and the connection closed. With `wait_until`, on the loop's clock, a slot that
+        comes later is not waited for: `error` is a DeadlineError.
+        """
+        asked_at = asyncio.get_running_loop().time()
+        if wait_until is None:
+            self.ticket = await self.gate.enter()
+        else:
+            try:
+                async with asyncio.timeout_at(wait_until):
+                    self.ticket = await self.gate.enter()
+            except TimeoutError:
+                self.error = DeadlineError("The deadline came before the next attempt could leave.")
+                return
+        try:
+            if wiring.listeners:
+                started = AttemptStarted(job=job, number=number, at=self.ticket.at)
+                wiring.tell("on_attempt_started", started)
+            self.watch = Watch(
+                wiring.spans(job),
+                vendor=wiring.profile.name,
+                queued_at=asked_at,
+                size=len(request.body),
+            )
+            await self._exchange(wiring, request, self.watch)
+        except NbpError as exc:
+            self.error = exc
+            exc.__traceback__ = None  # frames would keep the request, and the key, alive
+        finally:
+            self.gate.leave(self.ticket)
+
+    def open(self, sink: Sink) -> None:
+        """Say where the images go."""
+        self.collector = Collector(sink)
+
+    async def _exchange(self, wiring: Wiring, request: HttpRequest, watch: Watch) -> None:
+        decoder = wiring.dialect.decoder()
+        try:
+            async with watch, wiring.transport.send(request, watch) as reply:
+                self.head = head = reply.head
+                if head.status in _SUCCESS:
+                    await self._receive(reply, watch, decoder, wiring.limits.max_body)
+                else:
+                    await self._read_refusal(reply, watch)
+        except MalformedReplyError:
+            # A refusal is one whether or not its text came whole.
+            if self.head is None or self.head.status in _SUCCESS:
+                raise
+        if self.head is not None and self.head.status not in _SUCCESS:
+            raise self._refusal(self.head, wiring)
+        self.answer = decoder.close()
+
+    async def _receive(self, reply: Reply, watch: Watch, decoder: Decoder, max_body: int) -> None:
+        assert self.collector is not None
+        length = reply.head.length
+        if length is not None and length > max_body:
+            raise BodyTooLargeError(f"An answer of {length} bytes is over max_body={max_body}.")
+        size = 0
+        while data := await reply.read():
+            size += len(data)
+            if size > max_body:
+                raise BodyTooLargeError(f"The answer is over max_body={max_body} bytes.")
+            watch.received(len(data))
+            parts = decoder.feed(data)
+            if parts:
+                await self.collector.take(parts)
+            if length is None and decoder.complete:
+                watch.whole()
+
+    async def _read_refusal(self, reply: Reply, watch: Watch) -> None:
+        while len(self._refused) < _MOST_OF_A_REFUSAL and (data := await reply.read()):
+            watch.received(len(data))
+            self._refused += data
+
+    def _refusal(self, head: ReplyHead, wiring: Wiring) -> RefusedError:
+        error = wiring.dialect.refusal(head, self._refused, wiring.profile)
+        asked = parse_retry_after(head.headers, now=wiring.wall_clock)
+        if asked is not None:
+            error.retry_after = max(asked, error.retry_after or 0.0)
+        return error

@@ -1,0 +1,213 @@
+"""What `many` and `stream` give back: work that is planned, and begins when it is asked for."""
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self
+
+from nbp_async._errors import NbpError
+from nbp_async._flow.many import Crew
+from nbp_async._flow.source import Jobs
+from nbp_async._flow.wiring import Run, Wiring
+from nbp_async._models import ZERO, Batch, Failure, Outcome
+
+Deliver = Callable[[Outcome], Awaitable[None] | None]
+
+
+class Errand:
+    """One call of `many` or `stream`: opened late, so that a plan costs nothing."""
+
+    def __init__(self, wire: Callable[[], tuple[Wiring, Run]], jobs: Jobs) -> None:
+        self._wire = wire
+        self.jobs = jobs
+        self.run: Run | None = None
+        self._crew: Crew | None = None
+        self._stopping = False
+
+    async def work(self, deliver: Deliver) -> None:
+        wiring, self.run = self._wire()
+        self._crew = Crew(wiring, self.run, self.jobs, deliver)
+        if self._stopping:
+            self._crew.stop()
+        await self._crew.work()
+
+    def stop(self) -> None:
+        self._stopping = True
+        if self._crew is not None:
+            self._crew.stop()
+
+    @property
+    def stopped(self) -> NbpError | None:
+        return self.run.stopped if self.run is not None else None
+
+    @property
+    def dropped(self) -> list[Failure]:
+        return self.run.dropped if self.run is not None else []
+
+
+class Plan(Coroutine[Any, Any, Batch]):
+    """Images that were asked for and not begun: await it to make them, and get the Batch.
+
+    It is a coroutine, so `asyncio.create_task(gen.many(...))` works as well. Not awaited, it
+    costs nothing and shows what it would do.
+    """
+
+    def __init__(self, errand: Errand, describe: str) -> None:
+        self._errand = errand
+        self._describe = describe
+        self._outcomes: list[Outcome | None] = []
+        self._began_at = 0.0
+        self._coroutine: Coroutine[Any, Any, Batch] | None = None
+
+    def stop(self) -> None:
+        """Send nothing more; what was sent is waited for, and the batch then has what came."""
+        self._errand.stop()
+
+    @property
+    def partial(self) -> Batch:
+        """The outcomes so far. After a cancellation: also those that may have been billed."""
+        came = [o for o in self._outcomes if o is not None]
+        known = {o.index for o in came}
+        came += [o for o in self._errand.dropped if o.index not in known]
+        return self._batch(sorted(came, key=lambda o: o.index))
+
+    def send(self, value: Any) -> Any:
+        return self._started().send(value)
+
+    def throw(self, *args: Any) -> Any:
+        return self._started().throw(*args)
+
+    def close(self) -> None:
+        if self._coroutine is not None:
+            self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Batch]:
+        return self._started().__await__()
+
+    def _started(self) -> Coroutine[Any, Any, Batch]:
+        if self._coroutine is None:
+            self._coroutine = self._make()
+        return self._coroutine
+
+    async def _make(self) -> Batch:
+        self._began_at = asyncio.get_running_loop().time()
+        try:
+            await self._errand.work(self._take)
+        except asyncio.CancelledError as exc:
+            self._report(exc)
+            raise
+        return self._batch([o for o in self._outcomes if o is not None])
+
+    def _take(self, outcome: Outcome) -> None:
+        place = outcome.index
+        missing = place + 1 - len(self._outcomes)
+        if missing > 0:
+            self._outcomes.extend([None] * missing)
+        self._outcomes[place] = outcome
+
+    def _batch(self, outcomes: list[Outcome]) -> Batch:
+        elapsed = asyncio.get_running_loop().time() - self._began_at if self._began_at else 0.0
+        return Batch(outcomes, elapsed=elapsed, stopped=self._errand.stopped)
+
+    def _report(self, exc: BaseException) -> None:
+        """Say with the cancellation what it may cost."""
+        dropped = self._errand.dropped
+        dollars = sum((o.spent + o.maybe_spent for o in dropped), ZERO)
+        if dropped:
+            exc.add_note(
+                f"{len(dropped)} images were in flight and may have been billed: up to "
+                f"${dollars:.2f}. They are named in the plan's `partial.failures`."
+            )
+
+    def __del__(self) -> None:
+        if self._coroutine is None:
+            warnings.warn(
+                f"{self._describe} was never awaited: no image was made, nothing was spent.",
+                RuntimeWarning,
+                stacklevel=1,
+                source=self,
+            )
+
+    def __repr__(self) -> str:
+        return f"<Plan: {self._describe}; nothing is sent before it is awaited>"
+
+
+class Stream(AsyncIterator[Outcome]):
+    """Outcomes in the order of completion, drawn as they are consumed.
+
+    A slow consumer slows the drawing of prompts; at most as many finished outcomes wait for it as
+    there are slots. Leaving the loop early cancels what is out, which may be billed: `aclose()`
+    (or `async with`) does so at once, dropping the stream when it is collected.
+    """
+
+    def __init__(self, errand: Errand, width: int) -> None:
+        self._errand = errand
+        self._outcomes: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue(width)
+        self._runner: asyncio.Task[None] | None = None
+        self._ended = False
+
+    def stop(self) -> None:
+        """Send nothing more; what was sent still comes."""
+        self._errand.stop()
+
+    @property
+    def dropped(self) -> tuple[Failure, ...]:
+        """Prompts that were in flight when the stream was closed, and may have been billed."""
+        return tuple(self._errand.dropped)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        if self._ended:
+            raise StopAsyncIteration
+        if self._runner is None:
+            work = _feed(self._errand, self._outcomes)
+            self._runner = asyncio.get_running_loop().create_task(work)
+        item = await self._outcomes.get()
+        if item is None or isinstance(item, Exception):
+            self._ended = True
+            await self._runner
+            if item is not None:
+                raise item
+            raise StopAsyncIteration
+        return item
+
+    async def aclose(self) -> None:
+        """Cancel what is out and wait until it has let go of everything."""
+        self._ended = True
+        if self._runner is not None and not self._runner.done():
+            self._runner.cancel()
+            await asyncio.wait([self._runner])
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        runner = self._runner
+        if runner is not None and not runner.done() and not runner.get_loop().is_closed():
+            runner.get_loop().call_soon_threadsafe(runner.cancel)
+
+
+async def _feed(errand: Errand, outcomes: "asyncio.Queue[Outcome | Exception | None]") -> None:
+    """Run the errand into the queue; stands apart so that the task does not keep the stream."""
+    try:
+        await errand.work(outcomes.put)
+    except Exception as exc:  # noqa: BLE001  it is raised where the outcomes are awaited
+        await outcomes.put(exc)
+    else:
+        await outcomes.put(None)
+
+
+def describe(count: int | None, width: int, price: Decimal, where: str) -> str:
+    """A plan in a few words."""
+    many = "prompts of unknown number" if count is None else f"{count} prompts"
+    cost = "" if count is None else f", about ${price * count:.2f}"
+    return f"many({many}, {width} in flight{cost}, {where})"

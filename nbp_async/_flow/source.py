@@ -1,0 +1,165 @@
+"""Prompts become jobs one at a time, when a place is free: a million of them are never in memory.
+
+A list or tuple is looked through before anything is sent, so that a mistake in its last prompt
+costs nothing. What is drawn lazily cannot be; there a wrong prompt becomes a failure of its own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
+from typing import Any
+
+from nbp_async._errors import ConfigError
+from nbp_async._models import Job, Prompt, as_prompt
+from nbp_async._pixels import Canvas, model_sizes, resolve
+from nbp_async._profiles import Profile
+
+Prompts = (
+    Iterable[str | Prompt | Mapping[str, Any]] | AsyncIterable[str | Prompt | Mapping[str, Any]]
+)
+
+_SLICE = 1000  # prompts looked at between two turns of the event loop: about 3 ms
+
+
+class BadPrompt(Exception):  # noqa: N818  not for users: it carries a ConfigError to its place
+    """A prompt that cannot be sent, at its place in the batch."""
+
+    def __init__(self, index: int, value: object, error: ConfigError) -> None:
+        super().__init__(str(error))
+        self.index = index
+        self.prompt = value if isinstance(value, Prompt) else Prompt(text=repr(value)[:200])
+        self.error = error
+
+
+class Jobs:
+    """The jobs of one call, in order. Drawn from by many workers, one at a time."""
+
+    def __init__(
+        self, prompts: Prompts, *, model: str, profile: Profile, defaults: Mapping[str, Any]
+    ) -> None:
+        if isinstance(prompts, str | bytes):
+            raise ConfigError(
+                f"many() got one {type(prompts).__name__}, which would be taken for "
+                f"{len(prompts)} prompts of one letter. Write many([text]), or one(text) for a "
+                "single image. Nothing was sent."
+            )
+        if isinstance(prompts, Prompt | Mapping):
+            raise ConfigError("many() got one prompt: write many([prompt]). Nothing was sent.")
+        if not isinstance(prompts, Iterable | AsyncIterable):
+            raise ConfigError(
+                f"many() wants prompts that can be iterated, not {type(prompts).__name__}. "
+                "Nothing was sent."
+            )
+        self.count = len(prompts) if isinstance(prompts, Sized) else None
+        self._prompts = prompts
+        self._model = model
+        self._prices = profile.prices
+        self._defaults = {key: value for key, value in defaults.items() if value is not None}
+        self._canvases: dict[tuple[str | None, str | None, int], Canvas] = {}
+        self._copies: Iterator[Job] = iter(())
+        self._index = 0
+        self._stopped = False
+        self._sync: Iterator[object] | None = None
+        self._async: AsyncIterator[object] | None = None
+        self._turn = asyncio.Lock()
+        if isinstance(prompts, Iterable):
+            self._sync = iter(prompts)
+        else:
+            self._async = aiter(prompts)
+
+    @property
+    def drawn(self) -> int:
+        """Jobs drawn so far."""
+        return self._index
+
+    def stop(self) -> None:
+        """Draw no more."""
+        self._stopped = True
+
+    async def check(self) -> None:
+        """Look through a list or tuple before anything is sent.
+
+        Raises:
+            ConfigError: The first prompt that cannot be sent, with its place.
+        """
+        if not isinstance(self._prompts, list | tuple):
+            return
+        for place, value in enumerate(self._prompts):
+            try:
+                self._canvas(as_prompt(value, self._defaults))
+            except ConfigError as exc:
+                problem = ConfigError(f"Prompt {place}: {exc}")
+            else:
+                if place % _SLICE == _SLICE - 1:
+                    await asyncio.sleep(0)
+                continue
+            raise problem
+
+    async def draw(self) -> Job | None:
+        """The next job, or None when there are no more.
+
+        Raises:
+            BadPrompt: The next prompt cannot be sent; the one after it may be drawn.
+        """
+        if self._async is not None:
+            async with self._turn:
+                return await self._draw_async(self._async)
+        job = next(self._copies, None)
+        if job is not None:
+            return job
+        if self._stopped or self._sync is None:
+            return None
+        for value in self._sync:
+            return self._job(value)
+        return None
+
+    async def _draw_async(self, source: AsyncIterator[object]) -> Job | None:
+        job = next(self._copies, None)
+        if job is not None:
+            return job
+        if self._stopped:
+            return None
+        try:
+            value = await anext(source)
+        except StopAsyncIteration:
+            self._stopped = True
+            return None
+        return self._job(value)
+
+    def _job(self, value: object) -> Job:
+        try:
+            prompt = as_prompt(value, self._defaults)
+            canvas = self._canvas(prompt)
+        except ConfigError as exc:
+            self._index += 1
+            problem = BadPrompt(self._index - 1, value, exc)
+        else:
+            price = self._prices.estimate(canvas.tier)
+            first = self._index
+            self._index += prompt.n
+            if prompt.n > 1:
+                self._copies = (
+                    Job(first + k, prompt, k, self._model, canvas, price)
+                    for k in range(1, prompt.n)
+                )
+            return Job(first, prompt, 0, self._model, canvas, price)
+        raise problem
+
+    def _canvas(self, prompt: Prompt) -> Canvas:
+        """Size and ratio, checked; a catalogue asks the same ones over and over."""
+        asked = prompt.size, prompt.aspect_ratio, len(prompt.references)
+        canvas = self._canvases.get(asked)
+        if canvas is None:
+            size = prompt.size or _default_size(self._model)
+            canvas = resolve(
+                self._model, size, prompt.aspect_ratio, references=len(prompt.references)
+            )
+            self._canvases[asked] = canvas
+        return canvas
+
+
+def _default_size(model: str) -> str:
+    """2K where it can be drawn, for it costs what 1K costs."""
+    table = model_sizes(model)
+    if table is None:
+        return "1024x1024"
+    return "2K" if "2K" in table.pixels else table.sizes[0]

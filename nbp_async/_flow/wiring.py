@@ -1,0 +1,135 @@
+"""What the client chose, handed to the flow; and the totals that the flow keeps for it."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from nbp_async._config import Limits, Retry, Secret, Timeouts
+from nbp_async._dialects.base import Dialect
+from nbp_async._errors import AuthError, NbpError
+from nbp_async._events import GateClosed, GateOpened, Listener
+from nbp_async._images.download import Downloader
+from nbp_async._models import ZERO, Attempt, Bill, Failure, Job
+from nbp_async._pacing.bucket import RateLimiter
+from nbp_async._pacing.budget import RetryBudget, SpendCap
+from nbp_async._pacing.gate import Gate
+from nbp_async._pacing.slots import Slots
+from nbp_async._profiles import Profile
+from nbp_async._sinks.base import Sink
+from nbp_async._transports.base import Transport
+
+log = logging.getLogger("nbp_async")
+
+MOST_AUTH_FAILURES = 3  # in a row: then the key or its balance is the problem, not the prompt
+
+
+@dataclass(frozen=True, slots=True)
+class CallSpans:
+    """The time-outs of one paid request, in seconds; see `_transports.base.Spans`."""
+
+    connect: float
+    upload: float
+    read: float
+    body: float
+    silence: float
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the client's attempts cost so far, in US dollars, and how many images they brought."""
+
+    spent: Decimal = ZERO
+    maybe: Decimal = ZERO
+    images: int = 0
+
+    def add(self, attempt: Attempt) -> None:
+        if attempt.billing == "yes":
+            self.spent += attempt.cost
+        elif attempt.billing == "maybe":
+            self.maybe += attempt.cost
+
+    def bill(self) -> Bill:
+        return Bill(self.spent, self.maybe, (), self.images, ())
+
+
+@dataclass(slots=True, kw_only=True)
+class Wiring:
+    """The parts of one open client. Belongs to one event loop."""
+
+    profile: Profile
+    key: Secret
+    dialect: Dialect
+    transport: Transport
+    downloads: Downloader
+    limits: Limits
+    timeouts: Timeouts
+    retry: Retry
+    slots: Slots
+    bucket: RateLimiter | None
+    retry_budget: RetryBudget
+    ambiguous: SpendCap
+    listeners: tuple[Listener, ...]
+    rng: Callable[[], float]
+    wall_clock: Callable[[], float]
+    totals: Totals = field(default_factory=Totals)
+    _gates: dict[str, Gate] = field(default_factory=dict)
+    _spans: dict[str, CallSpans] = field(default_factory=dict)
+
+    def gate(self, model: str) -> Gate:
+        """The gate of one model: its quota is its own, the slots are shared."""
+        gate = self._gates.get(model)
+        if gate is None:
+            on_change = self._tell_gate if self.listeners else None
+            gate = Gate(self.slots, self.bucket, rng=self.rng, on_change=on_change)
+            self._gates[model] = gate
+        return gate
+
+    def spans(self, job: Job) -> CallSpans:
+        """The time-outs for an image of this size."""
+        tier = job.canvas.tier
+        spans = self._spans.get(tier)
+        if spans is None:
+            chosen = self.timeouts
+            read = chosen.read or self.profile.read_timeout(tier)
+            spans = CallSpans(chosen.connect, chosen.upload, read, chosen.body, chosen.silence)
+            self._spans[tier] = spans
+        return spans
+
+    def tell(self, name: str, event: object) -> None:
+        """Let every listener hear it. What one of them raises is logged and goes no further."""
+        for listener in self.listeners:
+            try:
+                getattr(listener, name)(event)
+            except Exception:
+                log.exception("A listener failed in %s.%s", type(listener).__name__, name)
+
+    def close(self) -> None:
+        """Stop the gates' timers."""
+        for gate in self._gates.values():
+            gate.close()
+
+    def _tell_gate(self, event: GateClosed | GateOpened) -> None:
+        self.tell("on_gate", event)
+
+
+class Run:
+    """One `one`, `many` or `stream`: where its images go, what it may spend, why it stops."""
+
+    __slots__ = ("_auth_failures", "cap", "dropped", "sink", "stopped")
+
+    def __init__(self, sink: Sink, cap: SpendCap | None) -> None:
+        self.sink = sink
+        self.cap = cap
+        self.stopped: NbpError | None = None
+        self.dropped: list[Failure] = []
+        self._auth_failures = 0
+
+    def heard(self, error: NbpError | None) -> None:
+        """An attempt ended so; three refusals of the key in a row stop the run."""
+        if not isinstance(error, AuthError):
+            self._auth_failures = 0
+            return
+        self._auth_failures += 1
+        if self._auth_failures >= MOST_AUTH_FAILURES and self.stopped is None:
+            self.stopped = error

@@ -1,0 +1,71 @@
+"""Where blocking file work runs: a few worker threads of the client's own.
+
+They are not the loop's default executor, so name look-ups that hang there cannot keep an image
+that was paid for from reaching the disk.
+"""
+
+import asyncio
+import errno
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from nbp_async._errors import StorageError
+
+T = TypeVar("T")
+THREADS = 4
+
+
+class FileThreads:
+    """Run blocking file work, at most four pieces at once."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run `work` in a thread; an OSError comes back as a StorageError that says what to do.
+
+        A piece that was begun is waited for even when the caller is cancelled, so that no file
+        is closed under a thread that writes to it.
+        """
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="nbp-files")
+        done = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            await _settled(done)
+            raise
+        except OSError as exc:
+            problem = storage_error(exc)
+        raise problem
+
+    def close(self) -> None:
+        """Let the threads go once they are idle. Does not wait."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+            self._pool = None
+
+
+async def _settled(future: "asyncio.Future[T]") -> None:
+    """Wait for the end of a future, whatever it is and however often we are cancelled."""
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            continue
+    if not future.cancelled():
+        future.exception()  # looked at, so that nobody is warned about it
+
+
+def storage_error(exc: OSError) -> StorageError:
+    """Say in words what kept an image from being stored."""
+    where = f" ({exc.filename})" if exc.filename else ""
+    hint = {
+        errno.ENOSPC: "Free space on that disk, then run again.",
+        errno.EDQUOT: "Free space in your quota, then run again.",
+        errno.EROFS: "That folder is read-only: give another `out`.",
+        errno.EACCES: "You may not write there: give another `out`, or change its permissions.",
+        errno.EMFILE: "Raise the file limit (ulimit -n), or lower max_in_flight.",
+    }.get(exc.errno or 0, "")
+    return StorageError(f"Could not store an image: {exc.strerror or exc}{where}.", hint=hint)

@@ -1,0 +1,23 @@
+"""A loop whose clock jumps to the next timer when nothing else is left to do.
+
+A test of an hour takes milliseconds, and its times are exact. Server and client must share the
+loop. One name for it, so that what is behind can be exchanged: today looptime (a test dependency).
+"""
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run_virtual(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` to its end in virtual time, from 0.0 s on the loop's clock."""
+    import looptime
+
+    loop = looptime.new_event_loop(start=0.0)
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()

@@ -1,0 +1,199 @@
+"""One suite for every place that images go to."""
+
+import asyncio
+import errno
+import gc
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nbp_async._errors import StorageError
+from nbp_async._models import Stored
+from nbp_async._sinks.base import Sink
+from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.threads import FileThreads
+
+MakeSink = Callable[[], Sink]
+
+
+@pytest.fixture(params=["directory", "memory", "spill"])
+def make_sink(request: pytest.FixtureRequest, tmp_path: Path) -> MakeSink:
+    threads = FileThreads()
+    request.addfinalizer(threads.close)
+    kinds: dict[str, MakeSink] = {
+        "directory": lambda: DirectorySink(tmp_path / "out", threads),
+        "memory": lambda: MemorySink(1 << 20, threads),
+        "spill": lambda: MemorySink(0, threads),
+    }
+    return kinds[request.param]
+
+
+def read(stored: Stored) -> bytes:
+    return stored.held.data if stored.held is not None else Path(stored.path).read_bytes()
+
+
+async def test_what_is_written_is_what_is_kept(make_sink: MakeSink) -> None:
+    writer = await make_sink().open()
+    for piece in (b"a" * 300_000, b"b" * 10, b"c" * 300_000):
+        await writer.write(piece)
+    stored = await writer.commit("000007", ".png")
+    content = b"a" * 300_000 + b"b" * 10 + b"c" * 300_000
+    assert read(stored) == content
+    assert stored.size == len(content)
+    assert stored.digest == hashlib.sha256(content).digest()
+
+
+async def test_discard_may_be_called_at_any_time_and_again(make_sink: MakeSink) -> None:
+    sink = make_sink()
+    for size in (0, 10, 600_000):
+        writer = await sink.open()
+        await writer.write(bytes(size))
+        writer.discard()
+        writer.discard()
+
+
+async def test_discard_after_commit_leaves_the_image(make_sink: MakeSink) -> None:
+    writer = await make_sink().open()
+    await writer.write(b"image")
+    stored = await writer.commit("000000", ".png")
+    writer.discard()
+    assert read(stored) == b"image"
+
+
+async def test_two_images_of_equal_bytes_are_both_kept(make_sink: MakeSink) -> None:
+    sink = make_sink()
+    places = []
+    for stem in ("000000", "000001"):
+        writer = await sink.open()
+        await writer.write(b"same")
+        places.append(await writer.commit(stem, ".png"))
+    assert [read(place) for place in places] == [b"same", b"same"]
+
+
+async def test_a_file_is_named_by_place_and_hash_and_no_temporary_one_is_left(
+    tmp_path: Path,
+) -> None:
+    threads = FileThreads()
+    writer = await DirectorySink(tmp_path / "deep" / "er", threads).open()
+    await writer.write(b"image")
+    stored = await writer.commit("000003", ".jpg")
+    digest = hashlib.sha256(b"image").hexdigest()[:12]
+    assert os.listdir(tmp_path / "deep" / "er") == [f"000003-{digest}.jpg"]
+    assert stat.S_ISREG(os.lstat(stored.path).st_mode)
+    threads.close()
+
+
+async def test_nothing_is_visible_before_commit(tmp_path: Path) -> None:
+    threads = FileThreads()
+    writer = await DirectorySink(tmp_path, threads).open()
+    await writer.write(bytes(600_000))
+    assert [name for name in os.listdir(tmp_path) if not name.startswith(".")] == []
+    writer.discard()
+    assert os.listdir(tmp_path) == []
+    threads.close()
+
+
+async def test_a_planted_link_in_the_folder_is_replaced_not_followed(tmp_path: Path) -> None:
+    """A name that somebody guessed and linked elsewhere must not make us write there."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    digest = hashlib.sha256(b"image").hexdigest()[:12]
+    (out / f"000000-{digest}.png").symlink_to(victim)
+    threads = FileThreads()
+    writer = await DirectorySink(out, threads).open()
+    await writer.write(b"image")
+    stored = await writer.commit("000000", ".png")
+    assert victim.read_bytes() == b"mine"
+    assert not Path(stored.path).is_symlink()
+    threads.close()
+
+
+async def test_a_folder_that_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    threads = FileThreads()
+    with pytest.raises(StorageError, match="out"):
+        await DirectorySink(tmp_path / "out", threads).open()
+    threads.close()
+
+
+async def test_a_full_disk_says_what_to_do_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    threads = FileThreads()
+    writer = await DirectorySink(tmp_path, threads).open()
+    await writer.write(bytes(600_000))
+    with pytest.raises(StorageError, match="Free space"):
+        await writer.commit("000000", ".png")
+    assert os.listdir(tmp_path) == []
+    threads.close()
+
+
+async def test_cancelling_a_write_waits_for_the_thread_and_leaves_nothing(tmp_path: Path) -> None:
+    threads = FileThreads()
+    writer = await DirectorySink(tmp_path, threads).open()
+
+    async def write() -> None:
+        try:
+            await writer.write(bytes(8_000_000))
+        finally:
+            writer.discard()
+
+    task = asyncio.create_task(write())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert os.listdir(tmp_path) == []
+    threads.close()
+
+
+async def test_memory_above_the_bound_goes_to_files_and_comes_back_when_images_are_dropped() -> (
+    None
+):
+    threads = FileThreads()
+    sink = MemorySink(1000, threads)
+
+    async def keep(data: bytes) -> Stored:
+        writer = await sink.open()
+        await writer.write(data)
+        return await writer.commit("000000", ".png")
+
+    first = await keep(bytes(800))
+    second = await keep(bytes(800))
+    assert first.held is not None
+    assert second.held is None
+    assert sink.held == 800
+    del first
+    gc.collect()
+    assert sink.held == 0
+    third = await keep(bytes(800))
+    assert third.held is not None
+    threads.close()
+
+
+async def test_temporary_files_live_as_long_as_an_image_in_them() -> None:
+    threads = FileThreads()
+    sink = MemorySink(0, threads)
+    writer = await sink.open()
+    await writer.write(b"image")
+    stored = await writer.commit("000000", ".png")
+    await sink.aclose()
+    path = Path(stored.path)
+    del sink, writer
+    gc.collect()
+    assert path.read_bytes() == b"image"
+    del stored
+    gc.collect()
+    assert not path.parent.exists()
+    threads.close()

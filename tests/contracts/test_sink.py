@@ -191,6 +191,7 @@ async def test_temporary_files_live_as_long_as_an_image_in_them() -> None:
     await sink.aclose()
     path = Path(stored.path)
     del sink, writer
+    await asyncio.sleep(0)  # the loop holds the last result until this task's next step
     gc.collect()
     assert path.read_bytes() == b"image"
     del stored

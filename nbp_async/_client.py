@@ -65,6 +65,7 @@ class ClientOptions(TypedDict, total=False):
     listeners: Sequence[Listener]
     link_hosts: Collection[str] | None
     allow_private: bool | None
+    ca: str | Path | None
     rng: Callable[[], float] | None
 
 
@@ -89,6 +90,7 @@ class Client:
         link_hosts: Hosts that image links may lead to; None for any public one.
         allow_private: Links may lead to private addresses and plain http; None (default) only
             where the endpoint itself is at a loopback address.
+        ca: File of certificate authorities to trust instead of the system's.
         rng: Draws the jitter, from 0 up to 1; for tests.
 
     Raises:
@@ -108,6 +110,7 @@ class Client:
         listeners: Sequence[Listener] = (),
         link_hosts: Collection[str] | None = None,
         allow_private: bool | None = None,
+        ca: str | Path | None = None,
         rng: Callable[[], float] | None = None,
     ) -> None:
         self.profile = find_profile(endpoint or "google")
@@ -122,6 +125,7 @@ class Client:
         hosts = None if link_hosts is None else frozenset(link_hosts)
         private = is_loopback(self.profile.host) if allow_private is None else allow_private
         self._links = LinkPolicy(hosts=hosts, private=private)
+        self._ca = None if ca is None else str(ca)
         self._rng = rng or random.random
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wiring: Wiring | None = None
@@ -354,17 +358,17 @@ class Client:
         if self._transport == "httpx":
             from nbp_async._transports.httpx import HttpxTransport
 
-            return HttpxTransport(reuse=reuse, vendor=vendor)
+            return HttpxTransport(reuse=reuse, vendor=vendor, ca=self._ca)
         from nbp_async._transports.aiohttp import AiohttpTransport
 
-        return AiohttpTransport(reuse=reuse, vendor=vendor)
+        return AiohttpTransport(reuse=reuse, vendor=vendor, ca=self._ca)
 
     def _make_downloader(self) -> Downloader:
         from nbp_async._transports.aiohttp import AiohttpTransport
 
         guard = None if self._links.private else _refuse_private
         return Downloader(
-            AiohttpTransport(reuse=True, vendor="image store", guard=guard),
+            AiohttpTransport(reuse=True, vendor="image store", guard=guard, ca=self._ca),
             policy=self._links,
             at_once=self.limits.max_downloads,
             patience=self.timeouts.download,

@@ -1,0 +1,1 @@
+"""Measurements: what this library costs beside the alternatives, each against the same server."""

@@ -7,3 +7,173 @@ Names are imported when they are first used, so that importing the package costs
 """
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "Attempt",
+    "AuthError",
+    "BadHeadError",
+    "Batch",
+    "Bill",
+    "BodyTooLargeError",
+    "BudgetError",
+    "CancelledAttemptError",
+    "CertificateError",
+    "Client",
+    "ClosedError",
+    "ConfigError",
+    "ConnectError",
+    "ConnectTimeout",
+    "ContentBlockedError",
+    "DeadlineError",
+    "DisconnectedError",
+    "DownloadError",
+    "Failure",
+    "Image",
+    "InvalidRequestError",
+    "Job",
+    "Limits",
+    "LinkExpiredError",
+    "Listener",
+    "LocalLimitError",
+    "MalformedReplyError",
+    "NbpError",
+    "NoImageError",
+    "NoReplyError",
+    "NotAnImageError",
+    "NotSentError",
+    "Outcome",
+    "OverloadedError",
+    "Plan",
+    "Prices",
+    "Profile",
+    "PROFILES",
+    "Prompt",
+    "QuotaError",
+    "Rate",
+    "RateLimitError",
+    "ReadTimeout",
+    "RefusedError",
+    "Retry",
+    "run_many",
+    "ServerError",
+    "SlowBodyError",
+    "StoppedError",
+    "StorageError",
+    "Timeouts",
+    "Timings",
+    "TruncatedError",
+    "UploadTimeout",
+    "Usage",
+]
+
+TYPE_CHECKING = False  # as type checkers read it; importing typing would cost more than all this
+if TYPE_CHECKING:
+    from nbp_async._client import Client
+    from nbp_async._config import Limits, Rate, Retry, Timeouts
+    from nbp_async._errors import (
+        AuthError,
+        BadHeadError,
+        BodyTooLargeError,
+        BudgetError,
+        CancelledAttemptError,
+        CertificateError,
+        ClosedError,
+        ConfigError,
+        ConnectError,
+        ConnectTimeout,
+        ContentBlockedError,
+        DeadlineError,
+        DisconnectedError,
+        DownloadError,
+        InvalidRequestError,
+        LinkExpiredError,
+        LocalLimitError,
+        MalformedReplyError,
+        NbpError,
+        NoImageError,
+        NoReplyError,
+        NotAnImageError,
+        NotSentError,
+        OverloadedError,
+        QuotaError,
+        RateLimitError,
+        ReadTimeout,
+        RefusedError,
+        ServerError,
+        SlowBodyError,
+        StoppedError,
+        StorageError,
+        TruncatedError,
+        UploadTimeout,
+    )
+    from nbp_async._events import Listener
+    from nbp_async._flow.plan import Plan
+    from nbp_async._models import (
+        Attempt,
+        Batch,
+        Bill,
+        Failure,
+        Image,
+        Job,
+        Outcome,
+        Prompt,
+        Timings,
+    )
+    from nbp_async._prices import Prices, Usage
+    from nbp_async._profiles import PROFILES, Profile
+    from nbp_async._script import run_many
+
+_ROOMS = {
+    "Client": "_client",
+    "Limits": "_config",
+    "Rate": "_config",
+    "Retry": "_config",
+    "Timeouts": "_config",
+    "Listener": "_events",
+    "Plan": "_flow.plan",
+    "Attempt": "_models",
+    "Batch": "_models",
+    "Bill": "_models",
+    "Failure": "_models",
+    "Image": "_models",
+    "Job": "_models",
+    "Outcome": "_models",
+    "Prompt": "_models",
+    "Timings": "_models",
+    "Prices": "_prices",
+    "Usage": "_prices",
+    "Profile": "_profiles",
+    "PROFILES": "_profiles",
+    "run_many": "_script",
+}  # what is not here is an error, or does not exist
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import sys
+    from importlib import import_module
+
+    import_module(_home(name))
+    for public in __all__[1:]:
+        thing = getattr(sys.modules.get(_home(public)), public, None)
+        if thing is not None:  # not there while another thread is still importing its room
+            globals()[public] = _signed(thing)
+    return globals()[name]
+
+
+def _home(name: str) -> str:
+    return f"{__name__}.{_ROOMS.get(name, '_errors')}"
+
+
+def _signed(thing: object) -> object:
+    """The thing, named in tracebacks and help by the address that people import it from."""
+    if getattr(thing, "__module__", "").startswith(__name__):
+        thing.__module__ = __name__
+    return thing
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,47 @@
+"""Sockets that notice a dead peer: keep-alive on, and no waiting for acknowledgements for ever.
+
+A held call is silent for minutes. NATs and load balancers forget such a flow (after 240 to 350 s
+at the large clouds), and nobody is told. A probe every 30 s keeps it alive, and ends the wait
+within a minute if the peer is gone.
+"""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+IDLE, INTERVAL, COUNT = 30, 10, 3  # seconds, seconds, probes
+# It overrides the number of probes, so it is what they take together.
+USER_TIMEOUT = 60_000  # milliseconds
+
+KEEPALIVE: list[tuple[int, int, int]] = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+for _name, _value in (
+    ("TCP_KEEPIDLE", IDLE),
+    ("TCP_KEEPALIVE", IDLE),  # what macOS calls it
+    ("TCP_KEEPINTVL", INTERVAL),
+    ("TCP_KEEPCNT", COUNT),
+    ("TCP_USER_TIMEOUT", USER_TIMEOUT),
+):
+    if hasattr(socket, _name):
+        KEEPALIVE.append((socket.IPPROTO_TCP, getattr(socket, _name), _value))
+
+
+def make_socket(
+    address: tuple[Any, ...], guard: Callable[[str], None] | None = None
+) -> socket.socket:
+    """A non-blocking socket for an entry of getaddrinfo.
+
+    `guard` is asked about the address that is really dialled, after all name look-ups, and
+    raises PermissionError to refuse it.
+    """
+    family, kind, protocol, _, peer = address
+    if guard is not None:
+        guard(str(peer[0]))
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        for level, option, value in KEEPALIVE:
+            sock.setsockopt(level, option, value)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,32 +1,36 @@
 """The default transport, over aiohttp.
 
-All of aiohttp's own time-outs, limits, redirects, cookies, decompression and proxies are off: the
-watch is the one timer, the gate the one bound. Whether bytes may have left is told by its trace
-events, which fire just before the first byte can and never when none could.
+All of aiohttp's own time-outs, limits, redirects, repetitions, cookies, decompression and proxies
+are off: the watch is the one timer, the gate the one bound. Whether bytes may have left is told
+by `_Request.send`, which aiohttp calls once it has a connection and before it writes: refused
+ports, unknown names, failed handshakes and cancelled connects never come so far.
 """
 
-import ssl
+import asyncio
 from collections.abc import Callable
-from types import SimpleNamespace, TracebackType
-from typing import Any
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Self
 
 import aiohttp
 from aiohttp import http_exceptions
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import Connection
+from aiohttp.payload import Payload
+from multidict import CIMultiDict
 from yarl import URL
 
-from nbp_async._errors import MalformedReplyError, NbpError
+from nbp_async._errors import ClosedError, NbpError
 from nbp_async._http import HttpRequest, ReplyHead
-from nbp_async._transports.base import Watch
-from nbp_async._transports.errors import no_reply, not_sent, truncated
-from nbp_async._transports.sockets import make_socket
+from nbp_async._transports.base import LARGE, Watch
+from nbp_async._transports.errors import compressed, translated, truncated, unsendable
+from nbp_async._transports.sockets import make_socket, tls_context
 
 READ_BUFFER = 32 * 1024  # bytes; aiohttp stops reading a connection at twice this
 RECEIVE = 64 * 1024  # bytes that asyncio takes from a socket at once; its own 256 KiB a call add up
 _SLICE = 64 * 1024  # bytes; a larger upload leaves in such slices, so that its end is seen
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _IDLE = 2.0  # seconds that a reused connection may have been idle
-_FAILURES = (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError, ValueError)
 
 
 class AiohttpTransport:
@@ -47,49 +51,31 @@ class AiohttpTransport:
         guard: Callable[[str], None] | None = None,
         ca: str | None = None,
     ) -> None:
-        self._vendor = vendor
-        self._reuse = reuse
+        self.vendor = vendor
+        self.reuse = reuse
         self._guard = guard
         self._ca = ca
+        self._closed = False
         self._session: aiohttp.ClientSession | None = None
         self._urls: dict[str, URL] = {}
 
     def send(self, request: HttpRequest, watch: Watch) -> "_Exchange":
-        session = self._session or self._open()
-        return _Exchange(session, self._url(request.url), request, watch, self._vendor)
+        return _Exchange(self, request, watch)
 
     async def aclose(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_create_end.append(_connected)
-        trace.on_connection_reuseconn.append(_connected)
-        idle: dict[str, Any] = {"keepalive_timeout": _IDLE} if self._reuse else {}
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            force_close=not self._reuse,
-            ssl=ssl.create_default_context(cafile=self._ca) if self._ca else True,
-            ttl_dns_cache=60,
-            socket_factory=lambda address: make_socket(address, self._guard),
-            **idle,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=_NO_TIMEOUT,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept-Encoding": "identity", "User-Agent": "nbp-async"},
-            auto_decompress=False,
-            trust_env=False,
-            read_bufsize=READ_BUFFER,
-            max_field_size=16 * 1024,
-            trace_configs=[trace],
-        )
+    def session(self) -> aiohttp.ClientSession:
+        """The session, made in the event loop that uses it."""
+        if self._closed:
+            raise ClosedError("This transport is closed. Nothing was sent.")
+        if self._session is None:
+            self._session = self._open()
         return self._session
 
-    def _url(self, text: str) -> URL:
+    def url(self, text: str) -> URL:
         """Parsed once: a client asks the same few addresses, but for image links."""
         url = self._urls.get(text)
         if url is None:
@@ -98,125 +84,181 @@ class AiohttpTransport:
             url = self._urls[text] = URL(text)
         return url
 
+    def _open(self) -> aiohttp.ClientSession:
+        idle: dict[str, Any] = {"keepalive_timeout": _IDLE} if self.reuse else {}
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            force_close=not self.reuse,
+            ssl=tls_context(self._ca) if self._ca else True,
+            ttl_dns_cache=60,
+            resolver=aiohttp.ThreadedResolver(),
+            socket_factory=lambda address: make_socket(address, self._guard),
+            **idle,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            request_class=_Request,
+            timeout=_NO_TIMEOUT,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity", "User-Agent": "nbp-async"},
+            auto_decompress=False,
+            trust_env=False,
+            read_bufsize=READ_BUFFER,
+            max_field_size=16 * 1024,
+        )
 
-async def _connected(
-    session: aiohttp.ClientSession,  # noqa: ARG001
-    context: SimpleNamespace,
-    event: object,  # noqa: ARG001
-) -> None:
-    context.trace_request_ctx.may_send()
+
+_current: ContextVar["_Exchange"] = ContextVar("nbp_async_exchange")
 
 
 class _Exchange:
     """One request and its reply, as a context."""
 
-    __slots__ = ("_request", "_response", "_session", "_url", "_vendor", "_watch")
+    __slots__ = ("_body", "_coding", "_owner", "_request", "_response", "_watch", "_wire", "head")
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        url: URL,
-        request: HttpRequest,
-        watch: Watch,
-        vendor: str,
-    ) -> None:
-        self._session = session
-        self._url = url
+    def __init__(self, owner: AiohttpTransport, request: HttpRequest, watch: Watch) -> None:
+        self._owner = owner
         self._request = request
         self._watch = watch
-        self._vendor = vendor
-        self._response: aiohttp.ClientResponse | None = None
+        self._body = _Body(request.body, watch) if request.body else None
+        self._wire: asyncio.Transport | None = None
 
-    async def __aenter__(self) -> "AiohttpReply":
-        request, watch = self._request, self._watch
-        body: Any = request.body or None
-        if len(request.body) > _SLICE:
-            body = _Upload(request.body, watch)
-        try:
-            response = await self._session.request(
-                request.method,
-                self._url,
-                data=body,
-                headers=request.headers,
-                allow_redirects=False,
-                trace_request_ctx=watch,
-            )
-        except _FAILURES as exc:
-            problem: NbpError = self._translate(exc)
-        else:
-            self._response = response
-            watch.first_byte()
-            _receive_less(response)
-            return AiohttpReply(response, self._vendor)
-        raise problem
+    async def __aenter__(self) -> Self:
+        request, session = self._request, self._owner.session()
+        problem: NbpError | None = unsendable(request, self._owner.vendor)
+        if problem is None:
+            token = _current.set(self)
+            try:
+                response = await session.request(
+                    request.method,
+                    self._owner.url(request.url),
+                    data=self._body,
+                    headers=request.headers,
+                    allow_redirects=False,
+                    middlewares=_ONCE if request.method == "GET" else None,
+                )
+            except Exception as exc:  # noqa: BLE001  whatever it is: it may have been paid for
+                problem = self._translate(exc)
+            except BaseException:
+                self._drop()
+                raise
+            finally:
+                _current.reset(token)
+        if problem is not None:
+            self._drop()
+            raise problem
+        self._watch.first_byte()
+        self._response = response
+        self._coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        self.head = ReplyHead(response.status, response.headers)
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        response = self._response
-        if response is not None:
-            # A body that was read to its end has given its connection back by itself.
+        response, body = self._response, self._body
+        # A body that was read to its end has given its connection back by itself.
+        ended = response.connection is None and (body is None or body.accepted)
+        if not (ended and self._owner.reuse):
+            self._drop()
             response.close()
 
-    def _translate(self, exc: BaseException) -> NbpError:
-        if not self._watch.sent:
-            return not_sent(exc, self._vendor)
-        bad_head = isinstance(exc, http_exceptions.HttpProcessingError) or (
-            isinstance(exc, aiohttp.ClientResponseError)
-            and isinstance(exc.__cause__, http_exceptions.HttpProcessingError)
-        )
-        return no_reply(exc, self._vendor, bad_head=bad_head)
-
-
-class AiohttpReply:
-    """See `base.Reply`."""
-
-    __slots__ = ("_content", "_vendor", "head")
-
-    def __init__(self, response: aiohttp.ClientResponse, vendor: str) -> None:
-        self.head = ReplyHead(response.status, response.headers)
-        self._content = response.content
-        self._vendor = vendor
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("", "identity"):
-            raise MalformedReplyError(f"{vendor}: the body is compressed, which was not asked for.")
-
     async def read(self) -> bytes:
+        """See `base.Reply`."""
+        if self._coding not in ("identity", ""):
+            raise compressed(self._coding, self._owner.vendor)
         try:
-            return await self._content.readany()
-        except _FAILURES as exc:
-            problem = truncated(exc, self._vendor)
+            return await self._response.content.readany()
+        except Exception as exc:  # noqa: BLE001  the same
+            problem = truncated(exc, self._owner.vendor)
         raise problem
 
+    def may_send(self, wire: asyncio.Transport | None) -> None:
+        """There is a connection, and nothing was written to it yet."""
+        self._wire = wire
+        self._watch.may_send()
+        if wire is not None and hasattr(wire, "max_size"):
+            # A plain attribute of asyncio's own transports; where a loop has none, nothing changes.
+            wire.max_size = RECEIVE
 
-class _Upload(aiohttp.BytesPayload):
-    """A body that leaves in slices, and tells when the last one was accepted."""
+    def _drop(self) -> None:
+        """Close the socket now.
 
-    def __init__(self, body: bytes, watch: Watch) -> None:
-        super().__init__(memoryview(body)[:0])
-        self._body = memoryview(body)
-        self._size = len(body)
+        aiohttp closes politely: what was not taken yet is still to be sent, and TLS waits for the
+        other side's farewell, both for as long as it takes.
+        """
+        if self._wire is not None:
+            self._wire.abort()
+
+    def _translate(self, exc: Exception) -> NbpError:
+        if isinstance(exc, _FailedOnce) and exc.__cause__ is not None:
+            return self._translate_cause(exc.__cause__)
+        return self._translate_cause(exc)
+
+    def _translate_cause(self, exc: BaseException) -> NbpError:
+        # The parser written in Python lets its own errors out, unwrapped.
+        unread = isinstance(exc, aiohttp.ClientResponseError | http_exceptions.HttpProcessingError)
+        sent, vendor = self._watch.sent, self._owner.vendor
+        return translated(exc, sent=sent, vendor=vendor, bad_head=unread)
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that tells its exchange when its bytes may leave."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        protocol = conn.protocol
+        if protocol is None or protocol.should_close:
+            # Bytes that nobody asked for are waiting; they would be taken for the answer.
+            raise aiohttp.ClientConnectionError("the connection is not clean")
+        _current.get().may_send(conn.transport)
+        return await super().send(conn)
+
+
+class _Body(Payload):
+    """A body in memory; a large one leaves in slices, and tells when the last was accepted."""
+
+    _headers = CIMultiDict({"Content-Type": "application/json"})
+
+    def __init__(self, data: bytes, watch: Watch) -> None:
+        # The base's would make a table of headers for each body.
+        self._data = data
         self._watch = watch
+        self.accepted = False
 
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        body = self._body if content_length is None else self._body[:content_length]
-        for start in range(0, len(body), _SLICE):
-            await writer.write(body[start : start + _SLICE])
-        await writer.drain()
-        self._watch.uploaded()
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    @property
+    def autoclose(self) -> bool:
+        return True
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._data.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        if len(self._data) <= LARGE:
+            await writer.write(self._data)
+        else:
+            body = memoryview(self._data)
+            for start in range(0, len(body), _SLICE):
+                await writer.write(body[start : start + _SLICE])
+            await writer.drain()
+            self._watch.uploaded()
+        self.accepted = True
 
 
-def _receive_less(response: aiohttp.ClientResponse) -> None:
-    """Take smaller pieces from this socket: with hundreds of bodies arriving, pieces are memory.
+class _FailedOnce(aiohttp.ClientError):
+    """Takes an error past the loop in aiohttp that sends a GET a second time."""
 
-    `max_size` is a plain attribute of asyncio's own transports; where a loop has none (uvloop),
-    nothing is changed.
-    """
-    connection = response.connection
-    transport = connection.transport if connection is not None else None
-    raw = getattr(transport, "_ssl_protocol", None)
-    raw = getattr(raw, "_transport", None) if raw is not None else transport
-    if raw is not None and hasattr(raw, "max_size"):
-        raw.max_size = RECEIVE
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except (aiohttp.ClientError, OSError) as exc:
+        raise _FailedOnce from exc
+
+
+_ONCE = (_once,)

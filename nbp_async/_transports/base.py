@@ -20,6 +20,7 @@ from nbp_async._models import Timings
 
 FLOOR = 10_000  # bytes a second; a body slower than this is cut off
 UPLOAD = 200_000  # bytes a second that an upload is given time for
+LARGE = 65536  # bytes; the upload of a larger body has a time-out of its own
 
 
 class Spans(Protocol):
@@ -46,7 +47,7 @@ class Watch:
     __slots__ = (
         "_deadline", "_expired", "_handle", "_loop", "_outer", "_size", "_spans", "_stage",
         "_task", "_vendor", "_window", "connecting_at", "done_at", "first_byte_at", "queued_at",
-        "sent_at", "silent",
+        "sent", "sent_at", "silent",
     )  # fmt: skip
 
     def __init__(self, spans: Spans, *, vendor: str, queued_at: float, size: int = 0) -> None:
@@ -59,6 +60,8 @@ class Watch:
         self._deadline = 0.0
         self._expired = False
         self._window = 0
+        self.sent = False
+        """Bytes of the request may have left this machine."""
         self.queued_at = queued_at
         self.connecting_at = 0.0
         self.sent_at = 0.0
@@ -67,20 +70,19 @@ class Watch:
         self.silent = False
         """The answer was whole, and nothing marked its end: it was ended by silence."""
 
-    @property
-    def sent(self) -> bool:
-        """Bytes of the request may have left this machine."""
-        return self.sent_at > 0.0
-
     def may_send(self) -> None:
         """There is a connection: from here on bytes may leave."""
+        self.sent = True  # not read from the time, which is 0.0 when a virtual clock starts
         self.sent_at = now = self._loop.time()
-        self._stage = UploadTimeout if self._size > 65536 else ReadTimeout
-        span = self._spans.upload + self._size / UPLOAD if self._size > 65536 else self._spans.read
-        self._until(now + span)
+        if self._size > LARGE:
+            self._stage = UploadTimeout
+            self._until(now + self._spans.upload + self._size / UPLOAD)
+        else:
+            self._stage = ReadTimeout
+            self._until(now + self._spans.read)
 
     def uploaded(self) -> None:
-        """The server has taken the whole request; needed only above 64 KiB."""
+        """The server has taken the whole request; needed only above `LARGE`."""
         if self._stage is UploadTimeout:
             self._stage = ReadTimeout
             self._until(self._loop.time() + self._spans.read)
@@ -94,14 +96,18 @@ class Watch:
     def received(self, size: int) -> None:
         """`size` more bytes of the body are here."""
         self._window += size
-        if self._window >= self._spans.body * FLOOR:
+        if self._window >= self._spans.body * FLOOR and not self.silent:
             self._window = 0
             self._until(self._loop.time() + self._spans.body)
 
     def whole(self) -> None:
-        """The answer is whole in itself: wait for its end, but no longer than the silence."""
-        self.silent = True
-        self._until(self._loop.time() + self._spans.silence)
+        """The answer is whole in itself: wait for its end, but no longer than the silence.
+
+        Said again, it changes nothing: what still comes cannot put the end off.
+        """
+        if not self.silent:
+            self.silent = True
+            self._until(self._loop.time() + self._spans.silence)
 
     def timings(self) -> Timings:
         """The stages so far; `done` is now, unless the context was left before."""
@@ -129,14 +135,18 @@ class Watch:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        if not self._expired:
-            self.silent = False
-            return False
         # The same rule as asyncio.timeout: a cancellation from outside outweighs our own.
-        if self._task.uncancel() <= self._outer and kind is asyncio.CancelledError:
+        if (
+            self._expired
+            and self._task.uncancel() <= self._outer
+            and kind is asyncio.CancelledError
+        ):
             if self.silent:
                 return True
+            if exc is not None:
+                exc.__traceback__ = None  # its frames would keep the request, and the key, alive
             raise self._error() from None
+        self.silent = False
         return False
 
     def _until(self, deadline: float) -> None:
@@ -163,9 +173,10 @@ class Watch:
             span = spans.upload + self._size / UPLOAD
             return UploadTimeout(f"{who}: did not take the {self._size} bytes within {span:g} s.")
         if self._stage is ReadTimeout:
+            paid = self._size > 0  # what is only fetched costs nothing
             return ReadTimeout(
                 f"{who}: no answer within {spans.read:g} s.",
-                hint="These images take 30-170 s; the vendor goes on, and bills, without us.",
+                hint="The vendor may go on, and bill, without us." if paid else "",
             )
         return SlowBodyError(
             f"{who}: the answer stopped, or came slower than {FLOOR // 1000} kB a second over "
@@ -184,6 +195,7 @@ class Reply(Protocol):
 
         Raises:
             TruncatedError: The body ended early, or its framing is broken.
+            MalformedReplyError: It is compressed, though none was asked to be.
         """
         ...
 
@@ -198,7 +210,7 @@ class Transport(Protocol):
 
     The watch is entered by the caller. The transport calls `may_send` just before a byte of the
     request can leave and never when none could, `uploaded`, and `first_byte`; the caller calls
-    `received` and `whole`.
+    `received` and `whole`. There is no other timer.
     """
 
     def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:
@@ -207,6 +219,10 @@ class Transport(Protocol):
         Raises:
             NotSentError: No byte left: ConnectError, CertificateError, LocalLimitError.
             NoReplyError: Bytes may have left, and no head came: DisconnectedError, BadHeadError.
+            ClosedError: After `aclose`. Nothing was sent.
+
+        The errors have no cause and no context: those of HTTP libraries print every header, and
+        the key is one of them.
         """
         ...
 

@@ -6,8 +6,11 @@ within a minute if the peer is gone.
 """
 
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
+
+from nbp_async._errors import ConfigError
 
 IDLE, INTERVAL, COUNT = 30, 10, 3  # seconds, seconds, probes
 # It overrides the number of probes, so it is what they take together.
@@ -45,3 +48,16 @@ def make_socket(
         sock.close()
         raise
     return sock
+
+
+def tls_context(ca: str | None) -> ssl.SSLContext:
+    """Trust the authorities in the file `ca`, or those of this system.
+
+    Raises:
+        ConfigError: There is no such file, or no certificate in it.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise ConfigError(f"ca={ca!r} cannot be used: {reason}.") from exc

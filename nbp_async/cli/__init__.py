@@ -1,1 +1,1 @@
-"""The command line: one file per command; arguments and printing only."""
+"""The command line: one file per command; what is said on stdout is data, on stderr for people."""

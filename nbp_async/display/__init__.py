@@ -1,1 +1,1 @@
-"""What a person sees: progress in a terminal, a contact sheet."""
+"""What people see of a run: its progress, its summary, and the images on one page."""

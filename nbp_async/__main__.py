@@ -1,0 +1,24 @@
+"""`nbp`, and `python -m nbp_async`: the command line, or a word on how to get it."""
+
+import sys
+from importlib.util import find_spec
+
+_NEEDED = ("click", "rich", "jinja2")
+
+
+def main() -> None:
+    """Run the command line; without the extra that it needs, say so and exit with 2."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        sys.stderr.write(
+            f"nbp needs {', '.join(missing)}, which the library alone does not:\n"
+            '    pip install "nbp-async[cli]"\n'
+        )
+        sys.exit(2)
+    from nbp_async.cli.app import app
+
+    app(prog_name="nbp")
+
+
+if __name__ == "__main__":
+    main()

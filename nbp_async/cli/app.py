@@ -1,0 +1,61 @@
+"""The group of commands. A command's file is imported when the command is called, not before:
+`nbp --help` must not load an HTTP client to print ten lines.
+"""
+
+from importlib import import_module
+
+import click
+
+from nbp_async import __version__
+
+_WELCOME = """\
+nbp makes hundreds of Nano Banana Pro images at once; nothing paid for is lost.
+
+  nbp demo                                see it work: no key, no cost, 20 seconds
+  nbp gen "a red bicycle" -o bike.png     one image
+  nbp many prompts.txt --out catalogue    a whole list
+
+The key comes from the environment: NBP_API_KEY, or the vendor's own (GOOGLE_API_KEY and so on);
+NBP_BASE_URL names another endpoint. More: nbp --help"""
+
+_COMMANDS = {
+    "demo": "See it work: 200 images from a fake server. No key, no cost.",
+    "gen": "Make one image.",
+    "many": "Make one image for each prompt of a file.",
+    "prices": "Show what an image costs, where, and since when.",
+    "fake": "Run the fake server.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and one line; imports one when it is called."""
+
+    # ruff: noqa: ARG002  the signatures are click's
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"nbp_async.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 all images made; 2 usage; 3 some failed, or may have been billed; "
+    "4 the key is missing or was refused; 130 stopped.",
+)
+@click.version_option(__version__, prog_name="nbp")
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """Hundreds of Nano Banana Pro images at once; nothing paid for is lost."""
+    if ctx.invoked_subcommand is None:
+        click.echo(_WELCOME)

@@ -1,0 +1,87 @@
+"""Ctrl-C in two steps: first let what is paid for finish, then drop it. SIGTERM does the same."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from nbp_async.display.words import plural, span
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stoppable(Protocol):
+    """A plan or a stream."""
+
+    def stop(self) -> None:
+        """Send nothing more."""
+
+
+class Brake:
+    """Stops work on the first signal, and cancels it on the second.
+
+    Args:
+        say: Tells people what happens.
+        in_flight: How many requests are out now.
+        patience: Seconds that one of them may still take.
+
+    Attributes:
+        stopped: A first signal came: no new request was sent after it.
+        dropped: A second one came: what was in flight was given up.
+    """
+
+    def __init__(
+        self, say: Callable[[str], None], in_flight: Callable[[], int], patience: float
+    ) -> None:
+        self._say = say
+        self._in_flight = in_flight
+        self._patience = patience
+        self.stopped = False
+        self.dropped = False
+
+    @contextmanager
+    def on(self, work: Stoppable) -> Iterator[None]:
+        """Hold the brake over `work`, which the current task awaits in this context.
+
+        When it is pressed a second time the context ends early, as if the work had: see `dropped`.
+        """
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None, "the brake cancels the task that it was made in"
+
+        def pressed() -> None:
+            if not self.stopped:
+                self.press(work)
+                return
+            self.dropped = True
+            task.cancel()
+
+        held = []
+        for number in _SIGNALS:
+            try:
+                loop.add_signal_handler(number, pressed)
+            except (NotImplementedError, RuntimeError, ValueError):
+                continue  # Windows, or not the main thread: there Ctrl-C drops at once
+            held.append(number)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self.dropped or task.uncancel() > 0:
+                raise
+        finally:
+            for number in held:
+                loop.remove_signal_handler(number)
+
+    def press(self, work: Stoppable) -> None:
+        """Send nothing more, and say what is still waited for."""
+        self.stopped = True
+        work.stop()
+        count = self._in_flight()
+        if count:
+            self._say(
+                f"finishing {plural(count, 'paid image')} (at most {span(self._patience)}) - "
+                "Ctrl-C again to drop them"
+            )
+        else:
+            self._say("stopping: nothing is in flight")

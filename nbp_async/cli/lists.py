@@ -1,0 +1,72 @@
+"""Prompts from a file: text, JSON lines or CSV. It is read as a whole before anything is sent, so
+that a mistake in its last line costs nothing.
+"""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from nbp_async import ConfigError
+
+Entry = str | dict[str, Any]
+_USUAL_COLUMNS = ("prompt", "text")
+
+
+def read_prompts(name: str, text: str, column: str | None = None) -> list[Entry]:
+    """The prompts in `text`, read as the ending of `name` says; `-` is plain text.
+
+    Raises:
+        ConfigError: It cannot be read, or holds no prompt. Nothing was sent.
+    """
+    ending = Path(name).suffix.lower()
+    if column is not None and ending not in (".csv", ".jsonl"):
+        raise ConfigError(f"{name} has no columns: --prompt-column is for .csv and .jsonl files.")
+    if ending == ".csv":
+        prompts: list[Entry] = list(_from_csv(name, text, column))
+    elif ending == ".jsonl":
+        prompts = _from_json_lines(name, text, column)
+    else:
+        lines = (line.strip() for line in text.splitlines())
+        prompts = [line for line in lines if line and not line.startswith("#")]
+    if not prompts:
+        raise ConfigError(f"{name}: no prompt in it. Nothing was sent.")
+    return prompts
+
+
+def _from_csv(name: str, text: str, column: str | None) -> list[str]:
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    columns = [title or "" for title in rows.fieldnames or ()]
+    chosen = column or next((c for c in _USUAL_COLUMNS if c in columns), None)
+    if chosen is None and len(columns) == 1:
+        chosen = columns[0]
+    if chosen not in columns:
+        wanted = chosen or "prompt"
+        raise ConfigError(
+            f"{name}: no column {wanted!r}; it has {', '.join(columns) or 'none'}. "
+            "Say which with --prompt-column. Nothing was sent."
+        )
+    return [prompt for row in rows if (prompt := (row[chosen] or "").strip())]
+
+
+def _from_json_lines(name: str, text: str, column: str | None) -> list[Entry]:
+    prompts: list[Entry] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError as exc:
+            raise ConfigError(f"{name}, line {number}: {exc}. Nothing was sent.") from exc
+        if column is not None and isinstance(entry, dict):
+            if column not in entry:
+                raise ConfigError(f"{name}, line {number}: no {column!r}. Nothing was sent.")
+            entry = entry[column]
+        if not isinstance(entry, str | dict):
+            raise ConfigError(
+                f"{name}, line {number}: a prompt is a string, or an object with a text. "
+                "Nothing was sent."
+            )
+        prompts.append(entry)
+    return prompts

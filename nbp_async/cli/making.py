@@ -1,0 +1,140 @@
+"""From options to images: what `gen` and `many` have in common."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from nbp_async import Client, ConfigError, Image, Limits, Listener, Outcome
+from nbp_async._keys import endpoint_from
+from nbp_async._pixels import resolve
+from nbp_async._profiles import find_profile
+from nbp_async.cli import codes
+from nbp_async.cli.brake import Brake
+from nbp_async.cli.lists import Entry
+from nbp_async.cli.output import Data, people, record, say
+from nbp_async.cli.tally import Tally
+from nbp_async.display.counts import Counts
+from nbp_async.display.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a command was asked to make.
+
+    Attributes:
+        prompts: What to draw.
+        folder: Where images go; it exists.
+        name: Gives an image its last name, and says what that is. Called in a thread.
+        size: For prompts that name none; None for the model's default.
+        max_cost: US dollars, as text; None for no cap.
+        as_json: One JSON object for each outcome on stdout, and not the paths.
+        quiet: No progress, and no summary unless something failed.
+    """
+
+    prompts: Sequence[Entry]
+    folder: Path
+    name: Callable[[Image], Path]
+    limits: Limits
+    endpoint: str | None
+    model: str | None
+    size: str | None
+    aspect_ratio: str | None = None
+    max_cost: str | None = None
+    as_json: bool = False
+    quiet: bool = False
+
+    @property
+    def total(self) -> int:
+        """Images in all."""
+        counts = (entry.get("n", 1) if isinstance(entry, dict) else 1 for entry in self.prompts)
+        return sum(count if isinstance(count, int) else 1 for count in counts)
+
+    def lines(self, outcome: Outcome) -> Iterator[str]:
+        """What goes to stdout about one outcome."""
+        path = self.name(outcome) if isinstance(outcome, Image) else None
+        if self.as_json:
+            yield record(outcome, path)
+        elif isinstance(outcome, Image):
+            yield str(path)
+            yield from (str(extra.path) for extra in outcome.extras)
+
+
+async def make(order: Order) -> int:
+    """Make the images, show how it goes, and return the exit code."""
+    console, loop = people(), asyncio.get_running_loop()
+    counts, tally = Counts(order.total, order.limits.max_in_flight), Tally(order.total)
+
+    def reader_left() -> None:
+        if not brake.stopped:
+            brake.press(plan)
+
+    data = Data(order.lines, console, lambda: loop.call_soon_threadsafe(reader_left))
+    async with connect(order, [counts, data]) as client:
+        plan = client.many(
+            list(order.prompts),
+            size=order.size,
+            aspect_ratio=order.aspect_ratio,
+            out=order.folder,
+            max_cost=order.max_cost,
+        )
+        brake = Brake(
+            lambda text: say(console, text), lambda: client.in_flight, _patience(client, order)
+        )
+        with data:
+            async with Progress(counts, console, quiet=order.quiet):
+                with brake.on(plan):
+                    await plan
+            data.patience = 1.0 if brake.dropped else None
+        tally.add_all(plan.partial)
+    _conclude(tally, console, quiet=order.quiet)
+    return tally.code(stopped=brake.stopped)
+
+
+def _conclude(tally: Tally, console: Console, *, quiet: bool) -> None:
+    if quiet and tally.code(stopped=False) == codes.ALL_MADE:
+        return
+    for line in tally.lines():
+        say(console, line)
+
+
+def connect(order: Order, listeners: Sequence[Listener]) -> Client:
+    """A client for the endpoint, with the key that the environment holds.
+
+    Raises:
+        ConfigError: The endpoint is none.
+        NoKey: There is no key for it, or none that a header can carry.
+    """
+    profile = find_profile(order.endpoint or endpoint_from(os.environ))
+    try:
+        return Client.from_env(
+            endpoint=profile, model=order.model, limits=order.limits, listeners=listeners
+        )
+    except ConfigError as exc:
+        raise codes.NoKey(str(exc)) from exc
+
+
+def folder(path: Path) -> Path:
+    """Make the folder, and make sure of it before an image is paid for.
+
+    Raises:
+        Misuse: It cannot be made, or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise codes.Misuse(f"{path}: {exc.strerror}. Nothing was sent.") from exc
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise codes.Misuse(f"{path} cannot be written to. Nothing was sent.")
+    return path
+
+
+def _patience(client: Client, order: Order) -> float:
+    """Seconds that the slowest of these images may take before it is given up."""
+    asked = {entry.get("size") for entry in order.prompts if isinstance(entry, dict)}
+    sizes = {size for size in (*asked, order.size) if isinstance(size, str)}
+    tiers = {resolve(client.model, size, None).tier for size in sizes} or {"2K"}
+    return client.timeouts.read or max(map(client.profile.read_timeout, tiers))

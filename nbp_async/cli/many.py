@@ -1,0 +1,84 @@
+"""`nbp many`: a file of prompts, one image for each."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from nbp_async import Image, Limits
+from nbp_async.cli import codes
+from nbp_async.cli.lists import read_prompts
+from nbp_async.cli.making import Order, folder, make
+from nbp_async.cli.options import vendor_options
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
+              help="The folder that gets each image as soon as it is there.")  # fmt: skip
+@click.option("--max-in-flight", type=click.IntRange(min=1), default=50, show_default=True,
+              help="Requests in flight at once.")  # fmt: skip
+@click.option("--rate", metavar="N/PERIOD", help="Requests that may leave: 60/min, 2/s, 1000/hour.")
+@click.option("--burst", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Requests that may leave together after an idle spell.")  # fmt: skip
+@click.option("--max-cost", metavar="USD", help="No attempt goes beyond this many dollars.")
+@click.option("--prompt-column", metavar="NAME",
+              help="Column of a .csv, or field of a .jsonl, that holds the prompt.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr unless something failed.")
+@vendor_options
+def many(
+    file: str,
+    out: Path,
+    max_in_flight: int,
+    rate: str | None,
+    burst: int,
+    max_cost: str | None,
+    prompt_column: str | None,
+    quiet: bool,
+    size: str | None,
+    model: str | None,
+    endpoint: str | None,
+    as_json: bool,
+) -> None:
+    """Make one image for each prompt in FILE (- for stdin); paths go to stdout as they come.
+
+    \b
+    .txt, -   one prompt a line; blank lines and lines that begin with # are skipped
+    .csv      the column "prompt" or "text", or --prompt-column
+    .jsonl    a string, or an object: text, size, aspect_ratio, seed, n, references, extra
+
+    Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that as well.
+    """
+
+    async def work() -> int:
+        return await make(
+            Order(
+                prompts=read_prompts(file, _text(file), prompt_column),
+                folder=folder(out),
+                name=lambda image: _beneath(out, image),
+                limits=Limits(max_in_flight=max_in_flight, rate=rate, burst=burst),
+                endpoint=endpoint,
+                model=model,
+                size=size,
+                max_cost=max_cost,
+                as_json=as_json,
+                quiet=quiet,
+            )
+        )
+
+    codes.run(work)
+
+
+def _text(file: str) -> str:
+    """The file's text, with or without the mark that spreadsheets put at its start."""
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise codes.Misuse(f"{file} is not UTF-8: {exc}. Nothing was sent.") from exc
+
+
+def _beneath(out: Path, image: Image) -> Path:
+    """The image's path in the form that the user gave the folder in."""
+    assert image.path is not None
+    return out / image.path.name

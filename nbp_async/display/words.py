@@ -1,0 +1,41 @@
+"""Amounts, spans and foreign text as people read them; the one place for it."""
+
+from decimal import Decimal
+
+
+def money(amount: Decimal) -> str:
+    """US dollars: cents, and tenths of a cent where an amount is that small."""
+    exact = amount < 1 and amount != amount.quantize(Decimal("0.01"))
+    return f"${amount:,.3f}" if exact else f"${amount:,.2f}"
+
+
+def span(seconds: float) -> str:
+    """Seconds as `5.6 s`, `41 s`, `2 m 47 s` or `5 h 33 m`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,} h {minutes % 60} m"
+
+
+def weight(size: int) -> str:
+    """Bytes as `912 B`, `84 kB` or `6.1 MB`."""
+    if size < 1000:
+        return f"{size} B"
+    return f"{size / 1000:.0f} kB" if size < 999_500 else f"{size / 1e6:.1f} MB"
+
+
+def printable(text: str, most: int = 300) -> str:
+    """Text from outside, on one line and without what could steer a terminal."""
+    clean = "".join(sign if sign.isprintable() else " " for sign in text[: 2 * most])
+    clean = " ".join(clean.split())
+    return clean if len(clean) <= most else clean[: most - 1] + "…"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -6,10 +6,9 @@ import random
 import time
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
 from nbp_async._dialects.base import Dialect
@@ -24,6 +23,7 @@ from nbp_async._flow.wiring import Run, Wiring
 from nbp_async._images.download import Downloader, LinkPolicy
 from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
 from nbp_async._models import Batch, Bill, Failure, Image, Prompt
+from nbp_async._options import Ask, ClientOptions
 from nbp_async._pacing.bucket import TokenBucket
 from nbp_async._pacing.budget import RetryBudget, SpendCap
 from nbp_async._pacing.slots import Slots
@@ -34,39 +34,14 @@ from nbp_async._sinks.memory import MemorySink
 from nbp_async._sinks.threads import FileThreads
 from nbp_async._transports.addresses import refusal_of
 from nbp_async._transports.base import Transport
-from nbp_async.fake.server import FakeServer
+
+if TYPE_CHECKING:
+    from nbp_async.fake import FakeServer
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
     "openai_images": OpenAIImages,
     "gemini": GeminiNative,
 }
-
-
-class Ask(TypedDict, total=False):
-    """Options of one call, for all prompts that do not set them themselves."""
-
-    size: str | None
-    aspect_ratio: str | None
-    model: str | None
-    out: str | Path | Sink | None
-    max_cost: Decimal | str | float | None
-
-
-class ClientOptions(TypedDict, total=False):
-    """The arguments of `Client`."""
-
-    endpoint: str | Profile | None
-    api_key: str | Secret | None
-    model: str | None
-    limits: Limits | None
-    timeouts: Timeouts | None
-    retry: Retry | None
-    transport: Literal["aiohttp", "httpx"] | Transport
-    listeners: Sequence[Listener]
-    link_hosts: Collection[str] | None
-    allow_private: bool | None
-    ca: str | Path | None
-    rng: Callable[[], float] | None
 
 
 class Client:
@@ -135,9 +110,14 @@ class Client:
 
     @classmethod
     def from_env(
-        cls, environ: Mapping[str, str] | None = None, **options: Unpack[ClientOptions]
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        endpoint: str | Profile | None = None,
+        api_key: str | Secret | None = None,
+        **options: Unpack[ClientOptions],
     ) -> Self:
-        """A client from environment variables; `options` are those of `Client` and go first.
+        """A client from environment variables; what is given here goes first.
 
         NBP_BASE_URL or NBP_ENDPOINT (a known name) says where; NBP_API_KEY, or the vendor's own
         GOOGLE_API_KEY, GEMINI_API_KEY, APIYI_API_KEY, OPENAI_API_KEY, says who; NBP_MODEL says
@@ -147,8 +127,8 @@ class Client:
             ConfigError: No key, or an endpoint that is none. Nothing was sent.
         """
         env = os.environ if environ is None else environ
-        profile = find_profile(options.pop("endpoint", None) or endpoint_from(env))
-        key = options.pop("api_key", None) or key_from(env, profile)
+        profile = find_profile(endpoint or endpoint_from(env))
+        key = api_key or key_from(env, profile)
         options["model"] = options.get("model") or env.get("NBP_MODEL") or None
         return cls(profile, key, **options)
 
@@ -171,6 +151,8 @@ class Client:
                 faults, quotas and so on.
             options: Those of `Client`.
         """
+        from nbp_async.fake import FakeServer
+
         host = FakeServer(**(server or {}))
         client = cls(fake_profile("http://127.0.0.1", dialect), host.key, **options)
         client.server = host
@@ -297,8 +279,9 @@ class Client:
             raise TypeError(f"unknown option {min(unknown)!r}: {', '.join(Ask.__annotations__)}")
         if self._closed:
             raise ClosedError("This client is closed. Nothing was sent.")
-        if ask.get("max_cost") is not None:
-            dollars(ask["max_cost"], "max_cost")  # type: ignore[arg-type]  None was ruled out
+        cost = ask.get("max_cost")
+        if cost is not None:
+            dollars(cost, "max_cost")
         defaults = {"size": ask.get("size"), "aspect_ratio": ask.get("aspect_ratio")}
         model = ask.get("model") or self.model
         return Jobs(prompts, model=model, profile=self.profile, defaults=defaults)

@@ -38,7 +38,7 @@ NbpError
 
 from typing import ClassVar
 
-from nbp_async._http import Billing
+from nbp_async._http import Billing, Usage
 
 
 class NbpError(Exception):
@@ -194,14 +194,18 @@ class NoImageError(NbpError):
     Attributes:
         reason: The vendor's word (`"NO_IMAGE"`, `"IMAGE_SAFETY"`, ...), or what was missing.
         text: What the model said instead, at most 500 characters.
+        usage: The tokens it cost, or None if the vendor did not say.
     """
 
     billed = "yes"
 
-    def __init__(self, message: str, *, reason: str, text: str = "", hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self, message: str, *, reason: str, text: str = "", usage: Usage | None = None
+    ) -> None:
+        super().__init__(message)
         self.reason = reason
         self.text = text
+        self.usage = usage
 
 
 class ContentBlockedError(NoImageError):

@@ -1,4 +1,4 @@
-"""A request and the head of its reply, as values; and the word for what a vendor charges.
+"""A request and the head of its reply, as values; and what a vendor counts and charges.
 
 Nothing here does I/O. Headers are plain tuples, so that a value can be compared and hashed.
 """
@@ -46,3 +46,12 @@ class ReplyHead(msgspec.Struct, frozen=True):
         """Content-Length in bytes, or None if the body is not framed by one."""
         text = self.headers.get("content-length")
         return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens as the vendor counted them; 0 where it said nothing."""
+
+    input_tokens: int = 0
+    image_tokens: int = 0
+    text_tokens: int = 0
+    total_tokens: int = 0

@@ -8,9 +8,8 @@ from typing import Any, Literal, overload
 import msgspec
 
 from nbp_async._errors import ConfigError, NbpError
-from nbp_async._http import Billing
+from nbp_async._http import Billing, Usage
 from nbp_async._pixels import Canvas
-from nbp_async._prices import Usage
 
 ZERO = Decimal(0)
 ImageFormat = Literal["png", "jpeg", "webp"]
@@ -91,24 +90,24 @@ class Job(msgspec.Struct, frozen=True):
 class Timings(msgspec.Struct, frozen=True, gc=False):
     """When an attempt passed each stage, in seconds on the event loop's clock.
 
-    0.0 stands for a stage that was not reached.
+    None stands for a stage that was not reached.
     """
 
-    queued: float = 0.0
-    connecting: float = 0.0
-    sent: float = 0.0
-    first_byte: float = 0.0
-    done: float = 0.0
+    queued: float
+    done: float
+    connecting: float | None = None
+    sent: float | None = None
+    first_byte: float | None = None
 
     @property
     def waited(self) -> float:
-        """Seconds from asking for a slot to having it and its token."""
-        return (self.connecting or self.done) - self.queued
+        """Seconds from asking for a slot to connecting."""
+        return (self.done if self.connecting is None else self.connecting) - self.queued
 
     @property
     def service(self) -> float:
         """Seconds from connecting to the last byte: how long the slot was held."""
-        return self.done - self.connecting if self.connecting else 0.0
+        return 0.0 if self.connecting is None else self.done - self.connecting
 
 
 class Attempt(msgspec.Struct, frozen=True):

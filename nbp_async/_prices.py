@@ -7,19 +7,10 @@ relay's: docs.apiyi.com pricing as of 2026-08-01, one flat price per request, 1K
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-import msgspec
+from nbp_async._http import Usage
 
 CENT = Decimal("0.01")
 _MILLION = Decimal(1_000_000)
-
-
-class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens as the vendor counted them; 0 where it said nothing."""
-
-    input_tokens: int = 0
-    image_tokens: int = 0
-    text_tokens: int = 0
-    total_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

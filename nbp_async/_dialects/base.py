@@ -11,9 +11,8 @@ from typing import Protocol
 import msgspec
 
 from nbp_async._errors import RefusedError
-from nbp_async._http import HttpRequest, ReplyHead
+from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
-from nbp_async._prices import Usage
 from nbp_async._profiles import Profile
 
 

@@ -46,7 +46,8 @@ class Try:
 
     @property
     def timings(self) -> Timings:
-        return self.watch.timings() if self.watch is not None else Timings()
+        now = asyncio.get_running_loop().time()
+        return self.watch.timings() if self.watch is not None else Timings(now, now)
 
     @property
     def request_id(self) -> str:

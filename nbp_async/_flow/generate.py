@@ -14,6 +14,8 @@ from nbp_async._errors import (
     DeadlineError,
     NbpError,
     NoImageError,
+    OverloadedError,
+    RateLimitError,
     RefusedError,
     StoppedError,
 )
@@ -88,7 +90,7 @@ class _Story:
         """End without an image; the billing is the worst of the attempts."""
         error.__traceback__ = None
         attempts = tuple(self._attempts)
-        billing = max((a.billing for a in attempts), key=_WORST.__getitem__, default="no")
+        billing: Billing = max((a.billing for a in attempts), key=_WORST.__getitem__, default="no")
         return Failure(
             index=self._job.index,
             prompt=self._job.prompt,
@@ -207,16 +209,24 @@ class _Story:
         )
         self._note(attempt, verdict.billing, self._price(error), error)
         self._run.heard(error)
-        wait = verdict.delay
-        if verdict.action == "throttled" and attempt.ticket is not None:
-            asked = error.retry_after if isinstance(error, RefusedError) else None
-            wait = attempt.gate.throttled(attempt.ticket, asked, type(error).__name__)
-            self._put_off = self._now()
+        wait = max(verdict.delay, self._throttle(attempt, error))
         if verdict.action == "finish" or not self._may_go_on(verdict, wait):
             return self.failure(error)
         # After a 429 or 503 the gate does the waiting, for all prompts together.
-        self._backoff = 0.0 if verdict.action == "throttled" else wait
+        self._backoff = verdict.delay
         return None
+
+    def _throttle(self, attempt: Try, error: NbpError) -> float:
+        """Tell the gate that the server asked for patience; returns the seconds it is closed.
+
+        A policy with delays of its own closes the gate only for a wait that the server named.
+        """
+        if attempt.ticket is None or not isinstance(error, RateLimitError | OverloadedError):
+            return 0.0
+        if error.retry_after is None and self._w.retry.throttle_counts:
+            return 0.0
+        self._put_off = self._now()
+        return attempt.gate.throttled(attempt.ticket, error.retry_after, type(error).__name__)
 
     def _may_go_on(self, verdict: Verdict, wait: float) -> bool:
         now = self._now()
@@ -234,7 +244,13 @@ class _Story:
             put_off += max(0.0, attempt.ticket.at - self._put_off)
             self._put_off = 0.0
         sent = attempt.sent or isinstance(error, RefusedError)
-        self._tries = Tries(tries.reached + sent, tries.connects + (not sent), put_off)
+        throttled = isinstance(error, RateLimitError | OverloadedError)
+        self._tries = Tries(
+            reached=tries.reached + sent,
+            connects=tries.connects + (not sent),
+            throttled=tries.throttled + throttled,
+            throttled_for=put_off,
+        )
 
     def _price(self, error: NbpError) -> Decimal:
         """What the attempt costs if it is charged."""

@@ -58,7 +58,7 @@ class Plan(Coroutine[Any, Any, Batch]):
         self._errand = errand
         self._describe = describe
         self._outcomes: list[Outcome | None] = []
-        self._began_at = 0.0
+        self._began_at: float | None = None
         self._coroutine: Coroutine[Any, Any, Batch] | None = None
 
     def stop(self) -> None:
@@ -108,7 +108,9 @@ class Plan(Coroutine[Any, Any, Batch]):
         self._outcomes[place] = outcome
 
     def _batch(self, outcomes: list[Outcome]) -> Batch:
-        elapsed = asyncio.get_running_loop().time() - self._began_at if self._began_at else 0.0
+        elapsed = 0.0
+        if self._began_at is not None:
+            elapsed = asyncio.get_running_loop().time() - self._began_at
         return Batch(outcomes, elapsed=elapsed, stopped=self._errand.stopped)
 
     def _report(self, exc: BaseException) -> None:

@@ -26,11 +26,16 @@ LARGE = 65536  # bytes; the upload of a larger body has a time-out of its own
 class Spans(Protocol):
     """The time-outs of one request, in seconds."""
 
-    connect: float
-    upload: float
-    read: float
-    body: float
-    silence: float
+    @property
+    def connect(self) -> float: ...
+    @property
+    def upload(self) -> float: ...
+    @property
+    def read(self) -> float: ...
+    @property
+    def body(self) -> float: ...
+    @property
+    def silence(self) -> float: ...
 
 
 class Watch:
@@ -63,10 +68,10 @@ class Watch:
         self.sent = False
         """Bytes of the request may have left this machine."""
         self.queued_at = queued_at
-        self.connecting_at = 0.0
-        self.sent_at = 0.0
-        self.first_byte_at = 0.0
-        self.done_at = 0.0
+        self.connecting_at: float | None = None
+        self.sent_at: float | None = None
+        self.first_byte_at: float | None = None
+        self.done_at: float | None = None
         self.silent = False
         """The answer was whole, and nothing marked its end: it was ended by silence."""
 
@@ -113,10 +118,10 @@ class Watch:
         """The stages so far; `done` is now, unless the context was left before."""
         return Timings(
             self.queued_at,
+            self._loop.time() if self.done_at is None else self.done_at,
             self.connecting_at,
             self.sent_at,
             self.first_byte_at,
-            self.done_at or self._loop.time(),
         )
 
     async def __aenter__(self) -> Self:

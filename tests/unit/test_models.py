@@ -22,7 +22,7 @@ PRICE = Decimal("0.134")
 
 
 def attempt(billing: str, number: int = 1) -> Attempt:
-    return Attempt(number, billing, PRICE, Timings(), status=200)  # type: ignore[arg-type]
+    return Attempt(number, billing, PRICE, Timings(0.0, 0.0), status=200)  # type: ignore[arg-type]
 
 
 def image(index: int, *attempts: Attempt) -> Image:

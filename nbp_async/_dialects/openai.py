@@ -1,0 +1,177 @@
+"""The OpenAI images API, as OpenAI and many relays speak it.
+
+`/images/generations` for text, `/images/edits` once there are references. Answers carry `b64_json`,
+a link, or a `data:` address in the link's place; relays leave out or add whatever they like.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+from nbp_async._dialects.base import Answer, Decoder, Part
+from nbp_async._dialects.json_scan import JsonScan, image_of
+from nbp_async._dialects.read import clean, count, decoded, either, items, refusal, table, text
+from nbp_async._errors import ConfigError, ContentBlockedError, NoImageError, RefusedError
+from nbp_async._http import HttpRequest, ReplyHead, Usage
+from nbp_async._models import Job, Reference
+from nbp_async._profiles import Profile
+
+_IMAGE_KEYS = frozenset({b"b64_json"})
+_LINK_KEYS = frozenset({b"url"})
+_BLOCKED = ("moderation_blocked", "content_policy_violation", "content_filter", "safety")
+_SUFFIX = {"image/jpeg": "jpg", "image/webp": "webp", "image/heic": "heic", "image/heif": "heif"}
+
+
+class OpenAIImages:
+    """See `base.Dialect`."""
+
+    def encode(
+        self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
+    ) -> HttpRequest:
+        fields = _fields(job, profile)
+        headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+        if profile.auth == "x-goog-api-key":
+            headers = {"x-goog-api-key": key, "Accept": "application/json"}
+        if not references:
+            url = f"{profile.base_url}/images/generations"
+            headers["Content-Type"] = "application/json"
+            return HttpRequest("POST", url, headers, msgspec.json.encode(fields))
+        url = f"{profile.base_url}/images/edits"
+        if any(reference.uri for reference in references):
+            fields["images"] = [{"image_url": _address(r)} for r in references]
+            headers["Content-Type"] = "application/json"
+            return HttpRequest("POST", url, headers, msgspec.json.encode(fields))
+        headers["Content-Type"], body = _multipart(fields, references)
+        return HttpRequest("POST", url, headers, body)
+
+    def decoder(self) -> Decoder:
+        return _Decoder()
+
+    def refusal(self, head: ReplyHead, body: bytes, profile: Profile) -> RefusedError:
+        return refusal(head, body, profile)
+
+
+def _fields(job: Job, profile: Profile) -> dict[str, object]:
+    canvas = job.canvas
+    fields: dict[str, object] = {"model": job.model, "prompt": job.prompt.text, "n": 1}
+    if profile.size_style == "tier":
+        fields["image_size"] = canvas.tier
+        if canvas.ratio is not None:
+            fields["aspect_ratio"] = canvas.ratio
+    elif canvas.pixels is not None:
+        fields["size"] = f"{canvas.pixels[0]}x{canvas.pixels[1]}"
+    else:
+        fields["size"] = canvas.tier
+        if canvas.ratio is not None:
+            fields["aspect_ratio"] = canvas.ratio
+    if profile.response_format is not None:
+        fields["response_format"] = profile.response_format
+    if job.seed is not None:
+        fields["seed"] = job.seed
+    return fields | job.prompt.extra
+
+
+def _address(reference: Reference) -> str:
+    """A link as it is, or the bytes as a data: address."""
+    if reference.uri:
+        if urlsplit(reference.uri).scheme not in ("http", "https"):
+            raise ConfigError(
+                f"Reference {reference.uri}: this API takes files and http(s) links. "
+                "Nothing was sent."
+            )
+        return reference.uri
+    return f"data:{reference.mime};base64,{base64.b64encode(reference.data).decode()}"
+
+
+def _multipart(
+    fields: Mapping[str, object], references: tuple[Reference, ...]
+) -> tuple[str, bytes]:
+    """Content type and body of a form; the boundary follows from the content, so that equal
+    requests have equal bytes."""
+    digest = hashlib.sha256(msgspec.json.encode(dict(fields)))
+    for reference in references:
+        digest.update(reference.data)
+    boundary = f"nbp-{digest.hexdigest()[:40]}"
+    pieces: list[bytes] = []
+    for name, value in fields.items():
+        plain = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
+        pieces += [head.encode(), plain.encode(), b"\r\n"]
+    for number, reference in enumerate(references):
+        file = f"reference-{number}.{_SUFFIX.get(reference.mime, 'png')}"
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="image[]"; filename="{file}"\r\n'
+            f"Content-Type: {reference.mime}\r\n\r\n"
+        )
+        pieces += [head.encode(), reference.data, b"\r\n"]
+    pieces.append(f"--{boundary}--\r\n".encode())
+    return f"multipart/form-data; boundary={boundary}", b"".join(pieces)
+
+
+class _Decoder:
+    """See `base.Decoder`."""
+
+    __slots__ = ("_scan",)
+
+    def __init__(self) -> None:
+        self._scan = JsonScan(image_keys=_IMAGE_KEYS, link_keys=_LINK_KEYS)
+
+    @property
+    def complete(self) -> bool:
+        return self._scan.complete
+
+    def feed(self, data: bytes) -> list[Part]:
+        return self._scan.feed(data)
+
+    def close(self) -> Answer:
+        document = table(decoded(self._scan.close()))
+        images: list[int] = []
+        links: list[str] = []
+        for item in items(document.get("data")):
+            entry = table(item)
+            for value in (entry.get("b64_json"), entry.get("url")):
+                number = image_of(value)
+                if number is not None:
+                    images.append(number)
+                elif text(value):
+                    links.append(text(value))
+        usage = _usage(table(document.get("usage")))
+        if not images and not links:
+            raise _no_image(document, usage)
+        return Answer(
+            images=tuple(images),
+            links=tuple(links),
+            usage=usage,
+            model=text(document.get("model")),
+            request_id=text(document.get("id")),
+        )
+
+
+def _usage(usage: Mapping[str, object]) -> Usage | None:
+    if not usage:
+        return None
+    output = count(either(usage, "output_tokens", "completion_tokens"))
+    details = table(usage.get("output_tokens_details"))
+    image = count(details.get("image_tokens")) or (0 if details else output)
+    return Usage(
+        input_tokens=count(either(usage, "input_tokens", "prompt_tokens")),
+        image_tokens=image,
+        text_tokens=max(0, output - image),
+        total_tokens=count(usage.get("total_tokens")),
+    )
+
+
+def _no_image(document: Mapping[str, object], usage: Usage | None) -> NoImageError:
+    """A success without an image: why, as far as it says."""
+    error = document.get("error")
+    inner = table(error)
+    code = text(either(inner, "code", "type"))
+    said = error if isinstance(error, str) else either(inner, "message", "msg")
+    words = clean(text(said or either(document, "message", "msg")), 500)
+    message = f"The answer has no image{': ' + words if words else '.'}"
+    reason = code or ("error" if error else "no data")
+    kind = ContentBlockedError if any(b in code.lower() for b in _BLOCKED) else NoImageError
+    return kind(message, reason=reason, text=words, usage=usage)

@@ -1,0 +1,155 @@
+"""What a stream of bytes is: PNG, JPEG or WebP, its pixels, and whether it ends as it should.
+
+Nothing is decoded. The declared type is not believed, for vendors send JPEG as `image/png`; the
+first bytes tell the format and the pixels, the last ones whether the file is whole.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from nbp_async._errors import NotAnImageError
+
+ImageFormat = Literal["png", "jpeg", "webp"]
+SUFFIX: dict[ImageFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+
+MOST_PIXELS = 100_000_000  # the largest that the models draw has 23 million
+_HEAD = 64  # bytes that tell a PNG or WebP; a JPEG's frame header may come much later
+_TAIL = 64  # bytes kept from the end
+_LONGEST_SEARCH = 1024 * 1024  # bytes of segments before a JPEG's frame header
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
+# Start-of-frame markers of a JPEG: C0 to CF but for C4, C8 and CC, which are tables.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+class ImageFacts(msgspec.Struct, frozen=True, gc=False):
+    """What the bytes of a whole image say."""
+
+    format: ImageFormat
+    width: int
+    height: int
+
+
+class ImageSniffer:
+    """Look at an image's bytes as they pass; keeps some of the first and the last of them."""
+
+    __slots__ = ("_facts", "_head", "_size", "_tail")
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._tail = b""
+        self._size = 0
+        self._facts: ImageFacts | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            NotAnImageError: They are no image, or one of impossible pixels.
+        """
+        self._size += len(data)
+        self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
+        if self._facts is None:
+            self._head += data[:_LONGEST_SEARCH] if self._head else data
+            self._facts = _facts(self._head)
+            if self._facts is not None:
+                self._head = self._head[:_HEAD]
+            elif len(self._head) > _LONGEST_SEARCH:
+                raise NotAnImageError("The image's JPEG has no frame in its first megabyte.")
+
+    def close(self) -> ImageFacts:
+        """The bytes are complete: say what they were.
+
+        Raises:
+            NotAnImageError: They end too early, or after more than an image.
+        """
+        if not self._size:
+            raise NotAnImageError("The image is empty.")
+        facts = self._facts
+        if facts is None:
+            raise NotAnImageError(f"The image ends after {self._size} bytes, within its head.")
+        if facts.format == "png":
+            whole = self._tail.endswith(_PNG_END)
+        elif facts.format == "jpeg":
+            # Some encoders fill the file up; what is before that must be the end marker.
+            whole = self._tail.rstrip(b"\0\r\n ").endswith(b"\xff\xd9")
+        else:
+            length = int.from_bytes(self._head[4:8], "little") + 8
+            whole = self._size in (length, length + (length & 1))
+        if not whole:
+            raise NotAnImageError(
+                f"The image's {facts.format} of {self._size} bytes does not end as one: it is cut "
+                "off, or something follows it."
+            )
+        return facts
+
+
+def _facts(head: bytes) -> ImageFacts | None:
+    """Format and pixels from the first bytes; None if more are needed."""
+    if head.startswith(_PNG):
+        found = _png(head)
+    elif head.startswith(b"\xff\xd8\xff"):
+        found = _jpeg(head)
+    elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        found = _webp(head)
+    elif _PNG.startswith(head) or b"\xff\xd8\xff".startswith(head) or _riff_may_follow(head):
+        return None
+    else:
+        raise NotAnImageError(f"The image begins with {head[:16]!r}: no PNG, JPEG or WebP.")
+    if found is not None and not 0 < found.width * found.height <= MOST_PIXELS:
+        raise NotAnImageError(f"The image claims {found.width}x{found.height} pixels.")
+    return found
+
+
+def _riff_may_follow(head: bytes) -> bool:
+    return b"RIFF".startswith(head[:4]) and b"WEBP".startswith(head[8:12])
+
+
+def _png(head: bytes) -> ImageFacts | None:
+    if len(head) < 24:
+        return None
+    if head[12:16] != b"IHDR":
+        raise NotAnImageError("The image's PNG does not begin with its header.")
+    width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    return ImageFacts("png", width, height)
+
+
+def _jpeg(head: bytes) -> ImageFacts | None:
+    """Walk the segments up to the frame header."""
+    at = 2
+    while at + 4 <= len(head):
+        if head[at] != 0xFF:
+            raise NotAnImageError("The image's JPEG has no marker where one must be.")
+        marker = head[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif marker in _FRAMES:
+            if at + 9 > len(head):
+                return None
+            height = int.from_bytes(head[at + 5 : at + 7], "big")
+            width = int.from_bytes(head[at + 7 : at + 9], "big")
+            return ImageFacts("jpeg", width, height)
+        elif marker in (0xD9, 0xDA):
+            raise NotAnImageError("The image's JPEG has no frame.")
+        else:
+            at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+    return None
+
+
+def _webp(head: bytes) -> ImageFacts | None:
+    if len(head) < 30:
+        return None
+    kind = head[12:16]
+    if kind == b"VP8X":
+        width = 1 + int.from_bytes(head[24:27], "little")
+        height = 1 + int.from_bytes(head[27:30], "little")
+    elif kind == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    elif kind == b"VP8 ":
+        width = int.from_bytes(head[26:28], "little") & 0x3FFF
+        height = int.from_bytes(head[28:30], "little") & 0x3FFF
+    else:
+        raise NotAnImageError(f"The image's WebP begins with {kind!r}.")
+    return ImageFacts("webp", width, height)

@@ -1,0 +1,377 @@
+"""Many prompts through few slots: order, laziness, isolation, stopping, cancelling."""
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from nbp_async._config import Limits, Retry, Timeouts
+from nbp_async._errors import (
+    AuthError,
+    BudgetError,
+    CancelledAttemptError,
+    ClosedError,
+    ConfigError,
+    DisconnectedError,
+    StoppedError,
+)
+from nbp_async._events import AttemptEnded, AttemptStarted, Listener
+from nbp_async._models import Failure, Image, Outcome, Prompt
+from nbp_async.testing.transport import Canned, FakeTransport
+from tests.unit.flow.helpers import PRICE, answer, assert_settled, client, good, refusal
+
+pytestmark = pytest.mark.looptime
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_five_hundred_images_of_100_s_through_100_slots_take_500_s() -> None:
+    transport = FakeTransport(default=good(hold=100))
+    async with client(transport, limits=Limits(max_in_flight=100)) as gen:
+        began = now()
+        batch = await gen.many(f"prompt {n}" for n in range(500))
+        assert now() - began == pytest.approx(500, abs=0.01)
+        assert batch.elapsed == pytest.approx(500, abs=0.01)
+    assert transport.peak == 100
+    assert [outcome.index for outcome in batch] == list(range(500))
+    assert [o.prompt.text for o in batch] == [f"prompt {n}" for n in range(500)]
+    assert batch.billing.spent == 500 * PRICE
+    assert_settled(batch, transport)
+
+
+async def test_three_prompts_start_three_workers_whatever_the_limit() -> None:
+    transport = FakeTransport(default=good())
+    async with client(transport, limits=Limits(max_in_flight=10_000)) as gen:
+        plan = asyncio.create_task(gen.many(["a", "b", "c"]))
+        await asyncio.sleep(1)
+        assert len(asyncio.all_tasks()) <= 6
+        await plan
+
+
+async def test_prompts_are_drawn_only_as_places_come_free() -> None:
+    drawn = 0
+
+    def prompts() -> Iterator[str]:
+        nonlocal drawn
+        for n in range(1000):
+            drawn += 1
+            yield f"prompt {n}"
+
+    transport = FakeTransport(default=good(hold=10))
+    async with client(transport, limits=Limits(max_in_flight=5)) as gen:
+        stream = gen.stream(prompts())
+        first = await anext(stream)
+        assert first.ok
+        assert drawn <= 11
+        await stream.aclose()
+
+
+async def test_a_slow_consumer_slows_the_drawing() -> None:
+    transport = FakeTransport(default=good(hold=1))
+    async with client(transport, limits=Limits(max_in_flight=4)) as gen:
+        stream = gen.stream(f"prompt {n}" for n in range(1000))
+        await anext(stream)
+        await asyncio.sleep(500)
+        assert transport.billed <= 13  # taken, waiting, in the hands of workers
+        await stream.aclose()
+
+
+async def test_async_prompts_dicts_and_copies_keep_their_places() -> None:
+    async def prompts() -> AsyncIterator[object]:
+        yield "plain"
+        yield {"text": "twice", "n": 2, "seed": 7}
+        yield Prompt(text="last", size="1K")
+
+    transport = FakeTransport(default=good())
+    async with client(transport) as gen:
+        batch = await gen.many(prompts(), size="4K")  # type: ignore[arg-type]
+    assert [(o.index, o.prompt.text) for o in batch] == [
+        (0, "plain"), (1, "twice"), (2, "twice"), (3, "last"),
+    ]  # fmt: skip
+    assert [o.prompt.size for o in batch] == ["4K", "4K", "4K", "1K"]
+    seeds = [b'"seed":7' in r.body.replace(b" ", b"") for r in transport.requests]
+    assert seeds.count(True) == 1
+    assert any(b'"seed":8' in r.body.replace(b" ", b"") for r in transport.requests)
+
+
+async def test_outcomes_stream_in_the_order_of_completion() -> None:
+    transport = FakeTransport(good(hold=30), good(hold=10), good(hold=20))
+    async with client(transport) as gen:
+        ended = [outcome.index async for outcome in gen.stream(["a", "b", "c"])]
+    assert ended == [1, 2, 0]
+
+
+async def test_one_failure_never_stops_its_paid_siblings() -> None:
+    transport = FakeTransport(
+        Canned(error=DisconnectedError("gone"), hold=5), refusal(400), default=good()
+    )
+    async with client(transport) as gen:
+        batch = await gen.many([f"prompt {n}" for n in range(10)])
+    assert len(batch.images) == 8
+    assert {(type(f.error).__name__, f.billing) for f in batch.failures} == {
+        ("DisconnectedError", "maybe"),
+        ("InvalidRequestError", "no"),
+    }
+    assert batch.billing.maybe == PRICE
+    assert_settled(batch, transport)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "says"),
+    [
+        ("a cat", "one letter"),
+        (b"a cat", "one letter"),
+        (Prompt(text="a cat"), "one prompt"),
+        ({"text": "a cat"}, "one prompt"),
+        (17, "iterated"),
+    ],
+)
+async def test_what_is_no_list_of_prompts_is_refused_at_once(prompts: object, says: str) -> None:
+    transport = FakeTransport()
+    async with client(transport) as gen:
+        with pytest.raises(ConfigError, match=says):
+            gen.many(prompts)  # type: ignore[arg-type]
+    assert transport.billed == 0
+
+
+async def test_a_mistake_in_the_last_prompt_of_a_list_costs_nothing() -> None:
+    transport = FakeTransport(default=good())
+    async with client(transport) as gen:
+        with pytest.raises(ConfigError, match=r"Prompt 2: .*did you mean '4K'"):
+            await gen.many(["a", "b", {"text": "c", "size": "4k"}])
+    assert transport.requests == []
+
+
+async def test_a_mistake_in_a_lazy_prompt_is_its_own_failure() -> None:
+    transport = FakeTransport(default=good())
+    async with client(transport) as gen:
+        batch = await gen.many(iter(["a", {"text": "b", "size": "9K"}, 17, "c"]))  # type: ignore[list-item]
+    assert [o.ok for o in batch] == [True, False, False, True]
+    assert all(isinstance(f.error, ConfigError) for f in batch.failures)
+    assert_settled(batch, transport)
+
+
+async def test_what_the_iterable_raises_comes_after_what_was_paid_has_ended() -> None:
+    def prompts() -> Iterator[str]:
+        yield from ("a", "b")
+        raise RuntimeError("the file is broken")
+
+    transport = FakeTransport(default=good())
+    async with client(transport) as gen:
+        plan = gen.many(prompts())
+        with pytest.raises(RuntimeError, match="the file is broken"):
+            await plan
+        assert [o.ok for o in plan.partial] == [True, True]
+    assert transport.billed == 2
+
+
+async def test_stopping_sends_nothing_more_and_waits_for_what_is_paid() -> None:
+    transport = FakeTransport(default=good(hold=60))
+    async with client(transport, limits=Limits(max_in_flight=3)) as gen:
+        plan = gen.many(f"prompt {n}" for n in range(100))
+        task = asyncio.create_task(plan)
+        await asyncio.sleep(90)
+        plan.stop()
+        batch = await task
+        assert now() == pytest.approx(120, abs=0.1)
+    assert len(batch.images) == 6
+    assert isinstance(batch.stopped, StoppedError)
+    assert_settled(batch, transport)
+
+
+async def test_a_stopped_list_names_what_was_not_sent() -> None:
+    transport = FakeTransport(default=good(hold=60))
+    async with client(transport, limits=Limits(max_in_flight=1)) as gen:
+        plan = gen.many(["a", "b", "c"])
+        task = asyncio.create_task(plan)
+        await asyncio.sleep(10)
+        plan.stop()
+        batch = await task
+    assert len(batch.images) == 1
+    assert transport.billed == 1
+
+
+async def test_cancelling_frees_everything_and_says_what_may_have_been_billed() -> None:
+    transport = FakeTransport(default=good(hold=60))
+    async with client(transport, limits=Limits(max_in_flight=5)) as gen:
+        plan = gen.many(f"prompt {n}" for n in range(100))
+        task = asyncio.create_task(plan)
+        await asyncio.sleep(90)  # five done, five out
+        before = now()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert now() - before < 0.1
+        assert gen.in_flight == 0
+        partial = plan.partial
+        assert [o.ok for o in partial] == [True] * 5 + [False] * 5
+        assert {f.billing for f in partial.failures} == {"maybe"}
+        assert all(isinstance(f.error, CancelledAttemptError) for f in partial.failures)
+        assert "5 images were in flight and may have been billed: up to $0.67" in str(
+            caught.value.__notes__
+        )
+        assert gen.bill().maybe == 5 * PRICE
+        assert_settled(partial, transport)
+        assert len(asyncio.all_tasks()) == 1
+
+
+async def test_leaving_a_stream_early_cancels_what_is_out() -> None:
+    transport = FakeTransport(good(hold=1), default=good(hold=60))
+    async with client(transport, limits=Limits(max_in_flight=3)) as gen:
+        async for outcome in gen.stream(f"prompt {n}" for n in range(100)):
+            assert outcome.ok
+            break
+        gc.collect()
+        await asyncio.sleep(0.01)
+        assert transport.in_flight == 0
+        assert gen.in_flight == 0
+
+
+async def test_a_closed_stream_names_what_may_have_been_billed() -> None:
+    transport = FakeTransport(good(hold=1), default=good(hold=60))
+    async with client(transport, limits=Limits(max_in_flight=3)) as gen:
+        async with gen.stream(f"prompt {n}" for n in range(100)) as stream:
+            await anext(stream)
+            await asyncio.sleep(5)
+        assert len(stream.dropped) == 3
+        assert {f.billing for f in stream.dropped} == {"maybe"}
+
+
+async def test_three_refused_keys_in_a_row_stop_the_run() -> None:
+    transport = FakeTransport(default=refusal(401))
+    async with client(transport, limits=Limits(max_in_flight=1)) as gen:
+        batch = await gen.many([f"prompt {n}" for n in range(10)])
+    assert len(transport.requests) == 3
+    assert [type(f.error) for f in batch.failures] == [AuthError] * 3 + [StoppedError] * 7
+    assert isinstance(batch.stopped, AuthError)
+
+
+async def test_a_spend_cap_is_never_passed_however_many_race_for_it() -> None:
+    """$10 at $0.24: 41 images, not one more."""
+    transport = FakeTransport(default=good())
+    async with client(transport, limits=Limits(max_in_flight=100)) as gen:
+        batch = await gen.many([f"prompt {n}" for n in range(100)], size="4K", max_cost="10")
+    assert transport.billed == 41
+    assert len(batch.images) == 41
+    assert all(isinstance(f.error, BudgetError) for f in batch.failures)
+    assert batch.billing.spent == 41 * Decimal("0.24")
+
+
+async def test_what_may_have_been_billed_counts_against_the_cap() -> None:
+    transport = FakeTransport(default=Canned(error=DisconnectedError("gone"), hold=5))
+    async with client(transport, limits=Limits(max_in_flight=10)) as gen:
+        batch = await gen.many([f"prompt {n}" for n in range(20)], max_cost=PRICE * 3)
+    assert transport.billed == 3
+    assert batch.billing.maybe == 3 * PRICE
+
+
+async def test_a_million_prompts_make_no_million_tasks() -> None:
+    """Memory follows what is in flight: 20,000 prompts need no more than the first 2,000."""
+    transport = FakeTransport(default=Canned(answer(b""), status=400))
+    transport.keep_requests = False
+    async with client(transport, limits=Limits(max_in_flight=50)) as gen:
+        tracemalloc.start()
+        seen = 0
+        early = 0
+        async for _ in gen.stream(f"prompt {n}" for n in range(20_000)):
+            seen += 1
+            if seen == 2_000:
+                gc.collect()
+                early = tracemalloc.get_traced_memory()[0]
+        gc.collect()
+        late = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+    assert seen == 20_000
+    assert late - early < 200_000
+
+
+async def test_without_out_memory_is_bounded_and_the_rest_goes_to_files() -> None:
+    transport = FakeTransport(default=good())
+    size = len(answer())
+    async with client(transport, limits=Limits(max_memory=size)) as gen:
+        batch = await gen.many([f"prompt {n}" for n in range(10)])
+        held = [image for image in batch.images if image.path is None]
+        assert sum(image.stored.size for image in held) <= size
+        assert len(batch.images) - len(held) > 5
+    assert len({image.read() for image in batch.images}) == 1  # they stay after the client
+
+
+async def test_out_gets_each_image_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    transport = FakeTransport(good(hold=10), default=good(hold=50))
+    async with client(transport) as gen:
+        task = asyncio.create_task(gen.many(["a", "b"], out=tmp_path / "catalogue"))
+        await asyncio.sleep(20)
+        (first,) = (tmp_path / "catalogue").iterdir()
+        batch = await task
+    assert first.name.startswith("000000-")
+    assert first.suffix == ".png"
+    assert sorted((tmp_path / "catalogue").iterdir()) == [i.path for i in batch.images]
+
+
+async def test_listeners_hear_everything_and_cannot_break_anything() -> None:
+    heard: list[str] = []
+
+    class Loud(Listener):
+        def on_attempt_started(self, event: AttemptStarted) -> None:
+            heard.append(f"started {event.number}")
+
+        def on_attempt(self, event: AttemptEnded) -> None:
+            heard.append(f"ended {event.attempt.billing}")
+            raise RuntimeError("a listener's bug")
+
+        def on_outcome(self, outcome: Outcome) -> None:
+            heard.append(f"outcome {outcome.ok}")
+
+    transport = FakeTransport(refusal(503, retry_after="1"), good())
+    async with client(transport, listeners=[Loud()]) as gen:
+        batch = await gen.many(["a"])
+    assert batch[0].ok
+    assert heard == ["started 1", "ended no", "started 2", "ended yes", "outcome True"]
+
+
+async def test_a_plan_that_is_never_awaited_sends_nothing_and_says_so() -> None:
+    transport = FakeTransport(default=good())
+    async with client(transport) as gen:
+        plan = gen.many(["a"] * 300, size="4K")
+        assert "300 prompts" in repr(plan)
+        assert "$72.00" in repr(plan)
+        with pytest.warns(RuntimeWarning, match="never awaited: no image was made"):
+            del plan
+            gc.collect()
+    assert transport.requests == []
+
+
+async def test_a_closed_client_and_another_loop_are_refused_before_anything_is_sent() -> None:
+    transport = FakeTransport(default=good())
+    gen = client(transport)
+    await gen.one("a")
+
+    async def elsewhere() -> None:
+        with pytest.raises(ClosedError, match="another event loop"):
+            await gen.one("b")
+
+    await asyncio.to_thread(asyncio.run, elsewhere())
+    await gen.aclose()
+    with pytest.raises(ClosedError, match="closed"):
+        gen.many(["a"])
+    assert transport.billed == 1
+
+
+async def test_a_deadline_stops_new_attempts_but_not_one_that_is_paid_for() -> None:
+    transport = FakeTransport(refusal(500), default=good(hold=100))
+    retry = Retry(statuses=frozenset({500}), base=30, cap=60)
+    async with client(transport, retry=retry, timeouts=Timeouts(deadline=60)) as gen:
+        (outcome,) = await gen.many(["a"])
+        assert isinstance(outcome, Image)
+        assert now() == pytest.approx(115, abs=0.1)
+    transport = FakeTransport(refusal(500), default=good(hold=100))
+    async with client(transport, retry=retry, timeouts=Timeouts(deadline=10)) as gen:
+        (outcome,) = await gen.many(["a"])
+    assert isinstance(outcome, Failure)
+    assert len(transport.requests) == 1

@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     )
     from nbp_async._events import Listener
     from nbp_async._flow.plan import Plan
+    from nbp_async._http import Usage
     from nbp_async._models import (
         Attempt,
         Batch,
@@ -120,7 +121,7 @@ if TYPE_CHECKING:
         Prompt,
         Timings,
     )
-    from nbp_async._prices import Prices, Usage
+    from nbp_async._prices import Prices
     from nbp_async._profiles import PROFILES, Profile
     from nbp_async._script import run_many
 
@@ -142,7 +143,7 @@ _ROOMS = {
     "Prompt": "_models",
     "Timings": "_models",
     "Prices": "_prices",
-    "Usage": "_prices",
+    "Usage": "_http",
     "Profile": "_profiles",
     "PROFILES": "_profiles",
     "run_many": "_script",

@@ -26,11 +26,13 @@ FLOORS: list[set[str]] = [
     {"_dialects", "_transports", "_pacing", "_sinks", "fake"},
     {"_images"},
     {"_flow"},
+    {"_options"},
     {"_client"},
     {"_script"},
     {"__init__"},
     {"testing", "display"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

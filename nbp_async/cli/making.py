@@ -74,6 +74,7 @@ async def make(order: Order) -> int:
 
     data = Data(order.lines, console, lambda: loop.call_soon_threadsafe(reader_left))
     async with connect(order, [counts, data]) as client:
+        patience = _patience(client, order)
         plan = client.many(
             list(order.prompts),
             size=order.size,
@@ -81,9 +82,7 @@ async def make(order: Order) -> int:
             out=order.folder,
             max_cost=order.max_cost,
         )
-        brake = Brake(
-            lambda text: say(console, text), lambda: client.in_flight, _patience(client, order)
-        )
+        brake = Brake(lambda text: say(console, text), lambda: client.in_flight, patience)
         with data:
             async with Progress(counts, console, quiet=order.quiet):
                 with brake.on(plan):

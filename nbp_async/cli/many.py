@@ -11,8 +11,19 @@ from nbp_async.cli.lists import read_prompts
 from nbp_async.cli.making import Order, folder, make
 from nbp_async.cli.options import vendor_options
 
+_HELP = """\
+Make one image for each prompt in FILE (- for stdin); paths go to stdout as they come.
 
-@click.command()
+\b
+.txt, -   one prompt a line; blank lines and lines that begin with # are skipped
+.csv      the column "prompt" or "text", or --prompt-column
+.jsonl    a string, or an object: text, size, aspect_ratio, seed, n, references, extra
+
+Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that as well.
+"""
+
+
+@click.command(help=_HELP)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
               help="The folder that gets each image as soon as it is there.")  # fmt: skip
@@ -40,15 +51,7 @@ def many(
     endpoint: str | None,
     as_json: bool,
 ) -> None:
-    """Make one image for each prompt in FILE (- for stdin); paths go to stdout as they come.
-
-    \b
-    .txt, -   one prompt a line; blank lines and lines that begin with # are skipped
-    .csv      the column "prompt" or "text", or --prompt-column
-    .jsonl    a string, or an object: text, size, aspect_ratio, seed, n, references, extra
-
-    Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that as well.
-    """
+    """Read the prompts, and make them."""
 
     async def work() -> int:
         return await make(

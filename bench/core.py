@@ -16,9 +16,8 @@ from pathlib import Path
 
 from bench.bodies import answer_with, png
 from bench.imports import import_cost
-from bench.lists import long_lists
 from bench.meter import Reading
-from bench.process import light_server, run_worker, self_signed
+from bench.process import light_server, run_lists, run_worker, self_signed
 from bench.worker import Task
 
 KIB, MIB = 1024, 1024 * 1024
@@ -144,10 +143,10 @@ class Core:
         if hold >= 60:
             self._check(Check(f"makespan to the bound, {name}", nbp.wall / hold, 1.05))
 
-    def lists(self) -> None:
+    async def lists(self) -> None:
         """long lists of prompts in virtual time, without sockets"""
         count = 20_000 if self.quick else 1_000_000
-        found = long_lists(count)
+        found = await run_lists(count)
         print(
             f"  stream of {count:,}: memory grew {found.stream_growth / MIB:.1f} MiB from the "
             f"first tenth to the end, {found.stream_us:.0f} us an outcome; "

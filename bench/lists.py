@@ -1,9 +1,14 @@
-"""Long lists of prompts through the library's own code: virtual time, no sockets."""
+"""Long lists of prompts through the library's own code: virtual time, no sockets.
+
+`python -m bench.lists 1000000` prints what `long_lists` found, from a process of its own.
+"""
 
 import gc
+import json
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from bench.bodies import answer_with, png
 from bench.meter import resident
@@ -64,3 +69,7 @@ def long_lists(count: int) -> Lists:
     growth = run_virtual(_stream(count))
     took = time.perf_counter() - began
     return Lists(growth, took / count * 1e6, count, run_virtual(_many(count)))
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(long_lists(int(sys.argv[1])))))

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from bench.lists import Lists
 from bench.meter import Reading
 from bench.worker import Task
 
@@ -43,8 +45,18 @@ async def run_worker(task: Task, *, limit: float) -> Reading:
         RuntimeError: It failed; its words are in the message.
         TimeoutError: It took too long.
     """
+    return Reading(**await _found("bench.worker", json.dumps(asdict(task)), limit=limit))
+
+
+async def run_lists(count: int, *, limit: float = 3600) -> Lists:
+    """`bench.lists` in a fresh interpreter."""
+    return Lists(**await _found("bench.lists", str(count), limit=limit))
+
+
+async def _found(module: str, argument: str, *, limit: float) -> dict[str, Any]:
+    """The JSON that a module prints."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.worker", json.dumps(asdict(task)),
+        sys.executable, "-m", module, argument,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -55,8 +67,9 @@ async def run_worker(task: Task, *, limit: float) -> Reading:
         await process.wait()
         raise
     if process.returncode:
-        raise RuntimeError(f"{task} failed:\n{err.decode()[-2000:]}")
-    return Reading(**json.loads(out))
+        raise RuntimeError(f"{module} {argument} failed:\n{err.decode()[-2000:]}")
+    found: dict[str, Any] = json.loads(out)
+    return found
 
 
 def self_signed(folder: Path) -> tuple[str, str]:

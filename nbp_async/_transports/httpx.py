@@ -2,9 +2,9 @@
 
 It works one floor below `httpx.AsyncClient`, on httpx's own transport: so there are no redirects,
 cookies, proxies or time-outs to switch off. Its pool goes through all connections for every
-request, which with hundreds of calls in flight costs more than the calls; where connections are
-not reused, each call gets a pool for itself. That pool is closed with the call, which also frees
-what httpcore forgets when a call is cancelled while it connects.
+request, which with hundreds of calls in flight costs more than the calls. So each call gets a
+pool for itself, but where HTTP/2 connections are to be shared. A connection of HTTP/1.1 is never
+used twice: stray bytes after an answer would be taken for the next one.
 
 Whether bytes may have left is told by httpcore's trace: the headers' event comes once there is a
 connection, and before the first byte of the request is written to it.
@@ -27,7 +27,12 @@ from nbp_async._transports.sockets import KEEPALIVE, tls_context
 _IDLE = 2.0  # seconds that a reused connection may have been idle
 _SHARED = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE)
 _ONE_CALL = httpx.Limits(max_connections=1, max_keepalive_connections=0)
-_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "nbp-async"}
+_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Connection": "close",  # HTTP/2 has no such header, and leaves it out
+    "User-Agent": "nbp-async",
+}
 # What says by its class alone that nothing left, where no trace tells.
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -46,9 +51,9 @@ class HttpxTransport:
 
     Args:
         vendor: What messages call the other side.
-        reuse: Keep connections for the next request; off, each request has its own.
-        http2: Speak HTTP/2 where the server does (https only); with `reuse`, requests share a
-            connection, and end together if it breaks.
+        reuse: Let requests share a connection of HTTP/2, and end together if it breaks; off, each
+            request has its own. HTTP/1.1 is not affected.
+        http2: Speak HTTP/2 where the server does (https only).
         ca: File of certificate authorities to trust instead of the system's.
         through: An httpx transport to use instead: a mock, or one that goes through a proxy.
     """
@@ -63,7 +68,7 @@ class HttpxTransport:
         through: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.vendor = vendor
-        self._reuse = reuse
+        self._share = reuse and http2
         self._http2 = http2
         self._context = None if through is not None else tls_context(ca)
         self._shared = through
@@ -81,7 +86,7 @@ class HttpxTransport:
         """What to send through: one pool for all requests, or a fresh one."""
         if self._closed:
             raise ClosedError("This transport is closed. Nothing was sent.")
-        if self._shared is None and not self._reuse:
+        if self._shared is None and not self._share:
             return self._make(_ONE_CALL)
         if self._shared is None:
             self._shared = self._make(_SHARED)
@@ -94,13 +99,10 @@ class HttpxTransport:
 
     def spell(self, request: HttpRequest, trace: object) -> httpx.Request:
         """The request in httpx's words."""
-        headers = _HEADERS | request.headers
-        if not (self._reuse or self._http2):
-            headers["Connection"] = "close"
         return httpx.Request(
             request.method,
             request.url,
-            headers=headers,
+            headers=_HEADERS | request.headers,
             content=request.body or None,
             extensions={"trace": trace},
         )

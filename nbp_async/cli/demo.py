@@ -102,13 +102,13 @@ class Ending:
             ("failed", str(self.tally.failed)),
             ("took", _both(self.batch.elapsed, scene.speed)),
             ("one after another", f"{_both(in_turn, scene.speed)}: {times:.0f} times as long"),
-            (
-                "most in flight",
-                f"{self.counts.peak} by the client's count, "
-                f"{self.witness.peak_in_flight} by the server's",
-            ),
+            ("most in flight", self._peaks()),
             ("billed", self._bills()),
         ]
+
+    def _peaks(self) -> str:
+        client, server = self.counts.peak, self.witness.peak_in_flight
+        return f"{client} by the client's count, {server} by the server's"
 
     def _bills(self) -> str:
         bill, bank = self.batch.billing, self.witness.dollars

@@ -32,6 +32,11 @@ class Peer:
         self._reader = reader
         self._writer = writer
 
+    @property
+    def client_port(self) -> int:
+        port: int = self._writer.get_extra_info("peername")[1]
+        return port
+
     async def request(self) -> bytes:
         """Read one whole request; it counts as arrived."""
         head = await self._reader.readuntil(b"\r\n\r\n")
@@ -59,6 +64,11 @@ class Peer:
         """Take nothing more: what the client sends fills up the buffers between."""
         assert isinstance(self._writer.transport, asyncio.Transport)
         self._writer.transport.pause_reading()
+
+    def read_again(self) -> None:
+        """Take what the client sends again."""
+        assert isinstance(self._writer.transport, asyncio.Transport)
+        self._writer.transport.resume_reading()
 
     def reset(self) -> None:
         """Cut the connection with a reset instead of an end."""

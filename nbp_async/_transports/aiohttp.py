@@ -54,7 +54,7 @@ class AiohttpTransport:
         self.vendor = vendor
         self.reuse = reuse
         self._guard = guard
-        self._ca = ca
+        self._tls = tls_context(ca) if ca else True
         self._closed = False
         self._session: aiohttp.ClientSession | None = None
         self._urls: dict[str, URL] = {}
@@ -89,7 +89,7 @@ class AiohttpTransport:
         connector = aiohttp.TCPConnector(
             limit=0,
             force_close=not self.reuse,
-            ssl=tls_context(self._ca) if self._ca else True,
+            ssl=self._tls,
             ttl_dns_cache=60,
             resolver=aiohttp.ThreadedResolver(),
             socket_factory=lambda address: make_socket(address, self._guard),

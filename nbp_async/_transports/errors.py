@@ -90,11 +90,13 @@ def _why(exc: BaseException) -> str:
     for cause in _causes(exc):
         if isinstance(cause, socket.gaierror):
             return ": its name does not resolve"
-        if isinstance(cause, ssl.SSLError) and cause.reason:
-            return f": TLS failed ({cause.reason.lower().replace('_', ' ')})"
-        if isinstance(cause, PermissionError) and cause.errno is None:
+        if isinstance(cause, ssl.SSLError):
+            # Its number is none of the system's; a library's copy of it has no reason.
+            if reason := getattr(cause, "reason", None):
+                return f": TLS failed ({reason.lower().replace('_', ' ')})"
+        elif isinstance(cause, PermissionError) and cause.errno is None:
             return f": {cause}"  # a guard's, in our own words
-        if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+        elif isinstance(cause, OSError) and cause.errno and cause.errno > 0:
             return f": {os.strerror(cause.errno).lower()}"
     return ""
 

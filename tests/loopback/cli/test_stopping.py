@@ -1,0 +1,57 @@
+"""Ctrl-C, once and twice, while images are being paid for."""
+
+from pathlib import Path
+
+from tests.loopback.cli.vendor import Nbp, Vendor, objects
+
+SIX = "".join(f"prompt {number}\n" for number in range(6))
+WORDS = ("many", "-", "--out", "shop", "--max-in-flight", "3", "--json")
+
+
+async def start(vendor: Vendor, folder: Path) -> Nbp:
+    """Six prompts, three in flight, and none of them answered yet."""
+    vendor.release.clear()
+    nbp = await Nbp.start(*WORDS, cwd=folder, url=vendor.url, text=SIX)
+    await vendor.arrived(3)
+    return nbp
+
+
+async def test_ctrl_c_sends_nothing_more_and_keeps_what_is_paid(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    nbp = await start(vendor, tmp_path)
+    nbp.press_ctrl_c()
+    said = await nbp.says("finishing")
+    assert said.strip() == "finishing 3 paid images (at most 5 m 0 s) - Ctrl-C again to drop them"
+    vendor.release.set()
+    code, out, err = await nbp.end()
+    assert code == 130
+    assert len(vendor.asked) == 3
+    assert [row["ok"] for row in objects(out)] == [True] * 3
+    assert len(list((tmp_path / "shop").iterdir())) == 3
+    assert "3 images · 3 not sent · $0.402 spent" in err
+
+
+async def test_sigterm_does_the_same(vendor: Vendor, tmp_path: Path) -> None:
+    nbp = await start(vendor, tmp_path)
+    nbp.terminate()
+    await nbp.says("finishing 3 paid images")
+    vendor.release.set()
+    code, out, _ = await nbp.end()
+    assert (code, len(out), len(vendor.asked)) == (130, 3, 3)
+
+
+async def test_ctrl_c_twice_drops_what_is_in_flight_and_says_what_it_may_cost(
+    vendor: Vendor, tmp_path: Path
+) -> None:
+    nbp = await start(vendor, tmp_path)
+    nbp.press_ctrl_c()
+    await nbp.says("finishing")
+    nbp.press_ctrl_c()
+    code, out, err = await nbp.end()
+    assert code == 130
+    assert [row["billing"] for row in objects(out)] == ["maybe"] * 3
+    assert "3 images dropped in flight" in err
+    assert "May have been billed besides: $0.402." in err
+    assert not list((tmp_path / "shop").iterdir())
+    assert "Traceback" not in err

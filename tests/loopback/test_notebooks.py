@@ -1,0 +1,35 @@
+"""The notebooks run from top to bottom, against the fake server."""
+
+import ast
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+async def test_a_notebook_runs_from_top_to_bottom(
+    notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Jupyter, the cells share one namespace and one running loop."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    for number, source in enumerate(code, 1):
+        name = f"{notebook.name}, cell {number}"
+        compiled = compile(source, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        waiting = eval(compiled, names)
+        if inspect.isawaitable(waiting):
+            await waiting
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_kept_without_outputs(notebook: Path) -> None:
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
@@ -83,13 +82,11 @@ class Line:
         self.authority = authority
         self.transport = self.make(ca_file)
 
-    def make(
-        self, ca: str | None, guard: Callable[[str], None] | None = None
-    ) -> AiohttpTransport | HttpxTransport:
-        """A further transport of this kind; `guard` is aiohttp's alone."""
+    def make(self, ca: str | None) -> AiohttpTransport | HttpxTransport:
+        """A further transport of this kind, which trusts other authorities."""
         if self.kind.library == "httpx":
             return HttpxTransport(vendor="shop", ca=ca)
-        return AiohttpTransport(vendor="shop", reuse=self.kind.reuse, ca=ca, guard=guard)
+        return AiohttpTransport(vendor="shop", reuse=self.kind.reuse, ca=ca)
 
     def serving(
         self, handler: Handler, name: str = "127.0.0.1"

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+import trustme
 
 from nbp_async._errors import (
     CertificateError,
@@ -16,8 +17,9 @@ from nbp_async._errors import (
     LocalLimitError,
     NotSentError,
 )
+from nbp_async._transports.aiohttp import AiohttpTransport
 from nbp_async._transports.sockets import KEEPALIVE
-from tests.contracts.transport.kit import Got, Line, near
+from tests.contracts.transport.kit import Got, Kind, Line, near
 from tests.raw_server import Peer, answering, framed, lingering, serving
 
 pytestmark = pytest.mark.looptime
@@ -204,16 +206,18 @@ class TestGuard:
         return []
 
     @pytest.fixture
-    async def guarded(self, line: Line, asked: list[str]) -> AsyncIterator[Line]:
+    async def guarded(
+        self, asked: list[str], authority: trustme.CA, ca_file: str
+    ) -> AsyncIterator[Line]:
         def guard(address: str) -> None:
             asked.append(address)
             raise PermissionError(f"{address} is not for you")
 
-        if line.kind.library != "aiohttp":
-            pytest.skip("downloads go through aiohttp")
+        line = Line(Kind("aiohttp"), authority, ca_file)
         await line.transport.aclose()
-        line.transport = line.make(None, guard)
+        line.transport = AiohttpTransport(vendor="shop", guard=guard)
         yield line
+        await line.aclose()
 
     async def test_an_address_is_asked_about_and_not_dialled(
         self, guarded: Line, asked: list[str]

@@ -1,0 +1,195 @@
+"""One timer for all stages of a request, on a clock that jumps."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from nbp_async._errors import (
+    ConnectTimeout,
+    NbpError,
+    ReadTimeout,
+    SlowBodyError,
+    UploadTimeout,
+)
+from nbp_async._transports.base import Watch
+
+pytestmark = pytest.mark.looptime(start=0)
+
+
+@dataclass(frozen=True)
+class Spans:
+    connect: float = 10.0
+    upload: float = 15.0
+    read: float = 300.0
+    body: float = 30.0
+    silence: float = 4.0
+
+
+def make(size: int = 100) -> Watch:
+    return Watch(Spans(), vendor="shop", queued_at=asyncio.get_running_loop().time(), size=size)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_request_is_sent_even_at_the_first_instant_of_a_clock() -> None:
+    watch = make()
+    async with watch:
+        assert not watch.sent
+        watch.may_send()
+        assert now() == 0
+        assert watch.sent
+
+
+@pytest.mark.parametrize(
+    ("stage", "size", "error", "after"),
+    [
+        ("connecting", 100, ConnectTimeout, 10),
+        ("sent", 100, ReadTimeout, 300),
+        ("sent", 65536, ReadTimeout, 300),
+        ("sent", 65537, UploadTimeout, 15 + 65537 / 200_000),
+        ("sent", 8_000_000, UploadTimeout, 55),
+        ("uploaded", 8_000_000, ReadTimeout, 300),
+        ("head", 100, SlowBodyError, 30),
+        ("head", 8_000_000, SlowBodyError, 30),
+    ],
+)
+async def test_each_stage_ends_with_its_own_error(
+    stage: str, size: int, error: type[NbpError], after: float
+) -> None:
+    watch = make(size)
+    with pytest.raises(error, match="shop"):
+        async with watch:
+            if stage != "connecting":
+                watch.may_send()
+            if stage == "uploaded":
+                watch.uploaded()
+            if stage == "head":
+                watch.first_byte()
+            await forever()
+    assert now() == pytest.approx(after)
+    assert watch.sent is (stage != "connecting")
+
+
+async def test_an_early_head_ends_the_upload_for_good() -> None:
+    with pytest.raises(SlowBodyError):
+        async with make(8_000_000) as watch:
+            watch.may_send()
+            watch.first_byte()
+            watch.uploaded()
+            await forever()
+    assert now() == pytest.approx(30)
+
+
+async def test_a_body_is_timed_by_how_much_of_it_comes() -> None:
+    """300 kB buy another 30 s; what is less buys nothing."""
+    with pytest.raises(SlowBodyError):
+        async with make() as watch:
+            watch.may_send()
+            watch.first_byte()
+            for size in (150_000, 150_000, 299_999):
+                await asyncio.sleep(10)
+                watch.received(size)
+            await forever()
+    assert now() == pytest.approx(20 + 30)
+
+
+async def test_the_end_of_a_whole_body_is_waited_for_once() -> None:
+    watch = make()
+    async with watch:
+        watch.may_send()
+        watch.first_byte()
+        watch.whole()
+        for _ in range(100):
+            await asyncio.sleep(1)
+            watch.received(1_000_000)
+            watch.whole()
+    assert now() == pytest.approx(4)
+    assert watch.silent
+
+
+async def test_a_whole_body_whose_end_came_was_not_ended_by_silence() -> None:
+    async with make() as watch:
+        watch.may_send()
+        watch.first_byte()
+        watch.whole()
+        await asyncio.sleep(1)
+    assert not watch.silent
+
+
+async def test_what_is_raised_inside_passes_and_stops_the_timer() -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with make() as watch:
+            watch.whole()
+            raise ZeroDivisionError
+    assert not watch.silent
+    await asyncio.sleep(1000)
+
+
+async def test_a_cancellation_from_outside_passes() -> None:
+    async def run() -> None:
+        async with make():
+            await forever()
+
+    task = asyncio.create_task(run())
+    await asyncio.sleep(5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancellation_from_outside_outweighs_a_time_out_at_the_same_instant() -> None:
+    async def run() -> None:
+        async with make():
+            await forever()
+
+    task = asyncio.create_task(run())
+    asyncio.get_running_loop().call_at(10, task.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_time_out_leaves_the_task_uncancelled() -> None:
+    with pytest.raises(ConnectTimeout):
+        async with make():
+            await forever()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(1)
+
+
+async def test_the_error_of_a_time_out_keeps_no_frame_alive() -> None:
+    with pytest.raises(ConnectTimeout) as caught:
+        async with make():
+            await forever()
+    context = caught.value.__context__
+    assert context is None or context.__traceback__ is None
+
+
+async def test_only_a_request_with_a_body_can_have_been_paid_for() -> None:
+    for size, warned in ((0, False), (100, True)):
+        with pytest.raises(ReadTimeout) as caught:
+            async with make(size) as watch:
+                watch.may_send()
+                await forever()
+        assert bool(caught.value.hint) is warned
+
+
+async def test_the_stages_are_noted_in_seconds_of_the_loop() -> None:
+    async with make() as watch:
+        await asyncio.sleep(1)
+        watch.may_send()
+        await asyncio.sleep(2)
+        watch.first_byte()
+        await asyncio.sleep(3)
+        assert watch.timings().done == pytest.approx(6)
+    await asyncio.sleep(10)
+    timings = watch.timings()
+    assert (timings.sent, timings.first_byte, timings.done) == pytest.approx((1, 3, 6))

@@ -63,7 +63,7 @@ def write_sheet(
     return target
 
 
-def _card(image: Image, folder: Path, speed: float) -> dict[str, str]:
+def _card(image: Image, folder: Path, speed: float) -> dict[str, str | list[str]]:
     if image.path is None:
         raise ConfigError(
             "A contact sheet links images in a folder, and these are in memory: make them with "
@@ -77,7 +77,7 @@ def _card(image: Image, folder: Path, speed: float) -> dict[str, str]:
         "number": str(image.index + 1),
         "link": quote(Path(os.path.relpath(image.path, folder)).as_posix()),
         "prompt": printable(image.prompt.text, 1000),
-        "facts": " · ".join(filter(None, facts)),
+        "facts": [fact for fact in facts if fact],
         "detail": f"{image.format.upper()}, {weight(image.stored.size)}",
         "mismatch": image.mismatch,
         "width": str(image.width),

@@ -13,15 +13,16 @@ from urllib.parse import quote
 import msgspec
 
 from nbp_async._dialects.base import Answer, Decoder, Part
-from nbp_async._dialects.json_scan import JsonScan, image_of
-from nbp_async._dialects.read import clean, count, decoded, either, items, refusal, table, text
+from nbp_async._dialects.json_scan import JsonScan, Keys, image_of
+from nbp_async._dialects.read import clean, count, either, items, refusal, table, text
 from nbp_async._errors import ConfigError, ContentBlockedError, NoImageError, RefusedError
 from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
-_IMAGE_KEYS = frozenset({b"data"})
-_DROP_KEYS = frozenset({b"thoughtSignature", b"thought_signature"})
+_KEYS = Keys(
+    image=frozenset({b"data"}), drop=frozenset({b"thoughtSignature", b"thought_signature"})
+)
 _MODEL = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 _LINK = re.compile(r"https?://[^\s<>\"'()\[\]{}]+")
 
@@ -93,7 +94,7 @@ class _Decoder:
     __slots__ = ("_scan",)
 
     def __init__(self) -> None:
-        self._scan = JsonScan(image_keys=_IMAGE_KEYS, drop_keys=_DROP_KEYS)
+        self._scan = JsonScan(_KEYS)
 
     @property
     def complete(self) -> bool:
@@ -103,7 +104,7 @@ class _Decoder:
         return self._scan.feed(data)
 
     def close(self) -> Answer:
-        document = decoded(self._scan.close())
+        document = self._scan.close()
         if isinstance(document, list):
             document = document[0] if document else None
         found = table(document)

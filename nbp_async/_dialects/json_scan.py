@@ -4,27 +4,26 @@ A scanner copies ordinary values to a small skeleton, which is decoded at the en
 image string leaves it piece by piece on its way to the sink; strings that nobody wants, such as
 thought signatures of megabytes, vanish. Memory is a chunk, whatever the size of the answer.
 
-Outside of strings one compiled expression swallows a whole short string, or one bracket, at a
-time; inside a long string the only work is to find its end.
+Outside of image strings one compiled expression swallows all there is up to the next key that
+matters; inside one the only work is to find its end.
 """
 
 import re
 import secrets
 
+import msgspec
+
 from nbp_async._dialects.base import ImageEnd, ImageText, Part
 from nbp_async._errors import MalformedReplyError, TruncatedError
 
-MOST_KEPT = 8 * 1024  # bytes of an ordinary string; longer ones are dropped
+MOST_KEPT = 8 * 1024  # bytes of an ordinary string that is not complete; then it is dropped
 MOST_SKELETON = 1024 * 1024  # bytes
-MOST_DEPTH = 512
 
 _INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
-# 1 a string's inside, 2 the colon that makes it a key, 3 opening, 4 closing, 5 an unfinished string
-_TOKEN = re.compile(rb'"(' + _INSIDE + rb')"(\s*+:)?|([{\[])|([}\]])|(")', re.DOTALL)
-_BODY = re.compile(_INSIDE, re.DOTALL)
-_BLANKS = re.compile(rb"[ \t\r\n]*+")
+# The same with escapes that are whole: it ends at the quote, or before an escape that is cut.
+_BODY = re.compile(rb'[^"\\]*+(?:\\(?:u[0-9a-fA-F]{4}|[^u])[^"\\]*+)*+', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
-_CUT_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_LONGEST_ESCAPE = 6  # bytes: \\u002b
 _PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 _DATA = b"data:"
 
@@ -32,6 +31,32 @@ _DATA = b"data:"
 _MARK = f"image-{secrets.token_hex(16)}-"
 
 _OUTSIDE, _IMAGE, _DROP = range(3)
+
+
+class Keys:
+    """Which strings matter, compiled once for all answers of a dialect.
+
+    Args:
+        image: Keys whose string is the base64 text of an image.
+        link: Keys whose string is one if it begins with `data:`, else an ordinary value.
+        drop: Keys whose string nobody wants.
+    """
+
+    def __init__(
+        self,
+        *,
+        image: frozenset[bytes],
+        link: frozenset[bytes] = frozenset(),
+        drop: frozenset[bytes] = frozenset(),
+    ) -> None:
+        self.image = image
+        self.drop = drop
+        special = b"|".join(sorted(map(re.escape, image | link | drop)))
+        # All that is no such key. A string at the very end may yet become one by its colon.
+        self.plain = re.compile(
+            rb'(?:[^"]++|"(?!(?:' + special + rb')"\s*+(?::|\Z))' + _INSIDE + rb'")*+', re.DOTALL
+        )
+        self.key = re.compile(rb'"(' + special + rb')"\s*+:\s*+(?=[^\s])', re.DOTALL)
 
 
 def image_of(value: object) -> int | None:
@@ -42,46 +67,38 @@ def image_of(value: object) -> int | None:
 
 
 class JsonScan:
-    """Scan one JSON document.
+    """Scan one JSON document for the strings of `keys`."""
 
-    Args:
-        image_keys: Keys whose string is the base64 text of an image.
-        link_keys: Keys whose string is one if it begins with `data:`, else an ordinary value.
-        drop_keys: Keys whose string nobody wants.
-    """
+    __slots__ = ("_begun", "_image", "_keys", "_mode", "_rest", "_size", "_skeleton")
 
-    __slots__ = ("_begun", "_depth", "_drop", "_image", "_images", "_links", "_mode", "_rest",
-                 "_size", "_skeleton", "_special")  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        image_keys: frozenset[bytes],
-        link_keys: frozenset[bytes] = frozenset(),
-        drop_keys: frozenset[bytes] = frozenset(),
-    ) -> None:
-        self._images = image_keys
-        self._links = link_keys
-        self._drop = drop_keys
-        self._special = image_keys | link_keys | drop_keys
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
         self._rest = b""  # what can't be understood before more is here
         self._skeleton: list[bytes] = []
         self._size = 0
-        self._depth = 0
         self._begun = False
         self._mode = _OUTSIDE
         self._image = -1
 
     @property
     def complete(self) -> bool:
-        """The document has closed."""
-        return self._begun and self._depth == 0 and self._mode == _OUTSIDE
+        """The document has closed. Looks at the whole skeleton; ask when nothing else tells."""
+        if self._mode != _OUTSIDE or self._rest or not self._begun:
+            return False
+        skeleton = b"".join(self._skeleton).rstrip()
+        if not skeleton.endswith((b"}", b"]")):
+            return False
+        try:
+            msgspec.json.decode(skeleton)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return False
+        return True
 
     def feed(self, data: bytes) -> list[Part]:
         """Take a piece of the document, give the image text that is in it.
 
         Raises:
-            MalformedReplyError: It is no JSON, is nested too deep, or has too much in it.
+            MalformedReplyError: It is no JSON, or has too much besides its images.
         """
         if self._rest:
             data = self._rest + data
@@ -97,17 +114,24 @@ class JsonScan:
                 at = self._inside(data, at, parts)
         return parts
 
-    def close(self) -> bytes:
-        """The document ended: its skeleton.
+    def close(self) -> object:
+        """The document ended: its values, with marks for the images (see `image_of`).
 
         Raises:
             TruncatedError: It is not whole.
+            MalformedReplyError: It is no JSON.
         """
         if not self._begun and not self._rest.strip():
             raise TruncatedError("The answer is empty.")
-        if not self.complete:
+        if self._mode != _OUTSIDE or self._rest:
+            raise TruncatedError("The answer's JSON ends within a string.")
+        try:
+            return msgspec.json.decode(b"".join(self._skeleton))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+            words = str(exc)[:200]
+        if "truncated" in words:
             raise TruncatedError("The answer's JSON ends before it is whole.")
-        return b"".join(self._skeleton)
+        raise MalformedReplyError(f"The answer is no valid JSON: {words}.")
 
     def _begin(self, data: bytes) -> bytes:
         """Look at the first sign of the document."""
@@ -123,59 +147,43 @@ class JsonScan:
         return text
 
     def _outside(self, data: bytes, at: int) -> int:
-        """Read structure and short strings; returns where a special string's inside begins."""
-        kept_from = at
-        while (token := _TOKEN.search(data, at)) is not None:
-            kind = token.lastindex
-            at = token.end()
-            if kind == 2:  # a key
-                if token[1] in self._special:
-                    value = _over(_BLANKS, data, at)
-                    mode = self._mode_of(token[1], data, value)
-                    if mode is None:
-                        return self._hold(data, kept_from, token.start())
-                    if mode != _OUTSIDE:
-                        self._keep(data[kept_from:value])
-                        self._enter(mode)
-                        return value + 1
-            elif kind == 3:
-                self._depth += 1
-                if self._depth > MOST_DEPTH:
-                    raise MalformedReplyError(f"The answer is nested over {MOST_DEPTH} deep.")
-            elif kind == 4:
-                self._depth -= 1
-                if self._depth < 0:
-                    raise MalformedReplyError("The answer's JSON closes more than it opened.")
-            elif kind == 1:  # a string that may yet turn out to be a key
-                if at == len(data) or _BLANKS.fullmatch(data, at):
-                    return self._hold(data, kept_from, token.start())
-                if at - token.start() > MOST_KEPT:
-                    self._keep(data[kept_from : token.start()] + b'""')
-                    kept_from = at
-            else:  # a string whose end is not here
-                if len(data) - at <= MOST_KEPT:
-                    return self._hold(data, kept_from, token.start())
-                self._keep(data[kept_from : token.start()])
-                self._enter(_DROP)
+        """Keep what is ordinary; returns where the inside of a special string begins."""
+        keys = self._keys
+        from_ = at
+        while True:
+            at = _over(keys.plain, data, at)
+            if at == len(data):
+                self._keep(data[from_:])
                 return at
-        self._keep(data[kept_from:])
-        return len(data)
+            key = keys.key.match(data, at)
+            if key is None:  # a key without its value yet, or a string without its end
+                if len(data) - at <= MOST_KEPT:
+                    return self._hold(data, from_, at)
+                self._keep(data[from_:at])
+                self._enter(_DROP)
+                return at + 1
+            mode = self._mode_of(key[1], data, key.end())
+            if mode is None:
+                return self._hold(data, from_, at)
+            at = key.end()
+            if mode != _OUTSIDE:
+                self._keep(data[from_:at])
+                self._enter(mode)
+                return at + 1
 
-    def _hold(self, data: bytes, kept_from: int, held_from: int) -> int:
+    def _hold(self, data: bytes, from_: int, held_from: int) -> int:
         """Keep what is understood, and the rest until more is here."""
-        self._keep(data[kept_from:held_from])
+        self._keep(data[from_:held_from])
         self._rest = data[held_from:]
         return len(data)
 
     def _mode_of(self, key: bytes, data: bytes, at: int) -> int | None:
         """What to do with the value of a special key; None if that can't be told yet."""
-        if at == len(data):
-            return None
         if data[at] != 0x22:
             return _OUTSIDE
-        if key in self._images:
+        if key in self._keys.image:
             return _IMAGE
-        if key in self._drop:
+        if key in self._keys.drop:
             return _DROP
         start = data[at + 1 : at + 1 + len(_DATA)].lower()
         if start == _DATA:
@@ -200,9 +208,9 @@ class JsonScan:
             stop = _over(_BODY, data, at)
             end = stop if stop < len(data) and data[stop] == 0x22 else -1
             if end < 0:
-                cut = _CUT_ESCAPE.search(data, max(at, len(data) - 6))
-                stop = cut.start() if cut else len(data)
                 self._rest = data[stop:]
+                if len(self._rest) >= _LONGEST_ESCAPE:
+                    raise MalformedReplyError("The answer has an escape in it that is none.")
         if self._mode == _IMAGE and stop > at:
             text = data[at:stop]
             parts.append(ImageText(self._image, _unescape(text) if escaped else text))

@@ -12,15 +12,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from nbp_async._dialects.base import Answer, Decoder, Part
-from nbp_async._dialects.json_scan import JsonScan, image_of
-from nbp_async._dialects.read import clean, count, decoded, either, items, refusal, table, text
+from nbp_async._dialects.json_scan import JsonScan, Keys, image_of
+from nbp_async._dialects.read import clean, count, either, items, refusal, table, text
 from nbp_async._errors import ConfigError, ContentBlockedError, NoImageError, RefusedError
 from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
-_IMAGE_KEYS = frozenset({b"b64_json"})
-_LINK_KEYS = frozenset({b"url"})
+_KEYS = Keys(image=frozenset({b"b64_json"}), link=frozenset({b"url"}))
 _BLOCKED = ("moderation_blocked", "content_policy_violation", "content_filter", "safety")
 _SUFFIX = {"image/jpeg": "jpg", "image/webp": "webp", "image/heic": "heic", "image/heif": "heif"}
 
@@ -117,7 +116,7 @@ class _Decoder:
     __slots__ = ("_scan",)
 
     def __init__(self) -> None:
-        self._scan = JsonScan(image_keys=_IMAGE_KEYS, link_keys=_LINK_KEYS)
+        self._scan = JsonScan(_KEYS)
 
     @property
     def complete(self) -> bool:
@@ -127,7 +126,7 @@ class _Decoder:
         return self._scan.feed(data)
 
     def close(self) -> Answer:
-        document = table(decoded(self._scan.close()))
+        document = table(self._scan.close())
         images: list[int] = []
         links: list[str] = []
         for item in items(document.get("data")):

@@ -11,7 +11,6 @@ import msgspec
 from nbp_async._errors import (
     AuthError,
     InvalidRequestError,
-    MalformedReplyError,
     OverloadedError,
     QuotaError,
     RateLimitError,
@@ -33,19 +32,6 @@ _NO_QUOTA = frozenset({
     "project_spend_limit_exceeded",
     "organization_usage_limit_exceeded",
 })  # fmt: skip
-
-
-def decoded(skeleton: bytes) -> object:
-    """The skeleton as plain objects.
-
-    Raises:
-        MalformedReplyError: It is no JSON.
-    """
-    try:
-        return msgspec.json.decode(skeleton)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
-        words = str(exc)[:_WORDS]
-    raise MalformedReplyError(f"The answer is no valid JSON: {words}.")
 
 
 def table(value: object) -> Mapping[str, object]:
@@ -114,8 +100,8 @@ class _Said:
         self.retry_after: float | None = None
         self.per_day = False
         try:
-            document = decoded(body)
-        except MalformedReplyError:
+            document = msgspec.json.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             self._not_json(body)
             return
         if isinstance(document, list):  # Google wraps some of its errors in a list of one

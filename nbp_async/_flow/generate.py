@@ -154,7 +154,9 @@ class _Story:
                 await fetch(link, self._run.sink, stem if not place else f"{stem}-extra{place}")
                 for place, link in enumerate(answer.links)
             ]
-        cost = self._w.profile.prices.cost(self._job.canvas.tier, answer.usage)
+        cost = self._job.price
+        if answer.usage is not None:
+            cost = self._w.profile.prices.cost(self._job.canvas.tier, answer.usage)
         self._note(attempt, "yes", cost)
         wiring = self._w
         wiring.retry_budget.succeeded()

@@ -6,6 +6,7 @@ costs nothing. What is drawn lazily cannot be; there a wrong prompt becomes a fa
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
+from decimal import Decimal
 from typing import Any
 
 from nbp_async._errors import ConfigError
@@ -54,7 +55,7 @@ class Jobs:
         self._model = model
         self._prices = profile.prices
         self._defaults = {key: value for key, value in defaults.items() if value is not None}
-        self._canvases: dict[tuple[str | None, str | None, int], Canvas] = {}
+        self._canvases: dict[tuple[str | None, str | None, int], tuple[Canvas, Decimal]] = {}
         self._copies: Iterator[Job] = iter(())
         self._index = 0
         self._stopped = False
@@ -128,12 +129,11 @@ class Jobs:
     def _job(self, value: object) -> Job:
         try:
             prompt = as_prompt(value, self._defaults)
-            canvas = self._canvas(prompt)
+            canvas, price = self._canvas(prompt)
         except ConfigError as exc:
             self._index += 1
             problem = BadPrompt(self._index - 1, value, exc)
         else:
-            price = self._prices.estimate(canvas.tier)
             first = self._index
             self._index += prompt.n
             if prompt.n > 1:
@@ -144,17 +144,17 @@ class Jobs:
             return Job(first, prompt, 0, self._model, canvas, price)
         raise problem
 
-    def _canvas(self, prompt: Prompt) -> Canvas:
-        """Size and ratio, checked; a catalogue asks the same ones over and over."""
+    def _canvas(self, prompt: Prompt) -> tuple[Canvas, Decimal]:
+        """Size and ratio, checked, and the price; a catalogue asks the same over and over."""
         asked = prompt.size, prompt.aspect_ratio, len(prompt.references)
-        canvas = self._canvases.get(asked)
-        if canvas is None:
+        known = self._canvases.get(asked)
+        if known is None:
             size = prompt.size or _default_size(self._model)
             canvas = resolve(
                 self._model, size, prompt.aspect_ratio, references=len(prompt.references)
             )
-            self._canvases[asked] = canvas
-        return canvas
+            known = self._canvases[asked] = canvas, self._prices.estimate(canvas.tier)
+        return known
 
 
 def _default_size(model: str) -> str:

@@ -39,6 +39,9 @@ class Base64Stream:
             self._rest = b""
         if not self._begun:
             text = self._skip_prefix(text)
+            if not self._begun:
+                self._rest = text
+                return b""
         whole = len(text) & ~3
         if not whole:
             self._rest = text
@@ -79,8 +82,7 @@ class Base64Stream:
             return text[found.end() :]
         if len(text) > _LONGEST_PREFIX:
             raise MalformedReplyError("The image is a data: address without base64 in it.")
-        self._rest = text
-        return b""
+        return text
 
     def _slowly(self, text: bytes) -> bytes:
         """Refused as it stands: drop blanks, translate the other alphabet, and try once more."""

@@ -2,6 +2,7 @@
 
 import pickle
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,7 @@ def test_what_is_no_rate_is_refused_with_the_right_form(text: str) -> None:
 
 
 def test_limits_of_nothing_are_refused() -> None:
+    bad: dict[str, Any]
     for bad in ({"max_in_flight": 0}, {"burst": 0}, {"max_downloads": 0}, {"max_body": 1}):
         with pytest.raises(ConfigError, match="at least"):
             Limits(**bad)
@@ -57,7 +59,7 @@ def test_resending_what_may_be_billed_needs_a_budget() -> None:
 def test_the_article_s_policy_waits_two_four_and_eight_seconds() -> None:
     retry = Retry.article()
     assert (retry.attempts, retry.base, retry.cap, retry.jitter) == (4, 2.0, 8.0, False)
-    assert retry.statuses == {429, 500, 502, 503, 504}
+    assert retry.statuses == frozenset({429, 500, 502, 503, 504})
 
 
 @pytest.mark.parametrize("bad", ["four", "nan", "-1", "inf", ""])

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,7 +152,8 @@ async def test_a_mistake_in_the_last_prompt_of_a_list_costs_nothing() -> None:
 async def test_a_mistake_in_a_lazy_prompt_is_its_own_failure() -> None:
     transport = FakeTransport(default=good())
     async with client(transport) as gen:
-        batch = await gen.many(iter(["a", {"text": "b", "size": "9K"}, 17, "c"]))  # type: ignore[list-item]
+        prompts: Any = iter(["a", {"text": "b", "size": "9K"}, 17, "c"])
+        batch = await gen.many(prompts)
     assert [o.ok for o in batch] == [True, False, False, True]
     assert all(isinstance(f.error, ConfigError) for f in batch.failures)
     assert_settled(batch, transport)

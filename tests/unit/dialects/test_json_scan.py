@@ -1,0 +1,208 @@
+"""The scanner gives the same images and the same values however the document is cut up."""
+
+import json
+from contextlib import suppress
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbp_async._dialects.base import ImageEnd, ImageText
+from nbp_async._dialects.json_scan import MOST_KEPT, JsonScan, Keys, image_of
+from nbp_async._errors import MalformedReplyError, NbpError, TruncatedError
+
+KEYS = Keys(
+    image=frozenset({b"b64_json", b"data"}), link=frozenset({b"url"}), drop=frozenset({b"sign"})
+)
+
+
+def scan(pieces: list[bytes]) -> tuple[object, dict[int, bytes], set[int]]:
+    """The values, the text of each image, and which images ended."""
+    scanner = JsonScan(KEYS)
+    texts: dict[int, bytes] = {}
+    ended: set[int] = set()
+    for piece in pieces:
+        for part in scanner.feed(piece):
+            if isinstance(part, ImageText):
+                assert part.image not in ended
+                texts[part.image] = texts.get(part.image, b"") + part.text
+            else:
+                assert isinstance(part, ImageEnd)
+                ended.add(part.image)
+    return scanner.close(), texts, ended
+
+
+def restored(value: Any, texts: dict[int, bytes]) -> Any:
+    """The document with the images put back."""
+    number = image_of(value)
+    if number is not None:
+        return texts.get(number, b"").decode()
+    if isinstance(value, dict):
+        return {key: restored(inner, texts) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [restored(inner, texts) for inner in value]
+    return value
+
+
+def without_drops(value: Any, key: str = "") -> Any:
+    """What the scanner promises to leave of a document."""
+    if key == "sign" and isinstance(value, str):
+        return ""
+    if isinstance(value, dict):
+        return {k: without_drops(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [without_drops(v) for v in value]
+    return value
+
+
+plain = st.characters(max_codepoint=0xD7FF)
+words = st.text(plain, max_size=12) | st.sampled_from(
+    ["b64_json", "url", "data", "sign", '"data":"', "data:image/png;base64,AAAA", "\\", '"', "é€"]
+)
+names = ["b64_json", "url", "data", "sign", "text", "a"]
+keys = st.sampled_from(names) | st.text(plain, max_size=6)
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers(-1000, 1000) | words,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
+    max_leaves=20,
+).filter(lambda value: isinstance(value, dict | list))
+
+
+@given(documents, st.booleans(), st.data())
+@settings(max_examples=300, deadline=None)
+def test_every_split_gives_the_same_document(document: Any, ascii_: bool, data: Any) -> None:
+    text = json.dumps(document, ensure_ascii=ascii_).encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    edges = [0, *cuts, len(text)]
+    pieces = [text[a:b] for a, b in pairwise(edges)]
+    value, texts, _ = scan(pieces)
+    assert restored(value, texts) == without_drops(document)
+
+
+def test_byte_by_byte_is_the_same_as_at_once() -> None:
+    text = (
+        json.dumps(
+            {
+                "created": 1,
+                "data": [{"b64_json": "QUJD/+=" * 9, "sign": "x" * 99, "url": "https://x/y"}],
+            }
+        )
+        .replace("/", "\\/")
+        .encode()
+    )
+    assert restored(*scan([text])[:2]) == restored(*scan([bytes([b]) for b in text])[:2])
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (rb"QUJD\/\/8=", b"QUJD//8="),
+        (rb"QUJD\u002b\u002B\u002f", b"QUJD++/"),
+        (rb"QUJD\nQUJD\r\n", b"QUJD\nQUJD\r\n"),
+        (rb"QUJD\u003d\/", b"QUJD=/"),
+        (rb"\\u0041", rb"\u0041"),
+        (rb"\"x", b'"x'),
+    ],
+)
+def test_escapes_in_an_image_are_undone_wherever_they_are_cut(written: bytes, meant: bytes) -> None:
+    document = b'{"b64_json":"' + written + b'"}'
+    for cut in range(len(document)):
+        _, texts, ended = scan([document[:cut], document[cut:]])
+        assert texts[0] == meant
+        assert ended == {0}
+
+
+def test_a_word_in_a_text_or_a_list_is_no_key() -> None:
+    document = {"text": 'say "data":"x"', "list": ["data", "url", "b64_json"], "data": ["url"]}
+    value, texts, _ = scan([json.dumps(document).encode()])
+    assert value == document
+    assert texts == {}
+
+
+def test_a_link_is_an_image_only_if_it_is_a_data_address() -> None:
+    for cut in range(60):
+        document = b'{"a":{"url":"https://x/y.png"},"b":{"url" : "data:image/png;base64,QUJD"}}'
+        value, texts, _ = scan([document[:cut], document[cut:]])
+        assert isinstance(value, dict)
+        assert value["a"]["url"] == "https://x/y.png"
+        assert texts == {0: b"data:image/png;base64,QUJD"}
+
+
+def test_memory_does_not_follow_what_nobody_wants() -> None:
+    scanner = JsonScan(KEYS)
+    scanner.feed(b'{"sign":"')
+    for _ in range(100):
+        scanner.feed(b"x" * 65536)
+    scanner.feed(b'","text":"')
+    for _ in range(100):
+        scanner.feed(b"y" * 65536)
+    scanner.feed(b'","b64_json":"')
+    for _ in range(100):
+        assert len(scanner.feed(b"z" * 65536)) == 1
+    scanner.feed(b'"}')
+    value = scanner.close()
+    assert isinstance(value, dict)
+    assert (value["sign"], value["text"], image_of(value["b64_json"])) == ("", "", 0)
+
+
+def test_complete_is_told_from_the_document_alone() -> None:
+    scanner = JsonScan(KEYS)
+    text = b'{"data":"QUJD","a":[{"x":"}]}"}]} \n'
+    for at in range(len(text)):
+        assert scanner.complete is (at > text.index(b"]} ") + 1)
+        scanner.feed(text[at : at + 1])
+    assert scanner.complete
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"  \n ", b"\xef\xbb\xbf", b'{"a":1', b'{"a":"', b'{"data":"Q', b"[1,"]
+)
+def test_what_ends_early_is_truncated(text: bytes) -> None:
+    with pytest.raises(TruncatedError):
+        scan([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"<!DOCTYPE html><title>502 Bad Gateway</title>", "an HTML page"),
+        (b"upstream error", "no JSON"),
+        (b"null", "no JSON"),
+        (b'{"a":NaN}', "no valid JSON"),
+        (b'{"a":1}{"a":2}', "no valid JSON"),
+        (b'{"a":"\xff\xfe"}', "no valid JSON"),
+        ('{"a":1}'.encode("utf-16"), "no JSON"),
+        (b"[" * 200_000 + b"]" * 200_000, "no valid JSON"),
+        (b'{"a":"' + b'x","a":"' * 200_000, "megabyte"),
+    ],
+)
+def test_what_is_no_json_is_said_so(text: bytes, says: str) -> None:
+    with pytest.raises(MalformedReplyError, match=says):
+        scan([text])
+
+
+def test_a_byte_order_mark_and_repeated_keys_are_put_up_with() -> None:
+    assert scan([b'\xef\xbb\xbf{"a":1,"a":2}'])[0] == {"a": 2}
+
+
+def test_a_number_of_five_thousand_digits_does_no_harm() -> None:
+    with suppress(MalformedReplyError):
+        scan([b'{"a":' + b"1" * 5000 + b"}"])
+
+
+def test_a_string_that_is_never_ended_is_dropped_not_gathered() -> None:
+    scanner = JsonScan(KEYS)
+    scanner.feed(b'{"a":"' + b"x" * (MOST_KEPT + 1))
+    with pytest.raises(TruncatedError):
+        scanner.close()
+
+
+@given(st.binary(max_size=200), st.integers(0, 200), st.integers(0, 80))
+@settings(max_examples=300, deadline=None)
+def test_nothing_but_typed_errors_ever_comes_out(junk: bytes, at: int, cut: int) -> None:
+    text = b'{"created":1,"data":[{"b64_json":"QUJDRA==","url":"https://x"}],"usage":{"a":1}}'
+    mutated = text[:at] + junk + text[at:]
+    with suppress(NbpError):
+        scan([mutated[:cut], mutated[cut:]])

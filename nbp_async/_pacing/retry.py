@@ -99,7 +99,7 @@ def _refused(
     listed = retry.statuses is not None and error.status in retry.statuses
     billing = profile.billing(error.status)
     if isinstance(error, RateLimitError | OverloadedError):
-        if retry.statuses is not None and not listed:
+        if not listed and (retry.statuses is not None or billing != "no"):
             return Verdict("finish", billing)
         if retry.throttle_counts:
             if _attempts(retry, tries) >= retry.attempts:

@@ -33,8 +33,10 @@ def test_what_is_no_rate_is_refused_with_the_right_form(text: str) -> None:
 
 
 def test_limits_of_nothing_are_refused() -> None:
-    bad: dict[str, Any]
-    for bad in ({"max_in_flight": 0}, {"burst": 0}, {"max_downloads": 0}, {"max_body": 1}):
+    cases: list[dict[str, Any]] = [
+        {"max_in_flight": 0}, {"burst": 0}, {"max_downloads": 0}, {"max_body": 1},
+    ]  # fmt: skip
+    for bad in cases:
         with pytest.raises(ConfigError, match="at least"):
             Limits(**bad)
     with pytest.raises(ConfigError, match="max_in_flight=True"):

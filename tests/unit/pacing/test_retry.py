@@ -1,0 +1,177 @@
+"""The decision, row by row: who pays for an attempt, and what is done after it."""
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbp_async._config import Retry
+from nbp_async._errors import (
+    AuthError,
+    BadHeadError,
+    CancelledAttemptError,
+    CertificateError,
+    ConnectError,
+    ConnectTimeout,
+    ContentBlockedError,
+    DisconnectedError,
+    DownloadError,
+    InvalidRequestError,
+    LocalLimitError,
+    NbpError,
+    NoImageError,
+    OverloadedError,
+    QuotaError,
+    RateLimitError,
+    ReadTimeout,
+    ServerError,
+    StorageError,
+    TruncatedError,
+    UploadTimeout,
+)
+from nbp_async._pacing.retry import Tries, Verdict, judge
+from nbp_async._profiles import PROFILES, Profile
+
+RELAY = Profile(name="relay", base_url="https://relay.example/v1")
+GOOGLE = PROFILES["google"]
+RESEND = Retry(ambiguous="resend", ambiguous_budget_usd="5")
+FIRST = Tries(reached=1)
+
+
+def verdict(
+    error: NbpError, retry: Retry | None = None, profile: Profile = RELAY, tries: Tries = FIRST
+) -> Verdict:
+    return judge(error, retry=retry or Retry(), profile=profile, tries=tries, rng=lambda: 0.5)
+
+
+@pytest.mark.parametrize(
+    ("error", "action", "billing"),
+    [
+        (ConnectError("x"), "again", "no"),
+        (ConnectTimeout("x"), "again", "no"),
+        (LocalLimitError("x"), "again", "no"),
+        (CertificateError("x"), "finish", "no"),
+        (RateLimitError("x", status=429), "throttled", "no"),
+        (OverloadedError("x", status=503), "throttled", "no"),
+        (QuotaError("x", status=429), "finish", "no"),
+        (AuthError("x", status=401), "finish", "no"),
+        (AuthError("x", status=402), "finish", "no"),
+        (InvalidRequestError("x", status=400), "finish", "no"),
+        (InvalidRequestError("x", status=413), "finish", "no"),
+        (ServerError("x", status=500), "finish", "maybe"),
+        (ServerError("x", status=502), "finish", "maybe"),
+        (ServerError("x", status=504), "finish", "maybe"),
+        (ServerError("x", status=408), "finish", "maybe"),
+        (ServerError("x", status=524), "finish", "maybe"),
+        (DisconnectedError("x"), "finish", "maybe"),
+        (ReadTimeout("x"), "finish", "maybe"),
+        (UploadTimeout("x"), "finish", "maybe"),
+        (BadHeadError("x"), "finish", "maybe"),
+        (CancelledAttemptError("x"), "finish", "maybe"),
+        (TruncatedError("x"), "finish", "yes"),
+        (NoImageError("x", reason="STOP"), "finish", "yes"),
+        (ContentBlockedError("x", reason="SAFETY"), "finish", "yes"),
+        (DownloadError("x", url="https://x"), "finish", "yes"),
+        (StorageError("x"), "finish", "yes"),
+    ],
+)
+def test_where_the_vendor_says_nothing(error: NbpError, action: str, billing: str) -> None:
+    found = verdict(error)
+    assert (found.action, found.billing) == (action, billing)
+
+
+def test_where_the_vendor_says_who_pays() -> None:
+    assert verdict(ServerError("x", status=500), profile=GOOGLE).action == "again"
+    assert verdict(ServerError("x", status=504), profile=GOOGLE).action == "finish"
+    blocked = ContentBlockedError("x", reason="SAFETY")
+    assert verdict(blocked, profile=GOOGLE).billing == "maybe"
+    generous = replace(RELAY, billed={502: "no", 400: "yes"})
+    assert verdict(ServerError("x", status=502), profile=generous).action == "again"
+    assert verdict(InvalidRequestError("x", status=400), profile=generous).billing == "yes"
+
+
+@pytest.mark.parametrize("error", [DisconnectedError("x"), ServerError("x", status=502)])
+def test_resending_only_where_it_was_allowed(error: NbpError) -> None:
+    assert verdict(error).action == "finish"
+    assert verdict(error, RESEND).action == "resend"
+    assert verdict(error, RESEND).billing == "maybe"
+    assert verdict(error, RESEND, tries=Tries(reached=4)).action == "finish"
+    assert verdict(CancelledAttemptError("x"), RESEND).action == "finish"
+
+
+def test_attempts_are_counted_without_those_that_were_put_off() -> None:
+    error = ServerError("x", status=500)
+    assert verdict(error, profile=GOOGLE, tries=Tries(reached=3)).action == "again"
+    assert verdict(error, profile=GOOGLE, tries=Tries(reached=4)).action == "finish"
+    assert verdict(error, profile=GOOGLE, tries=Tries(reached=9, throttled=6)).action == "again"
+    assert verdict(ConnectError("x"), tries=Tries(connects=7)).action == "again"
+    assert verdict(ConnectError("x"), tries=Tries(connects=8)).action == "finish"
+
+
+def test_patience_ends_when_it_was_too_long_or_would_be() -> None:
+    error = RateLimitError("x", status=429)
+    assert verdict(error, tries=Tries(throttled_for=899)).action == "throttled"
+    assert verdict(error, tries=Tries(throttled_for=900)).action == "finish"
+    long = RateLimitError("x", status=429, retry_after=901)
+    assert verdict(long).action == "finish"
+
+
+def test_the_article_s_policy_is_kept_to_the_letter() -> None:
+    article = Retry.article()
+    for status in (500, 502, 504):
+        waits = []
+        for reached in (1, 2, 3):
+            found = verdict(ServerError("x", status=status), article, tries=Tries(reached=reached))
+            assert (found.action, found.billing) == ("again", "maybe")
+            waits.append(found.delay)
+        assert waits == [2.0, 4.0, 8.0]
+        last = verdict(ServerError("x", status=status), article, tries=Tries(reached=4))
+        assert last.action == "finish"
+    for error in (RateLimitError("x", status=429), OverloadedError("x", status=503)):
+        assert verdict(error, article).delay == 2.0
+        assert verdict(error, article, tries=Tries(reached=4, throttled=4)).action == "finish"
+    assert verdict(ServerError("x", status=408), article).action == "finish"
+    assert verdict(DisconnectedError("x"), article).action == "finish"
+
+
+def test_backoff_doubles_to_its_cap_and_is_drawn_evenly_below_it() -> None:
+    rng = random.Random(5)
+    retry = Retry(attempts=100, connect_attempts=100, cap=60)
+
+    def draw(number: int) -> float:
+        error = ServerError("x", status=500)
+        tries = Tries(reached=number)
+        return judge(error, retry=retry, profile=GOOGLE, tries=tries, rng=rng.random).delay
+
+    for number, ceiling in ((1, 1.0), (2, 2.0), (4, 8.0), (7, 60.0), (90, 60.0)):
+        samples = [draw(number) / ceiling for _ in range(10_000)]
+        bins = [sum(b / 10 <= s < (b + 1) / 10 for s in samples) for b in range(10)]
+        assert all(800 <= count <= 1200 for count in bins), (number, bins)
+
+
+errors = st.sampled_from(
+    [
+        ConnectError("x"), DisconnectedError("x"), ReadTimeout("x"), BadHeadError("x"),
+        TruncatedError("x"), StorageError("x"), NoImageError("x", reason="x"),
+        DownloadError("x", url="x"), CancelledAttemptError("x"),
+    ]
+) | st.builds(
+    lambda kind, status, wait: kind("x", status=status, retry_after=wait),
+    st.sampled_from([ServerError, RateLimitError, OverloadedError, InvalidRequestError, AuthError]),
+    st.integers(100, 599),
+    st.none() | st.floats(0, 10_000),
+)  # fmt: skip
+
+
+@given(errors, st.integers(0, 12), st.integers(0, 12), st.floats(0, 2000), st.booleans())
+def test_what_may_be_billed_is_never_sent_again_unless_the_user_said_so(
+    error: NbpError, reached: int, connects: int, waited: float, google: bool
+) -> None:
+    tries = Tries(reached=reached, connects=connects, throttled_for=waited)
+    found = verdict(error, profile=GOOGLE if google else RELAY, tries=tries)
+    if found.billing != "no":
+        assert found.action == "finish"
+    assert found.action != "resend"
+    assert found.delay >= 0

@@ -69,6 +69,7 @@ __all__ = [
 
 TYPE_CHECKING = False  # as type checkers read it; importing typing would cost more than all this
 if TYPE_CHECKING:
+    from nbp_async._batch import Batch, Bill
     from nbp_async._client import Client
     from nbp_async._config import Limits, Rate, Retry, Timeouts
     from nbp_async._errors import (
@@ -110,17 +111,7 @@ if TYPE_CHECKING:
     from nbp_async._events import Listener
     from nbp_async._flow.plan import Plan
     from nbp_async._http import Usage
-    from nbp_async._models import (
-        Attempt,
-        Batch,
-        Bill,
-        Failure,
-        Image,
-        Job,
-        Outcome,
-        Prompt,
-        Timings,
-    )
+    from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Prompt, Timings
     from nbp_async._prices import Prices
     from nbp_async._profiles import PROFILES, Profile
     from nbp_async._script import run_many
@@ -134,8 +125,8 @@ _ROOMS = {
     "Listener": "_events",
     "Plan": "_flow.plan",
     "Attempt": "_models",
-    "Batch": "_models",
-    "Bill": "_models",
+    "Batch": "_batch",
+    "Bill": "_batch",
     "Failure": "_models",
     "Image": "_models",
     "Job": "_models",

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
+from nbp_async._batch import Batch, Bill
 from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
 from nbp_async._dialects.base import Dialect
 from nbp_async._dialects.gemini import GeminiNative
@@ -22,7 +23,7 @@ from nbp_async._flow.source import BadPrompt, Jobs, Prompts
 from nbp_async._flow.wiring import Run, Wiring
 from nbp_async._images.download import Downloader, LinkPolicy
 from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
-from nbp_async._models import Batch, Bill, Failure, Image, Prompt
+from nbp_async._models import Failure, Image, Prompt
 from nbp_async._options import Ask, ClientOptions
 from nbp_async._pacing.bucket import TokenBucket
 from nbp_async._pacing.budget import RetryBudget, SpendCap

@@ -6,10 +6,10 @@ from typing import Unpack
 
 import anyio
 
+from nbp_async._batch import Batch
 from nbp_async._client import Client
 from nbp_async._errors import ConfigError
 from nbp_async._flow.source import Prompts
-from nbp_async._models import Batch
 from nbp_async._options import Ask
 
 

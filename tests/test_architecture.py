@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"_errors"},
     {"_config", "_prices", "_pixels"},
     {"_models", "_profiles"},
-    {"_events", "_keys"},
+    {"_batch", "_events", "_keys"},
     {"_dialects", "_transports", "_pacing", "_sinks", "fake"},
     {"_images"},
     {"_flow"},

@@ -7,11 +7,12 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
+from nbp_async._batch import Batch
 from nbp_async._errors import NbpError
 from nbp_async._flow.many import Crew
 from nbp_async._flow.source import Jobs
 from nbp_async._flow.wiring import Run, Wiring
-from nbp_async._models import ZERO, Batch, Failure, Outcome
+from nbp_async._models import ZERO, Failure, Outcome
 
 Deliver = Callable[[Outcome], Awaitable[None] | None]
 

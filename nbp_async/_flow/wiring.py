@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from nbp_async._batch import Bill
 from nbp_async._config import Limits, Retry, Secret, Timeouts
 from nbp_async._dialects.base import Dialect
 from nbp_async._errors import AuthError, NbpError
 from nbp_async._events import GateClosed, GateOpened, Listener
 from nbp_async._images.download import Downloader
-from nbp_async._models import ZERO, Attempt, Bill, Failure, Job
+from nbp_async._models import ZERO, Attempt, Failure, Job
 from nbp_async._pacing.bucket import RateLimiter
 from nbp_async._pacing.budget import RetryBudget, SpendCap
 from nbp_async._pacing.gate import Gate

@@ -5,18 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from nbp_async._batch import Batch
 from nbp_async._errors import ConfigError, NbpError, RateLimitError, ReadTimeout
-from nbp_async._models import (
-    Attempt,
-    Batch,
-    Failure,
-    Held,
-    Image,
-    Prompt,
-    Stored,
-    Timings,
-    as_prompt,
-)
+from nbp_async._models import Attempt, Failure, Held, Image, Prompt, Stored, Timings, as_prompt
 
 PRICE = Decimal("0.134")
 

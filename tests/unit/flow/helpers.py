@@ -5,8 +5,8 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from nbp_async._batch import Batch
 from nbp_async._client import Client
-from nbp_async._models import Batch
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.pictures import png
 

@@ -1,0 +1,106 @@
+"""The outcomes of one call together, and what they cost."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import overload
+
+import msgspec
+
+from nbp_async._errors import NbpError
+from nbp_async._models import ZERO, Failure, Image, Outcome
+
+
+class Bill(msgspec.Struct, frozen=True):
+    """What a batch cost, in US dollars.
+
+    Attributes:
+        spent: Certainly charged.
+        maybe: May have been charged besides: each such outcome is in `unclear`.
+        unclear: The outcomes with an attempt that may have been billed.
+        images: How many images came.
+        lost: Outcomes that were charged and brought no image.
+    """
+
+    spent: Decimal
+    maybe: Decimal
+    unclear: tuple[Outcome, ...]
+    images: int
+    lost: tuple[Failure, ...]
+
+    def __repr__(self) -> str:
+        more = f" + perhaps ${self.maybe:.2f}" if self.maybe else ""
+        return f"Bill(${self.spent:.2f} for {self.images} images{more})"
+
+
+class Batch(Sequence[Outcome]):
+    """The outcomes of one `many`, in the order of the prompts."""
+
+    __slots__ = ("elapsed", "outcomes", "stopped")
+
+    def __init__(
+        self, outcomes: Sequence[Outcome], *, elapsed: float = 0.0, stopped: NbpError | None = None
+    ) -> None:
+        self.outcomes = tuple(outcomes)
+        self.elapsed = elapsed
+        self.stopped = stopped
+
+    @property
+    def images(self) -> list[Image]:
+        """The outcomes that are images."""
+        return [o for o in self.outcomes if isinstance(o, Image)]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The outcomes that are not."""
+        return [o for o in self.outcomes if isinstance(o, Failure)]
+
+    @property
+    def billing(self) -> Bill:
+        """What it cost: spent, and what may have been spent besides."""
+        return bill(self.outcomes)
+
+    def raise_for_failures(self) -> None:
+        """Raise an ExceptionGroup of the failures' errors, if there are any."""
+        errors = [_noted(failure) for failure in self.failures]
+        if errors:
+            raise ExceptionGroup(f"{len(errors)} of {len(self)} prompts brought no image", errors)
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    @overload
+    def __getitem__(self, index: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Sequence[Outcome]": ...
+    def __getitem__(self, index: int | slice) -> "Outcome | Sequence[Outcome]":
+        return self.outcomes[index]
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(self.outcomes)
+
+    def __repr__(self) -> str:
+        failed = len(self.failures)
+        parts = [f"{len(self) - failed} ok"] + ([f"{failed} failed"] if failed else [])
+        cost = self.billing
+        parts.append(f"${cost.spent:.2f}" + (f" + perhaps ${cost.maybe:.2f}" if cost.maybe else ""))
+        parts.append(f"{self.elapsed:.1f} s")
+        return f"Batch({', '.join(parts)})"
+
+
+def _noted(failure: Failure) -> NbpError:
+    error = failure.error
+    note = f"prompt {failure.index}: {failure.prompt!r}; billed: {failure.billing}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+    return error
+
+
+def bill(outcomes: Sequence[Outcome]) -> Bill:
+    """Add up what these outcomes cost."""
+    return Bill(
+        spent=sum((o.spent for o in outcomes), ZERO),
+        maybe=sum((o.maybe_spent for o in outcomes), ZERO),
+        unclear=tuple(o for o in outcomes if any(a.billing == "maybe" for a in o.attempts)),
+        images=sum(1 + len(o.extras) for o in outcomes if isinstance(o, Image)),
+        lost=tuple(o for o in outcomes if isinstance(o, Failure) and o.billing == "yes"),
+    )

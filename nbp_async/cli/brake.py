@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from nbp_async.display.counts import Counts
 from nbp_async.display.words import plural, span
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -23,7 +24,7 @@ class Brake:
 
     Args:
         say: Tells people what happens.
-        in_flight: How many requests are out now.
+        counts: What is in flight; it hears that the run is being stopped.
         patience: Seconds that one of them may still take.
 
     Attributes:
@@ -31,11 +32,9 @@ class Brake:
         dropped: A second one came: what was in flight was given up.
     """
 
-    def __init__(
-        self, say: Callable[[str], None], in_flight: Callable[[], int], patience: float
-    ) -> None:
+    def __init__(self, say: Callable[[str], None], counts: Counts, patience: float) -> None:
         self._say = say
-        self._in_flight = in_flight
+        self._counts = counts
         self._patience = patience
         self.stopped = False
         self.dropped = False
@@ -75,9 +74,9 @@ class Brake:
 
     def press(self, work: Stoppable) -> None:
         """Send nothing more, and say what is still waited for."""
-        self.stopped = True
+        self.stopped = self._counts.stopping = True
         work.stop()
-        count = self._in_flight()
+        count = self._counts.in_flight
         if count:
             self._say(
                 f"finishing {plural(count, 'paid image')} (at most {span(self._patience)}) - "

@@ -141,11 +141,7 @@ async def play(scene: Scene) -> int:
         client = Client(profile, server.key, listeners=[counts], **scene.client)
         async with client:
             plan = client.many(prompts, size="1K", out=target)
-            brake = Brake(
-                lambda text: say(console, text),
-                lambda: client.in_flight,
-                _LONGEST / scene.speed,
-            )
+            brake = Brake(lambda text: say(console, text), counts, _LONGEST / scene.speed)
             async with Progress(counts, console):
                 with brake.on(plan):
                     await plan

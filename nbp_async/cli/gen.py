@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from nbp_async import Image, Limits
 from nbp_async.cli import codes
@@ -43,16 +44,18 @@ def gen(
     for reference in references:
         if not reference.startswith("https://") and not Path(reference).is_file():
             raise codes.Misuse(f"--ref {reference}: no such file. Nothing was sent.")
+    console = people()
     asked = {"text": prompt, "n": count, "seed": seed, "references": list(references)}
     order = Order(
         prompts=[asked],
         folder=folder(target.parent if target is not None else Path()),
-        name=Namer(prompt, target, count),
+        name=Namer(prompt, target, count, console),
         limits=Limits(max_in_flight=min(count, 50)),
         endpoint=endpoint,
         model=model,
         size=size,
         aspect_ratio=aspect_ratio,
+        console=console,
         as_json=as_json,
     )
     codes.run(lambda: make(order))
@@ -65,11 +68,11 @@ class Namer:
     between leaves it there.
     """
 
-    def __init__(self, prompt: str, target: Path | None, count: int) -> None:
+    def __init__(self, prompt: str, target: Path | None, count: int, console: Console) -> None:
         self._prompt = prompt
         self._target = target
         self._count = count
-        self._console = people()
+        self._console = console
 
     def __call__(self, image: Image) -> Path:
         assert image.path is not None

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -31,6 +31,7 @@ class Order:
         name: Gives an image its last name, and says what that is. Called in a thread.
         size: For prompts that name none; None for the model's default.
         max_cost: US dollars, as text; None for no cap.
+        console: Where people look.
         as_json: One JSON object for each outcome on stdout, and not the paths.
         quiet: No progress, and no summary unless something failed.
     """
@@ -44,6 +45,7 @@ class Order:
     size: str | None
     aspect_ratio: str | None = None
     max_cost: str | None = None
+    console: Console = field(default_factory=people)
     as_json: bool = False
     quiet: bool = False
 
@@ -65,7 +67,7 @@ class Order:
 
 async def make(order: Order) -> int:
     """Make the images, show how it goes, and return the exit code."""
-    console, loop = people(), asyncio.get_running_loop()
+    console, loop = order.console, asyncio.get_running_loop()
     counts, tally = Counts(order.total, order.limits.max_in_flight), Tally(order.total)
 
     def reader_left() -> None:
@@ -82,22 +84,17 @@ async def make(order: Order) -> int:
             out=order.folder,
             max_cost=order.max_cost,
         )
-        brake = Brake(lambda text: say(console, text), lambda: client.in_flight, patience)
-        with data:
-            async with Progress(counts, console, quiet=order.quiet):
+        brake = Brake(lambda text: say(console, text), counts, patience)
+        async with Progress(counts, console, quiet=order.quiet):
+            with data:  # inside: its last lines go above the bar, not into its end
                 with brake.on(plan):
                     await plan
-            data.patience = 1.0 if brake.dropped else None
+                data.patience = 1.0 if brake.dropped else None
         tally.add_all(plan.partial)
-    _conclude(tally, console, quiet=order.quiet)
+    if tally.code(stopped=False) != codes.ALL_MADE or not (order.quiet or order.total == 1):
+        for line in tally.lines():
+            say(console, line)
     return tally.code(stopped=brake.stopped)
-
-
-def _conclude(tally: Tally, console: Console, *, quiet: bool) -> None:
-    if quiet and tally.code(stopped=False) == codes.ALL_MADE:
-        return
-    for line in tally.lines():
-        say(console, line)
 
 
 def connect(order: Order, listeners: Sequence[Listener]) -> Client:

@@ -19,6 +19,7 @@ class Counts(Listener):
         failed: Prompts that ended without one.
         spent: US dollars that were certainly charged.
         maybe: US dollars that may have been charged besides.
+        stopping: Nothing more is sent; what is out is waited for. Set by whoever stops the run.
         pause: Why the vendor made everybody wait, or "" while it does not.
     """
 
@@ -31,6 +32,7 @@ class Counts(Listener):
         self.failed = 0
         self.spent = Decimal(0)
         self.maybe = Decimal(0)
+        self.stopping = False
         self.pause = ""
         self._ended = 0
         self._service = 0.0

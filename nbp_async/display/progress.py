@@ -18,6 +18,7 @@ from nbp_async.display.words import money, span
 
 _WIDEST_BAR = 40
 _NARROWEST_BAR = 8  # characters: a shorter one says nothing
+_SLACK = 4  # characters kept free: a terminal that echoes ^C must not wrap the line
 
 
 class Progress:
@@ -75,7 +76,7 @@ class Progress:
         facts = Text(" · ").join(self._facts())
         total = "" if counts.total is None else f"/{counts.total}"
         count = Text(f"{counts.done}{total}", "bold")
-        room = self.console.width - count.cell_len - facts.cell_len - 4
+        room = self.console.width - count.cell_len - facts.cell_len - 4 - _SLACK
         line = Table.grid(padding=(0, 2, 0, 0))
         cells: list[Text | ProgressBar] = [count, facts]
         if room >= _NARROWEST_BAR:
@@ -94,7 +95,9 @@ class Progress:
 
     def _facts(self) -> list[Text]:
         counts = self._counts
-        facts = [Text(f"{counts.in_flight} in flight", "cyan")]
+        facts = []
+        if counts.done != counts.total:
+            facts.append(Text(f"{counts.in_flight} in flight", "cyan"))
         if counts.failed:
             facts.append(Text(f"{counts.failed} failed", "red"))
         facts.append(Text(money(counts.spent)))
@@ -102,6 +105,8 @@ class Progress:
             facts.append(Text(f"perhaps {money(counts.maybe)} more", "yellow"))
         if counts.pause:
             facts.append(Text(f"paused ({counts.pause})", "yellow"))
+        elif counts.stopping:
+            facts.append(Text("finishing", "yellow"))
         elif counts.left is not None and counts.done != counts.total:
             facts.append(Text(f"about {span(counts.left)} left", "dim"))
         return facts

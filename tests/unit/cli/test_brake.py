@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from nbp_async.cli.brake import Brake
+from nbp_async.display.counts import Counts
 
 
 class Work:
@@ -25,7 +26,9 @@ class Work:
 
 
 def brake(said: list[str], in_flight: int = 37) -> Brake:
-    return Brake(said.append, lambda: in_flight, 170)
+    counts = Counts(200, 50)
+    counts.in_flight = in_flight
+    return Brake(said.append, counts, 170)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

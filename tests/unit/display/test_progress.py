@@ -9,6 +9,7 @@ from rich.console import Console
 
 from nbp_async.display.counts import Counts
 from nbp_async.display.progress import Progress
+from tests.unit.display.test_counts import end, start
 
 
 def terminal(width: int = 100) -> Console:
@@ -50,6 +51,21 @@ def test_a_pause_is_shown_with_its_reason() -> None:
     counts = under_way()
     counts.pause = "RateLimitError"
     assert "paused (RateLimitError)" in drawn(Progress(counts, terminal(120)))
+
+
+def test_a_run_that_is_being_stopped_promises_no_end() -> None:
+    counts = under_way()
+    start(counts)
+    end(counts)
+    assert "left" in drawn(Progress(counts, terminal(120)))
+    counts.stopping = True
+    line = drawn(Progress(counts, terminal(120)))
+    assert "finishing" in line
+    assert "left" not in line
+
+
+def test_an_echoed_ctrl_c_does_not_wrap_the_line() -> None:
+    assert len(drawn(Progress(under_way(), terminal(100))).rstrip()) <= 96
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])

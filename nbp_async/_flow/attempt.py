@@ -129,7 +129,9 @@ class Try:
             watch.received(len(data))
             parts = decoder.feed(data)
             if parts:
+                watch.rest()
                 await self.collector.take(parts)
+                watch.resume()
             if length is None and decoder.complete:
                 watch.whole()
 

@@ -185,7 +185,9 @@ class _Transfer:
             self._received += len(data)
             if self._received > self._max_body:
                 raise BodyTooLargeError(f"The image has more than {self._max_body} bytes.")
+            watch.rest()
             await self._intake.take(data)
+            watch.resume()
 
     async def _begin(self, head: ReplyHead) -> None:
         """Go on where the last try stopped, or start afresh."""

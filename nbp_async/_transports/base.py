@@ -4,6 +4,7 @@ A transport knows no JSON, no price and no limit: the gate is the only bound on 
 """
 
 import asyncio
+import math
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Protocol, Self
@@ -105,6 +106,15 @@ class Watch:
             self._window = 0
             self._until(self._loop.time() + self._spans.body)
 
+    def rest(self) -> None:
+        """The body waits for us, not we for it: a slow disk is not the server's fault."""
+        self._deadline = math.inf
+
+    def resume(self) -> None:
+        """The body is read on; a new span of it begins."""
+        self._window = 0
+        self._until(self._loop.time() + self._spans.body)
+
     def whole(self) -> None:
         """The answer is whole in itself: wait for its end, but no longer than the silence.
 
@@ -163,10 +173,11 @@ class Watch:
             self._handle = self._loop.call_at(deadline, self._due)
 
     def _due(self) -> None:
-        if self._deadline > self._loop.time():
-            self._handle = self._loop.call_at(self._deadline, self._due)
-            return
         self._handle = None
+        if self._deadline > self._loop.time():
+            if self._deadline < math.inf:
+                self._handle = self._loop.call_at(self._deadline, self._due)
+            return
         self._expired = True
         self._task.cancel()
 

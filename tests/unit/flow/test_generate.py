@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
@@ -25,8 +26,11 @@ from nbp_async._errors import (
     ServerError,
     TruncatedError,
 )
-from nbp_async._models import Failure, Image
+from nbp_async._models import Failure, Image, Stored
 from nbp_async._profiles import Profile
+from nbp_async._sinks.base import Writer
+from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.threads import FileThreads
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.pictures import png
 from tests.unit.flow.helpers import PRICE, answer, assert_settled, client, good, refusal
@@ -201,6 +205,46 @@ async def test_a_half_answer_whose_end_is_not_marked_is_cut_off() -> None:
     assert isinstance(outcome, Failure)
     assert (type(outcome.error).__name__, outcome.billing) == ("SlowBodyError", "yes")
     assert now() == pytest.approx(30, abs=0.1)
+
+
+async def test_a_slow_disk_is_not_the_server_s_fault() -> None:
+    """The sink takes a minute for each piece; the body's time-out of 30 s is not for that."""
+
+    class SlowSink(MemorySink):
+        async def open(self) -> Writer:
+            writer = await super().open()
+            write = writer.write
+
+            async def slow(data: bytes) -> None:
+                await asyncio.sleep(60)
+                await write(data)
+
+            return _Slow(writer, slow)
+
+    body = answer(png(2048, 2048, padding=5000))
+    transport = FakeTransport(Canned([body[at : at + 2000] for at in range(0, len(body), 2000)]))
+    async with client(transport) as gen:
+        batch = await gen.many(["a"], out=SlowSink(1 << 20, FileThreads()))
+    assert batch[0].ok
+    assert now() > 120
+    assert_settled(batch, transport)
+
+
+class _Slow:
+    """A writer whose write is another's."""
+
+    def __init__(self, writer: Writer, write: Callable[[bytes], Awaitable[None]]) -> None:
+        self._writer = writer
+        self._write = write
+
+    async def write(self, data: bytes) -> None:
+        await self._write(data)
+
+    async def commit(self, stem: str, suffix: str) -> Stored:
+        return await self._writer.commit(stem, suffix)
+
+    def discard(self) -> None:
+        self._writer.discard()
 
 
 async def test_an_unframed_body_that_ends_half_way_is_no_success() -> None:

@@ -14,13 +14,13 @@ def answer_with(image: bytes) -> bytes:
 
 
 def png(weight: int) -> bytes:
-    """A PNG of one pixel that has `weight` bytes: the rest is in a chunk that nobody draws."""
+    """A PNG that says 1024x1024 and has `weight` bytes, in a chunk that nobody draws."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         crc = zlib.crc32(kind + data)
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
 
-    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 1024, 1024, 8, 0, 0, 0, 0))
     tail = chunk(b"IDAT", zlib.compress(b"\0\0")) + chunk(b"IEND", b"")
     padding = max(0, weight - len(head) - len(tail) - 12)
     return head + chunk(b"noIs", random.Random(7).randbytes(padding)) + tail

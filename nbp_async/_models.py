@@ -35,7 +35,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     seed: int | None = None
     references: tuple[str | Path | bytes, ...] = ()
-    extra: dict[str, Any] = {}
+    extra: Mapping[str, Any] | None = None
 
     def __init_subclass__(cls) -> None:
         raise TypeError("Prompt is not meant to be subclassed; put what you need in `extra`.")
@@ -318,5 +318,5 @@ def as_prompt(value: object, defaults: Mapping[str, Any]) -> Prompt:
 
 
 def _unset(prompt: Prompt, name: str) -> bool:
-    default = {"n": 1, "references": (), "extra": {}}.get(name)
+    default = {"n": 1, "references": ()}.get(name)
     return bool(getattr(prompt, name) == default)

@@ -61,7 +61,7 @@ class GeminiNative:
             headers["x-goog-api-key"] = key
         url = f"{profile.base_url}/models/{quote(job.model)}:generateContent"
         return HttpRequest(
-            "POST", url, headers, msgspec.json.encode(_merged(body, job.prompt.extra))
+            "POST", url, headers, msgspec.json.encode(_merged(body, job.prompt.extra or {}))
         )
 
     def decoder(self) -> Decoder:

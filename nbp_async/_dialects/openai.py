@@ -70,7 +70,8 @@ def _fields(job: Job, profile: Profile) -> dict[str, object]:
         fields["response_format"] = profile.response_format
     if job.seed is not None:
         fields["seed"] = job.seed
-    return fields | job.prompt.extra
+    fields.update(job.prompt.extra or {})
+    return fields
 
 
 def _address(reference: Reference) -> str:

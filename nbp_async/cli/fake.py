@@ -1,0 +1,67 @@
+"""`nbp fake`: the fake server on the command line."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from nbp_async.fake.server import FakeServer
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8788, show_default=True,
+              help="Port to listen on; 0 for a free one.")  # fmt: skip
+@click.option("--latency", default="30-170", show_default=True, metavar="SECONDS",
+              help='"120", "30-170", "by-size", "lognormal:90:0.4" (median, sigma).')  # fmt: skip
+@click.option("--speed", type=float, default=1.0, show_default=True,
+              help="How many times faster than real simulated time goes.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True,
+              help="What latencies and faults are drawn from.")  # fmt: skip
+@click.option("--fault", metavar="NAME=SHARE,…",
+              help='What goes wrong, and how often: "503=0.02,429:5=0.1,reset=0.01".')  # fmt: skip
+@click.option("--weight", metavar="BYTES",
+              help='What image files are padded to: "600KB", "6MB", or "real".')  # fmt: skip
+@click.option("--kind", type=click.Choice(["png", "jpeg"]), default="png", show_default=True,
+              help="Format of the images.")  # fmt: skip
+@click.option("--delivery", type=click.Choice(["b64_json", "url"]), default="b64_json",
+              show_default=True, help="How images come where a request does not say.")  # fmt: skip
+@click.option("--key", help="The key that works. Default: one made from the seed.")
+@click.option("--rate", type=click.IntRange(min=1), metavar="N",
+              help="Requests that a key may begin in any minute.")  # fmt: skip
+@click.option("--concurrency", type=click.IntRange(min=1), metavar="N",
+              help="Requests that a key may have in work at once.")  # fmt: skip
+def fake(**values: Any) -> None:
+    """Run the fake server: both APIs, an image store, and a bank that keeps the ledger.
+
+    Ctrl-C stops it; then it says what it would have billed.
+    """
+    from nbp_async.fake.process import options_of, serve
+    from nbp_async.fake.server import FakeServer
+
+    try:
+        server = FakeServer(**options_of(values))
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
+    try:
+        serve(server, _announce)
+    except OSError as exc:
+        raise click.ClickException(f"cannot listen on port {values['port']}: {exc}") from exc
+    _conclude(server)
+
+
+def _announce(server: "FakeServer") -> None:
+    click.echo(f"images API   {server.openai_url}")
+    click.echo(f"Gemini API   {server.gemini_url}")
+    click.echo(f"key          {server.key}")
+    click.echo(f"\nexport NBP_BASE_URL={server.openai_url} NBP_API_KEY={server.key}")
+    click.echo(f"\nCounts: {server.base_url}/stats. Ctrl-C stops it.", err=True)
+
+
+def _conclude(server: "FakeServer") -> None:
+    stats, bank = server.stats(), server.bank
+    click.echo(
+        f"\n{stats.requests} requests, {stats.peak_in_flight} at once at most; "
+        f"{bank.images} images rendered, ${bank.billed} billed; "
+        f"{bank.lost} paid answers did not arrive whole."
+    )

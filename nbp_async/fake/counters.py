@@ -1,0 +1,115 @@
+"""What the server saw: an independent witness of what a client says it did."""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+_KEPT = 1000
+_SHORT = 200  # characters of a long text that are kept in a recorded body
+_LONG = 4000
+_SECRET = frozenset({"authorization", "x-goog-api-key", "cookie"})
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """A snapshot.
+
+    Attributes:
+        requests: Paid calls that arrived.
+        in_flight: Paid calls in work or on their way out now.
+        peak_in_flight: The most there were at once.
+        connections: Connections that were accepted.
+        open_connections: Connections that stand now.
+        downloads: Requests to the image store.
+        bytes_out: Bytes of bodies that were handed to connections.
+        dollars: Sum of the ledger.
+        images: Images that were rendered.
+        lost: Answers that cost something and did not reach the client whole.
+        by_status: Paid calls by the status of their answer; 0 for those that got none.
+    """
+
+    requests: int = 0
+    in_flight: int = 0
+    peak_in_flight: int = 0
+    connections: int = 0
+    open_connections: int = 0
+    downloads: int = 0
+    bytes_out: int = 0
+    dollars: Decimal = Decimal(0)
+    images: int = 0
+    lost: int = 0
+    by_status: dict[int, int] = {}
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A paid call as it arrived.
+
+    Attributes:
+        path: Path of the request, without its query.
+        headers: Names in lower case; without the key.
+        body: The JSON, or the fields of a form (of files, how many bytes); texts of more than
+            4,000 characters are shortened.
+        at: When its body was read, in seconds on the loop's clock.
+    """
+
+    path: str
+    headers: dict[str, str]
+    body: Any
+    at: float
+
+
+class Counters:
+    """Counts, and keeps the last thousand requests."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.in_flight = 0
+        self.peak_in_flight = 0
+        self.accepted = 0
+        self.open = 0
+        self.downloads = 0
+        self.bytes_out = 0
+        self.by_status: Counter[int] = Counter()
+        self._received: deque[tuple[str, Mapping[str, str], object, float]] = deque(maxlen=_KEPT)
+
+    def arrived(self) -> None:
+        """A paid call began."""
+        self.requests += 1
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+
+    def record(self, path: str, headers: Mapping[str, str], body: object, at: float) -> None:
+        """Keep what a paid call asked."""
+        self._received.append((path, headers, body, at))
+
+    @property
+    def received(self) -> list[Received]:
+        """The last thousand paid calls that could be read, oldest first."""
+        return [
+            Received(path, _without_key(headers), body, at)
+            for path, headers, body, at in self._received
+        ]
+
+    def stats(self, *, dollars: Decimal, images: int, lost: int) -> Stats:
+        """A snapshot; what the bank knows is given to it."""
+        return Stats(
+            self.requests, self.in_flight, self.peak_in_flight, self.accepted, self.open,
+            self.downloads, self.bytes_out, dollars, images, lost, dict(self.by_status),
+        )  # fmt: skip
+
+
+def shortened(body: object) -> object:
+    """The same document without its long texts: what would fill the memory with references."""
+    if isinstance(body, str) and len(body) > _LONG:
+        return f"{body[:_SHORT]}… ({len(body)} characters)"
+    if isinstance(body, dict):
+        return {name: shortened(value) for name, value in body.items()}
+    if isinstance(body, list):
+        return [shortened(value) for value in body]
+    return body
+
+
+def _without_key(headers: Mapping[str, str]) -> dict[str, str]:
+    return {k.lower(): v for k, v in headers.items() if k.lower() not in _SECRET}

@@ -1,0 +1,200 @@
+"""How the two vendors say no: the same facts in each one's words.
+
+The wording follows what their APIs answer, so that code which reads it is tested for real.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+
+from nbp_async.fake.quotas import Allowance, Denial
+
+Voice = Literal["openai", "google"]
+Headers = dict[str, str]
+
+_STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_WORDS = {
+    429: "Too many requests. Please slow down.",
+    500: "The server had an error while processing your request.",
+    502: "Bad gateway.",
+    503: "The model is overloaded. Please try again later.",
+    504: "The request took too long upstream.",
+}
+_CODES = {429: "rate_limit_exceeded", 503: "server_is_overloaded"}
+_TYPES = {429: "requests", 401: "invalid_request_error", 403: "permission_error"}
+
+
+class RefusalError(Exception):
+    """A request that the vendor does not take.
+
+    Attributes:
+        status: HTTP status.
+        message: Why.
+        code: OpenAI's `code`, or "".
+        param: The field that is at fault, or "".
+        reason: Google's ErrorInfo reason, or "".
+        kind: OpenAI's `type`, where the status does not say it.
+    """
+
+    def __init__(
+        self, status: int, message: str, *, code: str = "", param: str = "", reason: str = "",
+        kind: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.reason = reason
+        self.kind = kind
+
+
+def said(voice: Voice, no: RefusalError) -> bytes:
+    """The body of a refusal."""
+    if voice == "google":
+        details: list[dict[str, object]] = []
+        if no.reason:
+            details.append(_error_info(no.reason))
+        if no.param:
+            violation = {"field": no.param, "description": no.message}
+            details.append({"@type": _type("BadRequest"), "fieldViolations": [violation]})
+        return _google(no.status, no.message, details)
+    kind = no.kind or _TYPES.get(no.status)
+    kind = kind or ("server_error" if no.status >= 500 else "invalid_request_error")
+    return _openai(no.message, kind, no.param or None, no.code or _CODES.get(no.status))
+
+
+def scripted(voice: Voice, status: int, retry_after: float | None) -> tuple[bytes, Headers]:
+    """Body and headers of a refusal that was ordered: the wait as each vendor says it."""
+    words = _WORDS.get(status, "The request was refused.")
+    if voice == "google":
+        details = [] if retry_after is None else [_retry_info(retry_after)]
+        return _google(status, words, details), {}
+    return said(voice, RefusalError(status, words)), _retry_headers(retry_after)
+
+
+def denied(voice: Voice, denial: Denial, model: str) -> tuple[bytes, Headers]:
+    """Body and headers of a 429 by quota."""
+    if voice == "google":
+        return _google_denied(denial, model), {}
+    if denial.what == "balance":
+        words = (
+            "You exceeded your current quota, please check your plan and billing details. "
+            f"{denial.limit} is left."
+        )
+        return _openai(words, "insufficient_quota", None, "insufficient_quota"), {}
+    name = {
+        "requests": "requests per min (RPM)",
+        "concurrency": "concurrent requests",
+        "spend": "spend per 10 min",
+    }[denial.what]
+    wait = f" Please try again in {go_duration(denial.wait)}." if denial.wait is not None else ""
+    words = (
+        f"Rate limit reached for {model} in organization org-fake on {name}: "
+        f"Limit {denial.limit}.{wait}"
+    )
+    return _openai(words, "requests", None, "rate_limit_exceeded"), _retry_headers(denial.wait)
+
+
+def allowance_headers(allowance: Allowance) -> Headers:
+    """What an OpenAI answer says about the requests that are left."""
+    return {
+        "x-ratelimit-limit-requests": str(allowance.limit),
+        "x-ratelimit-remaining-requests": str(allowance.remaining),
+        "x-ratelimit-reset-requests": go_duration(allowance.reset),
+    }
+
+
+def go_duration(seconds: float) -> str:
+    """Seconds as OpenAI writes them: 76ms, 7.66s, 6m0s, 1h2m3s."""
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    if hours:
+        return f"{hours}h{minutes}m{int(rest)}s"
+    return f"{minutes}m{int(rest)}s" if minutes else f"{rest:.2f}".rstrip("0").rstrip(".") + "s"
+
+
+def _google_denied(denial: Denial, model: str) -> bytes:
+    if denial.what == "balance":
+        return _google(429, "Your prepayment credits are depleted. Please go to AI Studio.", [])
+    metric, quota = {
+        "requests": ("generate_requests_per_model", "GenerateRequestsPerMinutePerProjectPerModel"),
+        "concurrency": ("generate_concurrent_requests", "ConcurrentRequestsPerProjectPerModel"),
+        "spend": ("spend_per_ten_minutes", "SpendPerTenMinutesPerProject"),
+    }[denial.what]
+    violation = {
+        "quotaMetric": f"generativelanguage.googleapis.com/{metric}",
+        "quotaId": quota,
+        "quotaDimensions": {"location": "global", "model": model},
+        "quotaValue": denial.limit,
+    }
+    words = (
+        "You exceeded your current quota, please check your plan and billing details.\n"
+        f"* Quota exceeded for metric: {violation['quotaMetric']}, limit: {denial.limit}, "
+        f"model: {model}"
+    )
+    link = {"description": "Learn more", "url": "https://ai.google.dev/gemini-api/docs/rate-limits"}
+    details: list[dict[str, object]] = [
+        {"@type": _type("QuotaFailure"), "violations": [violation]},
+        {"@type": _type("Help"), "links": [link]},
+    ]
+    if denial.wait is not None:
+        words += f"\nPlease retry in {denial.wait:.9g}s."
+        details.append(_retry_info(denial.wait))
+    return _google(429, words, details)
+
+
+def _openai(message: str, kind: str, param: str | None, code: str | None) -> bytes:
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return msgspec.json.encode({"error": error})
+
+
+def _google(status: int, message: str, details: list[dict[str, object]]) -> bytes:
+    error: dict[str, object] = {
+        "code": status,
+        "message": message,
+        "status": _STATUS.get(status, "UNKNOWN"),
+    }
+    if details:
+        error["details"] = details
+    return msgspec.json.encode({"error": error})
+
+
+def _type(name: str) -> str:
+    return f"type.googleapis.com/google.rpc.{name}"
+
+
+def _error_info(reason: str) -> dict[str, object]:
+    service = {"service": "generativelanguage.googleapis.com"}
+    return {
+        "@type": _type("ErrorInfo"),
+        "reason": reason,
+        "domain": "googleapis.com",
+        "metadata": service,
+    }
+
+
+def _retry_info(wait: float) -> dict[str, object]:
+    return {"@type": _type("RetryInfo"), "retryDelay": f"{wait:.9f}".rstrip("0").rstrip(".") + "s"}
+
+
+def _retry_headers(wait: float | None) -> Headers:
+    """A header of whole seconds, rounded up; the exact wait in milliseconds beside it."""
+    if wait is None:
+        return {}
+    return {"retry-after": str(math.ceil(wait)), "retry-after-ms": f"{wait * 1000:.0f}"}

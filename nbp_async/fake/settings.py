@@ -1,0 +1,31 @@
+"""How a vendor works, as one value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nbp_async.fake.latency import Latency
+from nbp_async.fake.odds import Faults
+from nbp_async.fake.pictures import Kind, Weight
+from nbp_async.fake.quotas import Quotas
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """See `server.FakeServer`; `link` stands for its delivery by "url"."""
+
+    latency: Latency
+    speed: float
+    seed: int
+    faults: Faults
+    quotas: Quotas
+    weight: Weight
+    kind: Kind
+    link: bool
+    links_expire: float
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        if not self.speed > 0:
+            raise ValueError(f"speed is above 0, not {self.speed:g}")
+        if self.kind not in ("png", "jpeg"):
+            raise ValueError(f'kind is "png" or "jpeg", not {self.kind!r}')

@@ -24,10 +24,9 @@ from nbp_async._errors import ClosedError, NbpError
 from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._transports.base import LARGE, Watch
 from nbp_async._transports.errors import compressed, translated, truncated, unsendable
-from nbp_async._transports.sockets import make_socket, tls_context
+from nbp_async._transports.sockets import make_socket, receive_less, tls_context
 
-READ_BUFFER = 32 * 1024  # bytes; aiohttp stops reading a connection at twice this
-RECEIVE = 64 * 1024  # bytes that asyncio takes from a socket at once; its own 256 KiB a call add up
+READ_BUFFER = 64 * 1024  # bytes; aiohttp stops reading a connection at twice this
 _SLICE = 64 * 1024  # bytes; a larger upload leaves in such slices, so that its end is seen
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _IDLE = 2.0  # seconds that a reused connection may have been idle
@@ -177,9 +176,8 @@ class _Exchange:
         """There is a connection, and nothing was written to it yet."""
         self._wire = wire
         self._watch.may_send()
-        if wire is not None and hasattr(wire, "max_size"):
-            # A plain attribute of asyncio's own transports; where a loop has none, nothing changes.
-            wire.max_size = RECEIVE
+        if wire is not None:
+            receive_less(wire)
 
     def _drop(self) -> None:
         """Close the socket now.

@@ -73,6 +73,7 @@ async def test_a_large_answer_arrives_whole(line: Line) -> None:
         got = await line.post(server.url)
     assert got.error is None
     assert got.body == LARGE
+    assert max(map(len, got.pieces)) <= 72 * 1024, "memory a call follows the size of a piece"
 
 
 async def test_a_request_leaves_as_it_was_asked_and_asks_for_no_compression(line: Line) -> None:

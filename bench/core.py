@@ -53,9 +53,16 @@ async def paired(base: Task, *, reps: int, limit: float) -> dict[str, Reading]:
 
 
 def _median(readings: list[Reading]) -> Reading:
-    fields = [reading.record() for reading in readings]
-    middle = {name: statistics.median(f[name] for f in fields) for name in fields[0]}
-    return Reading(**{**middle, "answered": min(r.answered for r in readings)})
+    def middle(name: str) -> float:
+        return float(statistics.median(getattr(reading, name) for reading in readings))
+
+    return Reading(
+        answered=min(reading.answered for reading in readings),
+        wall=middle("wall"),
+        cpu=middle("cpu"),
+        peak_over_idle=int(middle("peak_over_idle")),
+        worst_stall=middle("worst_stall"),
+    )
 
 
 class Core:

@@ -6,6 +6,7 @@ than it must, and is no example of a server. Run by `bench.process.light_server`
 
 import argparse
 import asyncio
+import contextlib
 import ssl
 import sys
 from typing import cast
@@ -72,13 +73,11 @@ def main() -> None:
     options = parser.parse_args()
     with open(options.body, "rb") as file:  # noqa: PTH123
         body = file.read()
-    try:
+    with contextlib.suppress(ImportError):
         import uvloop
 
-        run = uvloop.run
-    except ImportError:
-        run = asyncio.run
-    run(serve(options.hold, body, options.certificate))
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    asyncio.run(serve(options.hold, body, options.certificate))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""What flows: a prompt, its attempts, and how it ended. Values only, small enough to keep many."""
+"""What flows: a prompt, its attempts, and how it ended. Values only, small enough to keep many.
+
+A million outcomes are nothing that the cyclic collector should walk through. What is frozen and
+holds nothing that could lead back to it is not tracked (`gc=False`).
+"""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -15,7 +19,7 @@ ZERO = Decimal(0)
 ImageFormat = Literal["png", "jpeg", "webp"]
 
 
-class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+class Prompt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What you ask: a text and its options.
 
     Attributes:
@@ -51,7 +55,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         return f"Prompt({text!r})"
 
 
-class Reference(msgspec.Struct, frozen=True):
+class Reference(msgspec.Struct, frozen=True, gc=False):
     """A reference image ready to send: its bytes and type, or a link that the vendor fetches."""
 
     mime: str
@@ -62,7 +66,7 @@ class Reference(msgspec.Struct, frozen=True):
         return f"Reference({self.mime}, {self.uri or f'{len(self.data)} bytes'})"
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, gc=False):
     """One image to make: a prompt at its place in the run, checked against the model.
 
     Attributes:
@@ -110,7 +114,7 @@ class Timings(msgspec.Struct, frozen=True, gc=False):
         return 0.0 if self.connecting is None else self.done - self.connecting
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One request for a job.
 
     Attributes:
@@ -148,7 +152,7 @@ class Held:
             self._release(len(self.data))
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """Where an image's bytes are: a file, or memory.
 
     Attributes:
@@ -184,7 +188,7 @@ class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return sum((a.cost for a in self.attempts if a.billing == "maybe"), ZERO)
 
 
-class Image(_Outcome, frozen=True, kw_only=True):
+class Image(_Outcome, frozen=True, kw_only=True, gc=False):
     """An image that was made and is safe.
 
     Attributes:

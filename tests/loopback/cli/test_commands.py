@@ -1,39 +1,31 @@
 """`nbp gen` and `nbp many`, as a shell runs them."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.loopback.cli.vendor import Nbp, Vendor, objects
+from tests.loopback.cli.vendor import Shell, Vendor, objects
 
 
-async def test_gen_writes_the_file_that_was_asked_for(vendor: Vendor, tmp_path: Path) -> None:
-    nbp = await Nbp.start("gen", "a red bicycle", "--size", "1K", "-o", "shop/bike.png",
-                          cwd=tmp_path, url=vendor.url)  # fmt: skip
+async def test_gen_writes_the_file_that_was_asked_for(shell: Shell, vendor: Vendor) -> None:
+    nbp = await shell.nbp("gen", "a red bicycle", "--size", "1K", "-o", "shop/bike.png")
     code, out, err = await nbp.end()
     assert (code, out) == (0, ["shop/bike.png"])
-    assert [path.name for path in (tmp_path / "shop").iterdir()] == ["bike.png"]
+    assert [path.name for path in (shell.folder / "shop").iterdir()] == ["bike.png"]
     assert "1024x1024 png" in err
     assert "$0.134" in err
     assert vendor.asked[0]["prompt"] == "a red bicycle"
 
 
-async def test_gen_names_the_file_after_the_prompt_and_replaces_none(
-    vendor: Vendor, tmp_path: Path
-) -> None:
+async def test_gen_names_the_file_after_the_prompt_and_replaces_none(shell: Shell) -> None:
     names = []
     for _ in range(2):
-        nbp = await Nbp.start("gen", "A red bicycle / ../x", cwd=tmp_path, url=vendor.url)
+        nbp = await shell.nbp("gen", "A red bicycle / ../x")
         names += (await nbp.end())[1]
     assert names == ["a-red-bicycle-x.png", "a-red-bicycle-x-2.png"]
-    assert {path.name for path in tmp_path.iterdir()} == set(names)
+    assert {path.name for path in shell.folder.iterdir()} == set(names)
 
 
-async def test_gen_makes_several_with_numbers_in_their_names(
-    vendor: Vendor, tmp_path: Path
-) -> None:
-    nbp = await Nbp.start("gen", "a bike", "-n", "3", "--seed", "7", "-o", "bike.png", "--json",
-                          cwd=tmp_path, url=vendor.url)  # fmt: skip
+async def test_gen_makes_several_with_numbers_in_their_names(shell: Shell, vendor: Vendor) -> None:
+    nbp = await shell.nbp("gen", "a bike", "-n", "3", "--seed", "7", "-o", "bike.png", "--json")
     code, out, _ = await nbp.end()
     rows = objects(out)
     assert code == 0
@@ -41,37 +33,36 @@ async def test_gen_makes_several_with_numbers_in_their_names(
     assert sorted(body["seed"] for body in vendor.asked) == [7, 8, 9]
 
 
-async def test_gen_says_when_a_name_and_its_file_disagree(vendor: Vendor, tmp_path: Path) -> None:
-    nbp = await Nbp.start("gen", "a bike", "-o", "bike.jpg", cwd=tmp_path, url=vendor.url)
+async def test_gen_says_when_a_name_and_its_file_disagree(shell: Shell) -> None:
+    nbp = await shell.nbp("gen", "a bike", "-o", "bike.jpg")
     code, out, err = await nbp.end()
     assert (code, out) == (0, ["bike.jpg"])
     assert "bike.jpg holds a PNG" in err
 
 
 async def test_many_makes_an_image_for_each_line_and_prints_its_path(
-    vendor: Vendor, tmp_path: Path
+    shell: Shell, vendor: Vendor
 ) -> None:
-    (tmp_path / "prompts.txt").write_text("# bikes\na red bicycle\n\na blue one\n")
-    nbp = await Nbp.start("many", "prompts.txt", "--out", "shop", cwd=tmp_path, url=vendor.url)
+    (shell.folder / "prompts.txt").write_text("# bikes\na red bicycle\n\na blue one\n")
+    nbp = await shell.nbp("many", "prompts.txt", "--out", "shop")
     code, out, err = await nbp.end()
     assert code == 0
     assert sorted(body["prompt"] for body in vendor.asked) == ["a blue one", "a red bicycle"]
-    assert sorted(out) == sorted(f"shop/{path.name}" for path in (tmp_path / "shop").iterdir())
+    assert sorted(out) == sorted(f"shop/{path.name}" for path in (shell.folder / "shop").iterdir())
     assert "2 images · $0.268 spent" in err
 
 
-async def test_many_reads_stdin(vendor: Vendor, tmp_path: Path) -> None:
-    nbp = await Nbp.start("many", "-", "--out", "shop", "-q", cwd=tmp_path, url=vendor.url,
+async def test_many_reads_stdin(shell: Shell) -> None:
+    nbp = await shell.nbp("many", "-", "--out", "shop", "-q",
                           text="a\nb\nc\n")  # fmt: skip
     code, out, err = await nbp.end()
     assert (code, len(out), err) == (0, 3, "")
 
 
-async def test_many_as_json_says_what_came_of_each_prompt(vendor: Vendor, tmp_path: Path) -> None:
+async def test_many_as_json_says_what_came_of_each_prompt(shell: Shell, vendor: Vendor) -> None:
     vendor.refusals["b"] = 400
-    (tmp_path / "p.jsonl").write_text('"a"\n{"text": "b"}\n{"text": "c", "size": "4K"}\n')
-    nbp = await Nbp.start("many", "p.jsonl", "--out", "shop", "--json", "--size", "1K",
-                          cwd=tmp_path, url=vendor.url)  # fmt: skip
+    (shell.folder / "p.jsonl").write_text('"a"\n{"text": "b"}\n{"text": "c", "size": "4K"}\n')
+    nbp = await shell.nbp("many", "p.jsonl", "--out", "shop", "--json", "--size", "1K")
     code, out, err = await nbp.end()
     first, second, third = objects(out)
     assert code == 3
@@ -80,20 +71,19 @@ async def test_many_as_json_says_what_came_of_each_prompt(vendor: Vendor, tmp_pa
         False, "InvalidRequestError", "no",
     )  # fmt: skip
     assert (third["ok"], third["width"], third["spent_usd"]) == (True, 4096, 0.24)
-    assert (tmp_path / third["path"]).stat().st_size == third["size_bytes"]
+    assert (shell.folder / third["path"]).stat().st_size == third["size_bytes"]
     assert "1 × InvalidRequestError (#2; not billed)" in err
 
 
-async def test_many_never_goes_beyond_its_dollars(vendor: Vendor, tmp_path: Path) -> None:
-    nbp = await Nbp.start("many", "-", "--out", "shop", "--max-cost", "0.30", cwd=tmp_path,
-                          url=vendor.url, text="a\nb\nc\nd\n")  # fmt: skip
+async def test_many_never_goes_beyond_its_dollars(shell: Shell, vendor: Vendor) -> None:
+    nbp = await shell.nbp("many", "-", "--out", "shop", "--max-cost", "0.30", text="a\nb\nc\nd\n")
     code, out, err = await nbp.end()
     assert (code, len(out), len(vendor.asked)) == (3, 2, 2)
     assert "2 × BudgetError" in err
 
 
-async def test_a_refused_key_ends_with_4(vendor: Vendor, tmp_path: Path) -> None:
-    nbp = await Nbp.start("gen", "a bike", cwd=tmp_path, url=vendor.url, key="sk-wrong-0123456789")
+async def test_a_refused_key_ends_with_4(shell: Shell) -> None:
+    nbp = await shell.nbp("gen", "a bike", key="sk-wrong-0123456789")
     code, out, err = await nbp.end()
     assert (code, out) == (4, [])
     assert "AuthError" in err
@@ -102,9 +92,9 @@ async def test_a_refused_key_ends_with_4(vendor: Vendor, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("words", [("gen", "a bike"), ("many", "-", "--out", "shop")])
 async def test_a_missing_key_ends_with_4_before_anything_is_sent(
-    words: tuple[str, ...], vendor: Vendor, tmp_path: Path
+    words: tuple[str, ...], shell: Shell, vendor: Vendor
 ) -> None:
-    nbp = await Nbp.start(*words, cwd=tmp_path, url=vendor.url, key="", text="a\n")
+    nbp = await shell.nbp(*words, key="", text="a\n")
     code, out, err = await nbp.end()
     assert (code, out, vendor.asked) == (4, [], [])
     assert "NBP_API_KEY" in err
@@ -127,11 +117,11 @@ async def test_a_missing_key_ends_with_4_before_anything_is_sent(
     ],
 )
 async def test_misuse_ends_with_2_and_sends_nothing(
-    words: tuple[str, ...], text: str, message: str, vendor: Vendor, tmp_path: Path
+    words: tuple[str, ...], text: str, message: str, shell: Shell, vendor: Vendor
 ) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "latin.txt").write_bytes("caf\xe9\n".encode("latin-1"))
-    nbp = await Nbp.start(*words, cwd=tmp_path, url=vendor.url, text=text)
+    (shell.folder / "file").touch()
+    (shell.folder / "latin.txt").write_bytes("caf\xe9\n".encode("latin-1"))
+    nbp = await shell.nbp(*words, text=text)
     code, out, err = await nbp.end()
     assert (code, out, vendor.asked) == (2, [], [])
     assert message in " ".join(err.split())
@@ -139,14 +129,15 @@ async def test_misuse_ends_with_2_and_sends_nothing(
 
 
 async def test_a_reader_that_leaves_stops_the_run_and_what_is_paid_is_kept(
-    vendor: Vendor, tmp_path: Path
+    shell: Shell, vendor: Vendor
 ) -> None:
-    nbp = await Nbp.start("many", "-", "--out", "shop", "--max-in-flight", "2", cwd=tmp_path,
-                          url=vendor.url, text="a prompt\n" * 2000)  # fmt: skip
-    assert (await nbp.writes()).startswith("shop/000000-")
+    nbp = await shell.nbp(
+        "many", "-", "--out", "shop", "--max-in-flight", "2", text="a prompt\n" * 2000
+    )
+    assert (await nbp.writes()).startswith("shop/00000")
     nbp.close_stdout()
     code, _, err = await nbp.end()
     assert code == 130
     assert "Traceback" not in err
     assert "Broken" not in err
-    assert len(list((tmp_path / "shop").iterdir())) == len(vendor.asked) < 2000
+    assert len(list((shell.folder / "shop").iterdir())) == len(vendor.asked) < 2000

@@ -1,25 +1,23 @@
 """Ctrl-C, once and twice, while images are being paid for."""
 
-from pathlib import Path
-
-from tests.loopback.cli.vendor import Nbp, Vendor, objects
+from tests.loopback.cli.vendor import Nbp, Shell, Vendor, objects
 
 SIX = "".join(f"prompt {number}\n" for number in range(6))
 WORDS = ("many", "-", "--out", "shop", "--max-in-flight", "3", "--json")
 
 
-async def start(vendor: Vendor, folder: Path) -> Nbp:
+async def start(shell: Shell, vendor: Vendor) -> Nbp:
     """Six prompts, three in flight, and none of them answered yet."""
     vendor.release.clear()
-    nbp = await Nbp.start(*WORDS, cwd=folder, url=vendor.url, text=SIX)
+    nbp = await shell.nbp(*WORDS, text=SIX)
     await vendor.arrived(3)
     return nbp
 
 
 async def test_ctrl_c_sends_nothing_more_and_keeps_what_is_paid(
-    vendor: Vendor, tmp_path: Path
+    shell: Shell, vendor: Vendor
 ) -> None:
-    nbp = await start(vendor, tmp_path)
+    nbp = await start(shell, vendor)
     nbp.press_ctrl_c()
     said = await nbp.says("finishing")
     assert said.strip() == "finishing 3 paid images (at most 5 m 0 s) - Ctrl-C again to drop them"
@@ -28,12 +26,12 @@ async def test_ctrl_c_sends_nothing_more_and_keeps_what_is_paid(
     assert code == 130
     assert len(vendor.asked) == 3
     assert [row["ok"] for row in objects(out)] == [True] * 3
-    assert len(list((tmp_path / "shop").iterdir())) == 3
+    assert len(list((shell.folder / "shop").iterdir())) == 3
     assert "3 images · 3 not sent · $0.402 spent" in err
 
 
-async def test_sigterm_does_the_same(vendor: Vendor, tmp_path: Path) -> None:
-    nbp = await start(vendor, tmp_path)
+async def test_sigterm_does_the_same(shell: Shell, vendor: Vendor) -> None:
+    nbp = await start(shell, vendor)
     nbp.terminate()
     await nbp.says("finishing 3 paid images")
     vendor.release.set()
@@ -42,9 +40,9 @@ async def test_sigterm_does_the_same(vendor: Vendor, tmp_path: Path) -> None:
 
 
 async def test_ctrl_c_twice_drops_what_is_in_flight_and_says_what_it_may_cost(
-    vendor: Vendor, tmp_path: Path
+    shell: Shell, vendor: Vendor
 ) -> None:
-    nbp = await start(vendor, tmp_path)
+    nbp = await start(shell, vendor)
     nbp.press_ctrl_c()
     await nbp.says("finishing")
     nbp.press_ctrl_c()
@@ -53,5 +51,5 @@ async def test_ctrl_c_twice_drops_what_is_in_flight_and_says_what_it_may_cost(
     assert [row["billing"] for row in objects(out)] == ["maybe"] * 3
     assert "3 images dropped in flight" in err
     assert "May have been billed besides: $0.402." in err
-    assert not list((tmp_path / "shop").iterdir())
+    assert not list((shell.folder / "shop").iterdir())
     assert "Traceback" not in err

@@ -83,24 +83,6 @@ class Nbp:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    @classmethod
-    async def start(
-        cls, *words: str, cwd: Path, url: str = "", key: str = KEY, text: str | None = None
-    ) -> "Nbp":
-        kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
-        known = {"NBP_BASE_URL": url, "NBP_API_KEY": key, "COLUMNS": "100"}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-W", "error", "-m", "nbp_async", *words,
-            cwd=cwd, env=kept | {k: v for k, v in known.items() if v},
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
-        assert process.stdin is not None
-        if text is not None:
-            process.stdin.write(text.encode())
-        process.stdin.close()
-        return cls(process)
-
     def press_ctrl_c(self) -> None:
         """What a terminal does: the signal goes to the whole group."""
         os.killpg(self._process.pid, signal.SIGINT)
@@ -126,11 +108,47 @@ class Nbp:
         assert self._process.stdout is not None
         self._process.stdout._transport.close()  # type: ignore[attr-defined]
 
+    async def kill(self) -> None:
+        """End it if a test that failed left it running."""
+        if self._process.returncode is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.communicate()
+
     async def end(self) -> tuple[int, list[str], str]:
         """Wait for its end: exit code, lines of stdout, what stderr still had to say."""
         out, err = await self._process.communicate()
         assert self._process.returncode is not None
         return self._process.returncode, out.decode().splitlines(), err.decode()
+
+
+class Shell:
+    """Starts `nbp` in a folder, with the vendor in its environment."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self._url = url
+        self._started: list[Nbp] = []
+
+    async def nbp(self, *words: str, key: str = KEY, text: str | None = None) -> Nbp:
+        """Start it; `text` is its stdin."""
+        kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
+        known = {"NBP_BASE_URL": self._url, "NBP_API_KEY": key, "COLUMNS": "100"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-W", "error", "-m", "nbp_async", *words,
+            cwd=self.folder, env=kept | {k: v for k, v in known.items() if v},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        self._started.append(Nbp(process))
+        assert process.stdin is not None
+        if text is not None:
+            process.stdin.write(text.encode())
+        process.stdin.close()
+        return self._started[-1]
+
+    async def aclose(self) -> None:
+        for nbp in self._started:
+            await nbp.kill()
 
 
 def objects(lines: list[str]) -> list[dict[str, Any]]:

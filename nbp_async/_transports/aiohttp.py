@@ -167,9 +167,13 @@ class _Exchange:
         if self._coding not in ("identity", ""):
             raise compressed(self._coding, self._owner.vendor)
         try:
-            return await self._response.content.readany()
+            piece = await self._response.content.readany()
         except Exception as exc:  # noqa: BLE001  the same
             problem = truncated(exc, self._owner.vendor)
+        else:
+            if not piece:
+                self._watch.rest()
+            return piece
         raise problem
 
     def may_send(self, wire: asyncio.Transport | None) -> None:

@@ -45,8 +45,8 @@ class Watch:
     One timer serves all stages. It is moved lazily: when it fires early, it is set again for the
     time that is due by then, so that a chunk costs a comparison and not a timer.
 
-    The transport calls `connecting`, `may_send`, `uploaded`, `first_byte` and `received` as it
-    goes; `sent` is the proof, one way or the other, that bytes may have left. Leaving the context
+    The transport calls `may_send`, `uploaded` and `first_byte` as it goes, and its caller the
+    others; `sent` is the proof, one way or the other, that bytes may have left. Leaving the context
     after a time-out raises the error of the stage it was in; a cancellation from outside passes.
     """
 
@@ -107,13 +107,14 @@ class Watch:
             self._until(self._loop.time() + self._spans.body)
 
     def rest(self) -> None:
-        """The body waits for us, not we for it: a slow disk is not the server's fault."""
+        """The body waits for us, or has ended: a slow disk is not the server's fault."""
         self._deadline = math.inf
 
     def resume(self) -> None:
         """The body is read on; a new span of it begins."""
         self._window = 0
-        self._until(self._loop.time() + self._spans.body)
+        span = self._spans.silence if self.silent else self._spans.body
+        self._until(self._loop.time() + span)
 
     def whole(self) -> None:
         """The answer is whole in itself: wait for its end, but no longer than the silence.
@@ -225,8 +226,9 @@ class Transport(Protocol):
     cookie is kept; the body is not decompressed, for none is asked to be compressed.
 
     The watch is entered by the caller. The transport calls `may_send` just before a byte of the
-    request can leave and never when none could, `uploaded`, and `first_byte`; the caller calls
-    `received` and `whole`. There is no other timer.
+    request can leave and never when none could, `uploaded`, `first_byte`, and `rest` when the body
+    has ended, so that no time-out takes it back; the caller calls the others. There is no other
+    timer.
     """
 
     def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:

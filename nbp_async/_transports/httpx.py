@@ -177,6 +177,7 @@ class _Exchange:
                 if piece:
                     break
             else:
+                self._watch.rest()
                 piece = b""
         except Exception as exc:  # noqa: BLE001  the same
             problem = truncated(exc, self._owner.vendor)

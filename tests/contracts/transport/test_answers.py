@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from nbp_async._errors import (
+    BadHeadError,
     ClosedError,
     ConnectError,
     DisconnectedError,
@@ -139,6 +140,27 @@ async def test_any_status_is_an_answer(line: Line, status: int) -> None:
         got = await line.post(server.url)
     assert got.head is not None
     assert (got.head.status, got.body, got.error) == (status, b"", None)
+
+
+async def test_a_change_of_protocol_that_nobody_asked_for_is_no_success(line: Line) -> None:
+    head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+    async with line.serving(lingering(head)) as server:
+        got = await line.post(server.url)
+    assert got.took <= 30.01
+    if got.head is None:
+        got.failed_with(BadHeadError)
+    else:
+        assert (got.head.status, got.body) == (101, b"")
+
+
+async def test_no_time_out_takes_back_a_body_that_has_ended(line: Line) -> None:
+    async with line.serving(answering(framed(b"{}"))) as server:
+        request = HttpRequest("POST", server.url, HEADERS, BODY)
+        watch = line.watch(request)
+        async with watch, line.transport.send(request, watch) as reply:
+            while await reply.read():
+                pass
+            await asyncio.sleep(1000)
 
 
 async def test_provisional_answers_are_passed_over(line: Line) -> None:

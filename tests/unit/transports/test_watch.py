@@ -123,6 +123,31 @@ async def test_a_whole_body_whose_end_came_was_not_ended_by_silence() -> None:
     assert not watch.silent
 
 
+async def test_a_rest_is_not_timed_and_the_body_has_a_new_span_after_it() -> None:
+    with pytest.raises(SlowBodyError):
+        async with make() as watch:
+            watch.may_send()
+            watch.first_byte()
+            watch.rest()
+            await asyncio.sleep(1000)
+            watch.resume()
+            await forever()
+    assert now() == pytest.approx(1030)
+
+
+async def test_a_rest_of_a_whole_body_does_not_put_its_end_off() -> None:
+    async with make() as watch:
+        watch.may_send()
+        watch.first_byte()
+        watch.whole()
+        watch.rest()
+        await asyncio.sleep(10)
+        watch.resume()
+        await forever()
+    assert now() == pytest.approx(14)
+    assert watch.silent
+
+
 async def test_what_is_raised_inside_passes_and_stops_the_timer() -> None:
     with pytest.raises(ZeroDivisionError):
         async with make() as watch:

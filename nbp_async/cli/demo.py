@@ -28,7 +28,7 @@ from nbp_async.fake import spawn
 
 _PROMPTS = Path(__file__).with_name("demo_prompts.txt")
 _SHORTEST, _LONGEST = 30, 170  # seconds an image really takes
-_FAULTS = "429=0.02,503=0.01,reset=0.01,blocked=0.005,truncated=0.005"
+_FAULTS = "reset=0.015,500=0.01,blocked=0.01,truncated=0.005,html=0.005,hang=0.005"
 _BILLS_DIFFER = 1
 
 
@@ -54,7 +54,7 @@ class Scene:
         """Options of the client: its time runs faster as well, so that waiting looks as it is."""
         return {
             "limits": Limits(max_in_flight=self.max_in_flight),
-            "timeouts": Timeouts(read=max(1.0, 300 / self.speed)),
+            "timeouts": Timeouts(read=max(5.0, 300 / self.speed)),
             "retry": Retry(base=1 / self.speed, cap=60 / self.speed),
         }
 
@@ -115,7 +115,7 @@ class Ending:
         if bill.spent == bank:
             verdict = "equal"
         elif self.agrees:
-            verdict = f"what the client calls unclear, {money(bill.maybe)}, makes up for it"
+            verdict = f"within the {money(bill.maybe)} that the client calls unclear"
         else:
             verdict = "they differ, and must not"
         return f"{money(bill.spent)} by the client's books, {money(bank)} by the bank's: {verdict}"
@@ -168,8 +168,9 @@ def _conclude(ending: Ending, console: Console, *, stopped: bool) -> int:
     sheet = write_sheet(
         ending.batch, scene.out, title=f"nbp demo: {title}", facts=facts, speed=scene.speed
     )
+    more = "--max-in-flight 200" if scene.faults else "--faults"
     say(console, f"\nLook at   {sheet}")
-    say(console, "Then try  nbp demo --faults")
+    say(console, f"Then try  nbp demo {more}")
     say(console, '     or   NBP_API_KEY=… nbp gen "a red bicycle" -o bike.png')
     if not ending.agrees:
         return _BILLS_DIFFER

@@ -22,8 +22,8 @@ def people() -> Console:
 
 
 def say(console: Console, text: str) -> None:
-    """A line for people, taken as it is, wrapped by the terminal and not by us."""
-    console.print(Text(text), soft_wrap=True)
+    """A line for people, its text taken as it is; wrapped between words where a terminal is."""
+    console.print(Text(text), soft_wrap=not console.is_terminal)
 
 
 class Data(Listener):
@@ -82,7 +82,7 @@ class Data(Listener):
 
     def _write(self, line: str) -> None:
         if self._console.is_terminal and sys.stdout.isatty():
-            say(self._console, line)
+            self._console.print(Text(line), soft_wrap=True)  # data: never wrapped by us
             return
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

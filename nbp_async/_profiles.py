@@ -16,6 +16,9 @@ DialectName = Literal["openai_images", "gemini"]
 DAY = 86400.0
 
 
+_FAILURES = frozenset(range(500, 1000)) - {503}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """One vendor's endpoint.
@@ -31,7 +34,8 @@ class Profile:
         response_format: `"url"`, `"b64_json"`, or None where the endpoint refuses the field.
         prices: Its price table; Google's unless the vendor's own is known.
         billed: Who pays for a status, where the vendor says so; what is missing here is
-            "maybe" for 408 and 5xx other than 503, and "no" for the rest.
+            "maybe" for 408, for 5xx other than 503 and for a success that is none of 200 and 201,
+            and "no" for the rest.
         billed_without_image: Who pays for a successful answer that has no image.
         link_lifetime: Seconds that an image link lives, or None if nobody said.
         read: Seconds to wait for an answer, by size; `"*"` for any other.
@@ -79,7 +83,7 @@ class Profile:
         known = self.billed.get(status)
         if known is not None:
             return known
-        return "maybe" if status == 408 or (status >= 500 and status != 503) else "no"
+        return "maybe" if status == 408 or status < 300 or status in _FAILURES else "no"
 
 
 _APIYI_BILLED: dict[int, Billing] = {429: "no", 503: "no", 400: "no", 403: "no"}

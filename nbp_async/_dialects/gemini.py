@@ -108,7 +108,6 @@ class _Decoder:
         if isinstance(document, list):
             document = document[0] if document else None
         found = table(document)
-        usage = _usage(found)
         drawn: list[int] = []
         thought: list[int] = []
         links: list[str] = []
@@ -120,6 +119,7 @@ class _Decoder:
             thought += drafts
         images = drawn or thought[-1:]
         words = clean(" ".join(said), 500)
+        usage = _usage(found, made=bool(images or links))
         if not images and not links:
             raise _no_image(found, candidates, words, usage)
         return Answer(
@@ -154,8 +154,8 @@ def _read_parts(
     return drawn[-1:], thought + drawn[:-1]
 
 
-def _usage(document: Mapping[str, object]) -> Usage | None:
-    """Tokens by kind; where the kinds are not told, all of the output counts as image."""
+def _usage(document: Mapping[str, object], *, made: bool) -> Usage | None:
+    """Tokens by kind; where the kinds are not told, the output counts as image if one was made."""
     usage = table(either(document, "usageMetadata", "usage_metadata"))
     if not usage:
         return None
@@ -167,7 +167,7 @@ def _usage(document: Mapping[str, object]) -> Usage | None:
         if text(table(d).get("modality")) == "IMAGE"
     )
     thoughts = count(either(usage, "thoughtsTokenCount", "thoughts_token_count"))
-    image = image if details else output
+    image = image if details or not made else output
     return Usage(
         input_tokens=count(either(usage, "promptTokenCount", "prompt_token_count")),
         image_tokens=image,

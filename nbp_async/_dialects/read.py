@@ -71,9 +71,11 @@ def refusal(head: ReplyHead, body: bytes, profile: Profile) -> RefusedError:
     status, code = head.status, said.code
     words = f": {said.words}" if said.words else ""
     message = f"{profile.name} answered {status}{words}"
-    if status < 200 or 200 <= status < 400:
-        what = "a redirect, which is not followed" if 300 <= status < 400 else "no usable answer"
-        error: RefusedError = ServerError(f"{message} ({what})", status=status, code=code)
+    if 300 <= status < 400:
+        hint = "A redirect is never followed with a paid request: is the address right?"
+        error: RefusedError = InvalidRequestError(message, status=status, code=code, hint=hint)
+    elif status < 300:
+        error = ServerError(f"{message}, which is no answer", status=status, code=code)
     elif status in (401, 402, 403) or (status == 400 and said.reason == "API_KEY_INVALID"):
         hint = "Check the key, its rights and its balance, and that it belongs to this endpoint."
         error = AuthError(message, status=status, code=code, hint=hint)

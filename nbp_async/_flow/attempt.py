@@ -91,7 +91,8 @@ class Try:
             await self._exchange(wiring, request, self.watch)
         except NbpError as exc:
             self.error = exc
-            exc.__traceback__ = None  # frames would keep the request, and the key, alive
+            # Frames would keep the request, and the key in it, alive and in every report.
+            exc.__traceback__ = exc.__context__ = exc.__cause__ = None
         finally:
             self.gate.leave(self.ticket)
 

@@ -88,7 +88,7 @@ class _Story:
 
     def failure(self, error: NbpError) -> Failure:
         """End without an image; the billing is the worst of the attempts."""
-        error.__traceback__ = None
+        error.__traceback__ = error.__context__ = None
         attempts = tuple(self._attempts)
         billing: Billing = max((a.billing for a in attempts), key=_WORST.__getitem__, default="no")
         return Failure(

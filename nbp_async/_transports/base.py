@@ -51,9 +51,9 @@ class Watch:
     """
 
     __slots__ = (
-        "_deadline", "_expired", "_handle", "_loop", "_outer", "_size", "_spans", "_stage",
-        "_task", "_vendor", "_window", "connecting_at", "done_at", "first_byte_at", "queued_at",
-        "sent", "sent_at", "silent",
+        "_deadline", "_expired", "_handle", "_loop", "_outer", "_resting", "_size", "_spans",
+        "_stage", "_task", "_vendor", "_window", "connecting_at", "done_at", "first_byte_at",
+        "queued_at", "sent", "sent_at", "silent",
     )  # fmt: skip
 
     def __init__(self, spans: Spans, *, vendor: str, queued_at: float, size: int = 0) -> None:
@@ -65,6 +65,7 @@ class Watch:
         self._handle: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._expired = False
+        self._resting = 0.0, 0.0
         self._window = 0
         self.sent = False
         """Bytes of the request may have left this machine."""
@@ -108,13 +109,13 @@ class Watch:
 
     def rest(self) -> None:
         """The body waits for us, or has ended: a slow disk is not the server's fault."""
+        self._resting = self._loop.time(), self._deadline
         self._deadline = math.inf
 
     def resume(self) -> None:
-        """The body is read on; a new span of it begins."""
-        self._window = 0
-        span = self._spans.silence if self.silent else self._spans.body
-        self._until(self._loop.time() + span)
+        """The body is read on: the time that we took ourselves does not count."""
+        since, deadline = self._resting
+        self._until(deadline + self._loop.time() - since)
 
     def whole(self) -> None:
         """The answer is whole in itself: wait for its end, but no longer than the silence.
@@ -167,6 +168,8 @@ class Watch:
 
     def _until(self, deadline: float) -> None:
         self._deadline = deadline
+        if deadline == math.inf:
+            return
         if self._handle is None:
             self._handle = self._loop.call_at(deadline, self._due)
         elif deadline < self._handle.when():

@@ -296,7 +296,7 @@ def google_error(status: int, word: str, *details: dict[str, Any]) -> dict[str, 
         (502, b"<html><title>502 Bad Gateway</title>", ServerError),
         (504, b"\xff\xfe\x00", ServerError),
         (408, b"", ServerError),
-        (302, b"", ServerError),
+        (302, b"", InvalidRequestError),
         (204, b"", ServerError),
         (999, b"", ServerError),
         (500, b"[" * 200_000, ServerError),
@@ -323,7 +323,7 @@ def test_the_wait_is_read_from_the_body_where_google_says_it() -> None:
 
 
 def test_a_redirect_says_that_it_is_not_followed() -> None:
-    assert "not followed" in str(refused(307, b""))
+    assert "never followed" in str(refused(307, b""))
 
 
 def test_a_key_that_the_vendor_repeats_is_hidden() -> None:

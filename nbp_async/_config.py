@@ -242,4 +242,3 @@ class Secret:
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("A key is not pickled. Pass it on by name, in an environment variable.")
-

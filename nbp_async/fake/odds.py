@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 
 from nbp_async.fake import faults as f
 from nbp_async.fake.faults import Fault, Refuse
@@ -42,18 +43,14 @@ class Faults:
             raise ValueError("the odds of faults are shares from 0 to 1, together at most 1")
         if any(fault.download or (isinstance(fault, Refuse) and fault.early) for fault in odds):
             raise ValueError("faults of downloads and early ones are scripted: use script()")
-        self._odds = tuple(odds.items())
+        self._up_to = tuple(zip(odds, accumulate(odds.values()), strict=True))
 
     def draw(self, luck: float) -> Fault | None:
         """The fault of a call with this luck in [0, 1), or None."""
-        for fault, share in self._odds:
-            luck -= share
-            if luck < 0:
-                return fault
-        return None
+        return next((fault for fault, bound in self._up_to if luck < bound), None)
 
     def __bool__(self) -> bool:
-        return bool(self._odds)
+        return bool(self._up_to)
 
 
 def faults_of(value: Faults | Mapping[Fault, float] | str | None) -> Faults:

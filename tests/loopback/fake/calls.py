@@ -1,0 +1,100 @@
+"""A client that knows nothing: it sends what it is told, and shows what came."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from nbp_async.fake import FakeServer
+
+
+@dataclass(frozen=True)
+class Came:
+    """An answer: status, headers (names in lower case), body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def image(self) -> bytes:
+        """The first image of an answer of either API."""
+        if "data" in self.json:
+            return base64.b64decode(self.json["data"][0]["b64_json"])
+        parts = self.json["candidates"][0]["content"]["parts"]
+        data = next(part["inlineData"]["data"] for part in parts if "inlineData" in part)
+        return base64.b64decode(data)
+
+
+class Caller:
+    """Speaks both APIs to one server, with a connection for each request."""
+
+    def __init__(self, server: FakeServer, session: aiohttp.ClientSession) -> None:
+        self.server = server
+        self.session = session
+
+    async def images(self, prompt: str, **fields: Any) -> Came:
+        """Ask the images API."""
+        key = fields.pop("key", self.server.key)
+        body = {"model": "nano-banana-pro", "prompt": prompt, **fields}
+        return await self.post(
+            f"{self.server.openai_url}/images/generations", body, Authorization=f"Bearer {key}"
+        )
+
+    async def gemini(self, prompt: str, *, image: Any = None, **fields: Any) -> Came:
+        """Ask the Gemini API."""
+        key = fields.pop("key", self.server.key)
+        model = fields.pop("model", "gemini-3-pro-image")
+        body = {
+            "contents": [{"role": "user", "parts": [{"text": prompt}]}],
+            "generationConfig": {"imageConfig": image or {}},
+            **fields,
+        }
+        url = f"{self.server.gemini_url}/models/{model}:generateContent"
+        return await self.post(url, body, **{"x-goog-api-key": key})
+
+    async def post(self, url: str, body: Any, **headers: str) -> Came:
+        async with self.session.post(url, json=body, headers=headers) as answer:
+            return await _read(answer)
+
+    async def get(self, url: str, **headers: str) -> Came:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.get(url, headers=names) as answer:
+            return await _read(answer)
+
+    async def link(self, prompt: str, **fields: Any) -> str:
+        """The address of a fresh image."""
+        came = await self.images(prompt, response_format="url", **fields)
+        url: str = came.json["data"][0]["url"]
+        return url
+
+
+async def _read(answer: aiohttp.ClientResponse) -> Came:
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return Came(answer.status, headers, await answer.read())
+
+
+@asynccontextmanager
+async def calling(server: FakeServer) -> AsyncIterator[Caller]:
+    """A caller of this server; no time-out of its own, no pool, nothing inflated."""
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    nothing = aiohttp.ClientTimeout(total=None, sock_connect=None)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=nothing, auto_decompress=False
+    ) as session:
+        yield Caller(server, session)
+
+
+@asynccontextmanager
+async def vendor(**options: Any) -> AsyncIterator[Caller]:
+    """A caller and its server, which answers at once unless told otherwise."""
+    async with FakeServer(**{"latency": 0, **options}) as server, calling(server) as caller:
+        yield caller

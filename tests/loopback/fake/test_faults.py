@@ -1,0 +1,401 @@
+"""Each fault as it looks on the wire, and who pays for it."""
+
+import asyncio
+import base64
+import gzip
+import io
+import json
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import pytest
+from PIL import Image
+
+from nbp_async.fake import FakeServer
+from nbp_async.fake import faults as f
+from tests.loopback.fake.calls import Caller, vendor
+
+pytestmark = pytest.mark.looptime(start=0)
+
+
+async def exchange(server: FakeServer, *, body: bytes = b"", within: float = 1000) -> bytes:
+    """Send a paid call over a bare socket; all bytes that come until the server hangs up."""
+    body = body or json.dumps({"model": "nano-banana-pro", "prompt": "a cat"}).encode()
+    port = int(server.base_url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = (
+        f"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        f"Authorization: Bearer {server.key}\r\nContent-Type: application/json\r\n\r\n"
+    )
+    came = b""
+    try:
+        writer.write(head.encode() + body)
+        async with asyncio.timeout(within):
+            while data := await reader.read(65536):
+                came += data
+    except TimeoutError:
+        came += b"<silence>"
+    finally:
+        writer.close()
+        await asyncio.sleep(0)
+    return came
+
+
+async def one(call: Caller, fault: f.Fault, api: str = "openai", **fields: Any) -> Any:
+    call.server.script(fault)
+    return await (call.gemini if api == "gemini" else call.images)("a cat", **fields)
+
+
+def pixels(data: bytes) -> tuple[int, int]:
+    """The size of an image that can be decoded to its end."""
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return image.size
+
+
+def billed(call: Caller) -> list[bool | None]:
+    """Whether each row of the ledger was delivered."""
+    return [row.delivered for row in call.server.bank.ledger]
+
+
+@pytest.mark.parametrize("api", ["openai", "gemini"])
+async def test_a_status_comes_in_the_vendors_words_at_once_and_costs_nothing(api: str) -> None:
+    async with vendor(latency=100) as call:
+        came = await one(call, f.status(500), api)
+        assert came.status == 500
+        error = came.json["error"]
+        assert error["type" if api == "openai" else "status"] in ("server_error", "INTERNAL")
+        assert asyncio.get_running_loop().time() < 1
+        assert billed(call) == []
+
+
+async def test_a_wait_is_said_in_a_header_or_as_retry_info() -> None:
+    async with vendor(speed=30) as call:
+        openai = await one(call, f.rate_limited(7))
+        gemini = await one(call, f.rate_limited(7.5), "gemini")
+        silent = await one(call, f.overloaded())
+    assert (openai.status, openai.headers["retry-after"]) == (429, "7")
+    assert gemini.json["error"]["details"][0]["retryDelay"] == "7.5s"
+    assert "retry-after" not in gemini.headers
+    assert silent.status == 503
+    assert "retry-after" not in silent.headers
+
+
+@pytest.mark.parametrize("words", ["abc", "-5", "1e3", "٣", ""])
+async def test_a_wait_can_be_nonsense(words: str) -> None:
+    async with vendor() as call:
+        came = await one(call, f.status(429, retry_after=words))
+    assert came.headers["retry-after"] == words
+
+
+async def test_a_wait_can_be_a_date_beside_the_servers_own() -> None:
+    async with vendor(clock=lambda: 1_000_000_000.0) as call:
+        came = await one(call, f.status(503, retry_after="http-date:9"))
+    until, now = (parsedate_to_datetime(came.headers[n]) for n in ("retry-after", "date"))
+    assert (until - now).total_seconds() == 9
+    assert now.year == 2001
+
+
+async def test_body_and_headers_can_be_ordered() -> None:
+    async with vendor() as call:
+        moved = f.status(307, body={"code": 7}, headers={"Location": "http://127.0.0.1:9/"})
+        call.server.script(moved)
+        url = f"{call.server.openai_url}/images/generations"
+        auth = {"Authorization": f"Bearer {call.server.key}"}
+        body = {"model": "nano-banana-pro", "prompt": "a cat"}
+        async with call.session.post(url, json=body, headers=auth, allow_redirects=False) as answer:
+            assert (answer.status, await answer.json()) == (307, {"code": 7})
+            assert answer.headers["Location"] == "http://127.0.0.1:9/"
+
+
+async def test_a_refusal_after_the_work_is_billed() -> None:
+    async with vendor(latency=100) as call:
+        came = await one(call, f.status(504, billed=True))
+        assert came.status == 504
+        assert asyncio.get_running_loop().time() == pytest.approx(100, abs=0.1)
+        assert billed(call) == [False]
+
+
+async def test_an_early_refusal_comes_while_the_body_is_still_uploading() -> None:
+    async with vendor() as call:
+        call.server.script(f.status(429, early=True))
+        port = int(call.server.base_url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\n"
+                     b"Content-Length: 9000000\r\n\r\n{")  # fmt: skip
+        assert (await reader.readline()).startswith(b"HTTP/1.1 429")
+        writer.close()
+        await asyncio.sleep(0)
+        assert billed(call) == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_disconnect_before_the_work_is_free_and_after_it_is_billed(before: bool) -> None:
+    async with vendor(latency=100) as call:
+        call.server.script(f.disconnect(before=before))
+        assert await exchange(call.server) == b""
+        assert billed(call) == ([] if before else [False])
+        assert call.server.stats().by_status == {0: 1}
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_reset_is_a_reset(before: bool) -> None:
+    async with vendor(latency=100) as call:
+        call.server.script(f.reset(before=before))
+        with pytest.raises(ConnectionResetError):
+            await exchange(call.server)
+        assert billed(call) == ([] if before else [False])
+
+
+async def test_a_hang_never_answers_and_the_ledger_is_final_all_the_same() -> None:
+    async with vendor(latency=100) as call:
+        call.server.script(f.hang())
+        waiting = asyncio.create_task(exchange(call.server))
+        await asyncio.sleep(200)
+        await call.server.drain()
+        assert billed(call) == [False]
+        assert call.server.stats().in_flight == 1
+        assert await waiting == b"<silence>"
+        await asyncio.sleep(1)
+        assert call.server.stats().in_flight == 0
+
+
+async def test_a_server_that_does_not_read_lets_the_upload_stand_still() -> None:
+    async with vendor() as call:
+        call.server.script(f.hang(unread=True))
+        port = int(call.server.base_url.rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = (
+            b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n"
+        )
+        writer.write(head)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60):
+                for _ in range(500):
+                    writer.write(bytes(100_000))
+                    await writer.drain()
+        writer.transport.abort()
+        await asyncio.sleep(0)
+        assert billed(call) == []
+
+
+async def test_raw_bytes_are_exactly_those() -> None:
+    async with vendor() as call:
+        call.server.script(f.raw(b"HTTP/9.9 abc\r\n"), f.raw(b"x", keep_open=True))
+        assert await exchange(call.server) == b"HTTP/9.9 abc\r\n"
+        assert await exchange(call.server) == b"x<silence>"
+        assert billed(call) == [False, False]
+
+
+async def test_a_slow_body_takes_its_time() -> None:
+    async with vendor() as call:
+        came = await one(call, f.slow_body(bytes_per_second=100, chunk=50))
+        seconds = asyncio.get_running_loop().time()
+        assert seconds == pytest.approx(len(came.body) / 100, rel=0.05)
+        assert billed(call) == [True]
+
+
+async def test_a_body_is_cut_short_of_its_length() -> None:
+    async with vendor() as call:
+        call.server.script(f.cut_body(0.5))
+        head, _, body = (await exchange(call.server)).partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        assert len(body) == length // 2
+        assert billed(call) == [False]
+
+
+async def test_a_body_is_cut_between_chunks() -> None:
+    async with vendor() as call:
+        call.server.script(f.cut_body(0.5, "chunked"))
+        came = await exchange(call.server)
+    assert b"Transfer-Encoding: chunked" in came
+    assert not came.endswith(b"0\r\n\r\n")
+
+
+async def test_a_body_without_a_length_is_cut_in_the_middle() -> None:
+    async with vendor() as call:
+        call.server.script(f.cut_body(0.5, "close"))
+        head, _, body = (await exchange(call.server)).partition(b"\r\n\r\n")
+    assert b"ontent-Length" not in head
+    assert b"chunked" not in head
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(body)
+
+
+async def test_the_last_chunk_never_comes_though_the_json_is_whole() -> None:
+    async with vendor() as call:
+        call.server.script(f.no_terminator())
+        came = await exchange(call.server)
+        size, _, rest = came.partition(b"\r\n\r\n")[2].partition(b"\r\n")
+        body = rest[: int(size, 16)]
+        assert json.loads(body)["data"]
+        assert rest[len(body) :] == b"\r\n<silence>"
+        await call.server.drain()
+        assert billed(call) == [True]
+
+
+async def test_a_body_comes_compressed_without_being_asked() -> None:
+    async with vendor() as call:
+        whole = await one(call, f.gzipped())
+        half = await one(call, f.gzipped(0.5))
+        assert whole.headers["content-encoding"] == "gzip"
+        assert json.loads(gzip.decompress(whole.body))["data"]
+        assert int(half.headers["content-length"]) == len(half.body)
+        with pytest.raises(EOFError):
+            gzip.decompress(half.body)
+        assert billed(call) == [True, False]
+
+
+@pytest.mark.parametrize("api", ["openai", "gemini"])
+@pytest.mark.parametrize("kind", ["cut", "garbage", "empty", "deep", "digits", "utf8"])
+async def test_bad_json_has_a_right_length_and_is_billed(kind: Any, api: str) -> None:
+    async with vendor() as call:
+        came = await one(call, f.bad_json(kind), api)
+        assert came.status == 200
+        assert int(came.headers["content-length"]) == len(came.body)
+        with pytest.raises((ValueError, RecursionError)):
+            json.loads(came.body)
+        assert billed(call) == [True]
+
+
+async def test_a_web_page_comes_instead() -> None:
+    async with vendor() as call:
+        came = await one(call, f.html_page())
+        assert came.status == 200
+        assert came.headers["content-type"].startswith("text/html")
+        assert came.body.startswith(b"<!DOCTYPE html>")
+        assert billed(call) == [True]
+
+
+@pytest.mark.parametrize("kind", ["junk", "overpad"])
+async def test_bad_base64_is_refused_by_a_strict_reader(kind: Any) -> None:
+    async with vendor() as call:
+        came = await one(call, f.bad_base64(kind))
+    with pytest.raises(ValueError, match=r"base64|padding"):
+        base64.b64decode(came.json["data"][0]["b64_json"], validate=True)
+
+
+@pytest.mark.parametrize("kind", ["nopad", "newlines", "data-uri", "urlsafe"])
+async def test_odd_base64_still_holds_the_image(kind: Any) -> None:
+    async with vendor() as call:
+        plain = await call.images("a cat")
+        came = await one(call, f.bad_base64(kind))
+    text = came.json["data"][0]["b64_json"]
+    assert text != plain.json["data"][0]["b64_json"]
+    text = text.rpartition(",")[2].replace("\n", "")
+    text += "=" * (-len(text) % 4)
+    assert base64.urlsafe_b64decode(text.replace("+", "-").replace("/", "_")) == plain.image
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("kind", ["text", "truncated", "tiny", "empty", "huge"])
+async def test_bad_images_are_no_images_of_that_size(kind: Any, link: bool) -> None:
+    async with vendor() as call:
+        call.server.script(f.bad_image(kind))
+        if link:
+            data = (await call.get(await call.link("a cat"))).body
+        else:
+            data = (await call.images("a cat")).image
+        assert billed(call) == [True]
+    with pytest.raises((OSError, Image.DecompressionBombError, AssertionError)):
+        assert pixels(data) == (1024, 1024)
+
+
+async def test_an_image_can_be_of_another_type_than_it_says() -> None:
+    async with vendor() as call:
+        came = await one(call, f.bad_image("mislabelled"), "gemini")
+        inline = came.json["candidates"][0]["content"]["parts"][1]["inlineData"]
+        call.server.script(f.bad_image("mislabelled"))
+        stored = await call.get(await call.link("a cat"))
+    assert inline["mimeType"] == stored.headers["content-type"] == "image/jpeg"
+    assert came.image.startswith(b"\x89PNG")
+    assert stored.body.startswith(b"\x89PNG")
+
+
+async def test_an_image_can_be_smaller_than_it_was_asked() -> None:
+    async with vendor() as call:
+        came = await one(call, f.wrong_size(), size="2K")
+    assert pixels(came.image) == (1024, 1024)
+
+
+async def test_every_image_can_be_a_thought() -> None:
+    async with vendor() as call:
+        gemini = await one(call, f.thought_only(), "gemini")
+        openai = await one(call, f.thought_only())
+    parts = gemini.json["candidates"][0]["content"]["parts"]
+    assert [part.get("thought") for part in parts if "inlineData" in part] == [True]
+    assert openai.json["data"] == []
+
+
+async def test_a_success_can_bring_words_only() -> None:
+    async with vendor() as call:
+        gemini = await one(call, f.no_image("STOP", "I would rather not."), "gemini")
+        openai = await one(call, f.no_image(text="I would rather not."))
+    (candidate,) = gemini.json["candidates"]
+    assert candidate["content"]["parts"] == [{"text": "I would rather not."}]
+    assert candidate["finishReason"] == "STOP"
+    assert openai.json["data"] == []
+    assert openai.json["message"] == "I would rather not."
+
+
+async def test_a_blocked_prompt_costs_its_reading_at_most() -> None:
+    async with vendor(latency=100) as call:
+        gemini = await one(call, f.blocked("SAFETY"), "gemini")
+        openai = await one(call, f.blocked())
+        assert gemini.json["promptFeedback"] == {"blockReason": "SAFETY"}
+        assert "candidates" not in gemini.json
+        assert gemini.json["usageMetadata"]["candidatesTokenCount"] == 0
+        assert (openai.status, openai.json["error"]["code"]) == (400, "moderation_blocked")
+        (row,) = call.server.bank.ledger
+        assert row.images == 0
+        assert row.price < 1
+        assert asyncio.get_running_loop().time() < 1
+
+
+async def test_more_images_than_asked_and_a_signature_of_megabytes() -> None:
+    async with vendor() as call:
+        openai = await one(call, f.extra_images(2))
+        gemini = await one(call, f.extra_images(2), "gemini")
+        long = await one(call, f.long_signature(1_000_000), "gemini")
+    assert len(openai.json["data"]) == 3
+    assert len(gemini.json["candidates"][0]["content"]["parts"]) == 4
+    assert gemini.json["usageMetadata"]["candidatesTokensDetails"][0]["tokenCount"] == 3 * 1120
+    assert len(long.json["candidates"][0]["content"]["parts"][1]["thoughtSignature"]) == 1_000_000
+
+
+async def test_a_script_is_played_in_order_and_by_prompt() -> None:
+    async with vendor() as call:
+        call.server.script(f.rate_limited(), f.ok(), f.overloaded())
+        call.server.script(f.status(502), match="dog")
+        prompts = ["a cat", "a dog", "a dog", "a cat", "a dog"]
+        statuses = [(await call.images(prompt)).status for prompt in prompts]
+        assert statuses == [429, 502, 200, 503, 200]
+        assert call.server.unplayed == 0
+
+
+async def test_a_wrong_key_uses_up_no_fault() -> None:
+    async with vendor() as call:
+        call.server.script(f.overloaded())
+        assert (await call.images("a cat", key="sk-wrong")).status == 401
+        assert call.server.unplayed == 1
+
+
+async def test_chance_strikes_the_same_jobs_in_any_order() -> None:
+    prompts = [f"cat {n}" for n in range(60)]
+
+    async def struck(order: list[str]) -> set[str]:
+        async with vendor(faults={f.rate_limited(2): 0.2, f.disconnect(): 0.1}, seed=5) as call:
+
+            async def ask(prompt: str) -> bool:
+                try:
+                    return (await call.images(prompt)).status != 200
+                except aiohttp.ServerDisconnectedError:
+                    return True
+
+            outcomes = await asyncio.gather(*map(ask, order))
+        return {prompt for prompt, hit in zip(order, outcomes, strict=True) if hit}
+
+    first = await struck(prompts)
+    assert await struck(prompts[::-1]) == first
+    assert 8 <= len(first) <= 30

@@ -1,0 +1,132 @@
+"""The bank writes down what was rendered, whether or not anybody hears of it."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from nbp_async._prices import APIYI
+from nbp_async.fake import faults as f
+from tests.loopback.fake.calls import vendor
+
+
+async def test_prices_follow_the_size() -> None:
+    async with vendor() as call:
+        for size in ("1K", "2K", "4K"):
+            await call.images("a cat", size=size)
+        assert [row.price for row in call.server.bank.ledger] == [
+            Decimal("0.134"), Decimal("0.134"), Decimal("0.24"),
+        ]  # fmt: skip
+        assert call.server.bank.billed == call.server.stats().dollars == Decimal("0.508")
+
+
+async def test_gemini_is_billed_by_the_tokens_that_the_answer_names() -> None:
+    async with vendor() as call:
+        usage = (await call.gemini("a cat")).json["usageMetadata"]
+        text = usage["thoughtsTokenCount"] + usage["candidatesTokenCount"] - 1120
+        tokens = 1120 * 120 + text * 12 + usage["promptTokenCount"] * 2
+        assert call.server.bank.billed == Decimal(tokens) / 1_000_000
+
+
+async def test_a_flat_price_is_flat() -> None:
+    async with vendor(prices=APIYI) as call:
+        await call.images("a cat", size="4K")
+        await call.gemini("a cat")
+        assert call.server.bank.billed == Decimal("0.18")
+
+
+async def test_a_row_says_who_what_and_when() -> None:
+    async with vendor(keys=["sk-one", "sk-two"]) as call:
+        came = await call.images("a cat", key="sk-two", size="2K")
+        (row,) = call.server.bank.ledger
+        assert (row.id, row.key, row.prompt, row.size, row.images, row.delivered) == (
+            came.headers["x-request-id"], "sk-two", "a cat", "2K", 1, True,
+        )  # fmt: skip
+        assert row.at <= asyncio.get_running_loop().time()
+
+
+async def test_refusals_cost_nothing() -> None:
+    async with vendor() as call:
+        call.server.script(f.rate_limited(), f.overloaded(), f.status(500), f.blocked())
+        statuses = [(await call.images("a cat")).status for _ in range(4)]
+        assert statuses == [429, 503, 500, 400]
+        assert call.server.bank.ledger == []
+        assert call.server.stats().by_status == {429: 1, 503: 1, 500: 1, 400: 1}
+
+
+@pytest.mark.looptime(start=0)
+async def test_a_client_that_leaves_is_billed_all_the_same() -> None:
+    async with vendor(latency=120) as call:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60):
+                await call.images("a cat")
+        assert call.server.bank.billed_for("a cat") == 0
+        await call.server.drain()
+        assert asyncio.get_running_loop().time() == pytest.approx(120, abs=0.5)
+        assert call.server.bank.billed_for("a cat") == 1
+        assert [row.delivered for row in call.server.bank.ledger] == [False]
+        assert call.server.stats().lost == 1
+
+
+async def test_a_request_that_is_on_its_way_is_waited_for_by_drain() -> None:
+    async with vendor() as call:
+        task = asyncio.create_task(call.images("a cat"))
+        while call.server.stats().connections == 0:  # noqa: ASYNC110  the server has no such event
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await call.server.drain()
+        assert call.server.stats().in_flight == 0
+        assert len(call.server.bank.ledger) == call.server.stats().requests
+
+
+@pytest.mark.looptime(start=0)
+async def test_a_server_that_goes_down_renders_nothing_more() -> None:
+    async with vendor(latency=120) as call:
+        calls = [asyncio.create_task(call.images(f"cat {n}")) for n in range(20)]
+        await asyncio.sleep(60)
+        assert call.server.stats().in_flight == 20
+        await call.server.aclose()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(outcome, OSError | Exception) for outcome in outcomes)
+        assert call.server.bank.ledger == []
+        assert call.server.stats().open_connections == 0
+
+
+@pytest.mark.parametrize("api", ["openai", "gemini"])
+async def test_an_answer_without_an_image_costs_what_its_words_cost(api: str) -> None:
+    async with vendor() as call:
+        call.server.script(f.no_image("IMAGE_OTHER"))
+        ask = call.images if api == "openai" else call.gemini
+        came = await ask("a cat")
+        assert came.status == 200
+        (row,) = call.server.bank.ledger
+        assert row.images == 0
+        assert row.price == (0 if api == "openai" else Decimal("0.00262"))
+        assert call.server.bank.billed_for("a cat") == 0
+
+
+async def test_a_key_with_a_balance_pays_until_it_is_gone() -> None:
+    async with vendor(keys={"sk-poor": "0.30", "sk-rich": None}) as call:
+        statuses = [(await call.images("a cat", key="sk-poor")).status for _ in range(3)]
+        assert statuses == [200, 200, 429]
+        refused = await call.images("a cat", key="sk-poor")
+        assert refused.json["error"]["code"] == "insufficient_quota"
+        assert "retry-after" not in refused.headers
+        google = await call.gemini("a cat", key="sk-poor")
+        assert google.json["error"]["status"] == "RESOURCE_EXHAUSTED"
+        assert (await call.images("a cat", key="sk-rich")).status == 200
+
+
+async def test_the_witness_can_be_read_over_http_without_anybodys_words() -> None:
+    async with vendor() as call:
+        await call.images("a secret cat")
+        plain = await call.get(f"{call.server.base_url}/stats")
+        full = await call.get(f"{call.server.base_url}/stats?prompts=1")
+        assert plain.json["stats"]["dollars"] == "0.134"
+        assert plain.json["rows"] == 1
+        assert "images_by_prompt" not in plain.json
+        assert list(full.json["images_by_prompt"].values()) == [1]
+        assert b"secret" not in full.body
+        assert call.server.key.encode() not in full.body

@@ -1,0 +1,152 @@
+"""The server in other places: a process of its own, a thread, a command, a fixture."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from decimal import Decimal
+
+import pytest
+
+from nbp_async.fake import FakeServer, spawn
+from nbp_async.fake.process import weight_of_text
+from nbp_async.fake.quotas import Quotas
+from tests.loopback.fake.calls import calling
+
+
+def ask(url: str, key: str, prompt: str) -> dict[str, object]:
+    """A call from plain code."""
+    body = json.dumps({"model": "nano-banana-pro", "prompt": prompt}).encode()
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/images/generations", body, headers)
+    with urllib.request.urlopen(request) as answer:
+        document: dict[str, object] = json.load(answer)
+        return document
+
+
+async def test_a_spawned_server_keeps_books_that_can_be_read() -> None:
+    async with await spawn(latency=0, seed=3, faults="", weight="20KB") as server:
+        await asyncio.to_thread(ask, server.openai_url, server.key, "a cat")
+        await asyncio.to_thread(ask, server.openai_url, server.key, "a cat")
+        stats = await server.stats()
+        assert (stats.requests, stats.images, stats.dollars) == (2, 2, Decimal("0.268"))
+        assert stats.bytes_out > 2 * 20_000
+        assert await server.billed_for("a cat") == 2
+        assert await server.billed_for("a dog") == 0
+
+
+async def test_a_spawned_server_outlives_ctrl_c_but_not_its_parent() -> None:
+    server = await spawn(latency=0)
+    assert os.getpgid(server.pid) != os.getpgid(0)
+    await server.aclose()
+    with pytest.raises(ProcessLookupError):
+        os.kill(server.pid, 0)
+
+
+async def test_a_spawned_server_that_cannot_start_says_why() -> None:
+    with pytest.raises(RuntimeError, match="latency 'soon'"):
+        await spawn(latency="soon")
+
+
+def test_in_a_thread_it_serves_plain_code() -> None:
+    with FakeServer.in_thread(latency=0) as server:
+        assert ask(server.openai_url, server.key, "a cat")["data"]
+        assert server.bank.billed_for("a cat") == 1
+
+
+async def test_in_a_thread_it_can_be_drained_from_another_loop() -> None:
+    with FakeServer.in_thread(latency=0) as server:
+        async with calling(server) as call:
+            await call.images("a cat")
+        await server.drain()
+        assert [row.delivered for row in server.bank.ledger] == [True]
+
+
+def test_in_a_thread_a_failure_to_start_is_raised_where_it_was_asked_for() -> None:
+    with FakeServer.in_thread(latency=0) as first:
+        port = int(first.base_url.rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"):  # noqa: SIM117
+            with FakeServer.in_thread(port=port):
+                pass
+
+
+def test_the_fixture_is_a_server(nbp_server: FakeServer) -> None:
+    assert ask(nbp_server.openai_url, nbp_server.key, "a cat")["data"]
+    assert nbp_server.stats().requests == 1
+
+
+@pytest.mark.nbp_server(latency=0, quotas=Quotas(per_minute=1))
+async def test_the_fixture_takes_options_and_works_in_a_loop(nbp_server: FakeServer) -> None:
+    async with calling(nbp_server) as call:
+        assert [(await call.images("a cat")).status for _ in range(2)] == [200, 429]
+
+
+def test_the_plugin_loads_nothing_until_it_is_used() -> None:
+    code = (
+        "import sys, pytest; before = set(sys.modules); import nbp_async.testing.plugin; "
+        "print(sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.strip()
+    assert loaded == "['nbp_async', 'nbp_async.testing', 'nbp_async.testing.plugin']"
+
+
+def test_the_command_says_where_it_is_and_ends_with_the_bill() -> None:
+    words = ["fake", "--port", "0", "--latency", "0", "--key", "sk-mine", "--kind", "jpeg"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nbp_async", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(5)]
+    url = lines[0].split()[-1]
+    assert url.endswith("/v1")
+    assert lines[1].split()[-1] == f"{url}beta"
+    assert lines[2].split()[-1] == "sk-mine"
+    assert lines[4].strip() == f"export NBP_BASE_URL={url} NBP_API_KEY=sk-mine"
+    ask(url, "sk-mine", "a cat")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "1 images rendered, $0.134 billed" in out
+
+
+def test_the_command_refuses_what_it_does_not_understand() -> None:
+    words = [sys.executable, "-m", "nbp_async", "fake", "--fault", "everything=1"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "everything" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "weight"),
+    [("500000", 500_000), ("600KB", 600_000), ("1.5mb", 1_500_000), ("real", "real")],
+)
+def test_weights_are_read_as_people_write_them(text: str, weight: int | str) -> None:
+    assert weight_of_text(text) == weight
+
+
+def test_a_weight_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="heavy"):
+        weight_of_text("heavy")
+
+
+def test_settings_that_cannot_work_are_refused_at_once() -> None:
+    for options in ({"speed": 0}, {"kind": "gif"}, {"delivery": "post"}, {"keys": [""]}):
+        with pytest.raises(ValueError, match=r"speed|kind|delivery|key"):
+            FakeServer(**options)
+
+
+async def test_a_server_has_no_address_before_it_starts_and_starts_once() -> None:
+    server = FakeServer(latency=0)
+    assert server.key.startswith("sk-fake-")
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = server.openai_url
+    async with server:
+        assert server.gemini_url == f"{server.base_url}/v1beta"
+        with pytest.raises(RuntimeError, match="starts once"):
+            await server.start()
+    await server.aclose()

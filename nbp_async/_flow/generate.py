@@ -166,11 +166,13 @@ class _Story:
         return self._describe(kept, answer)
 
     def _describe(self, kept: Sequence[Kept], answer: Answer) -> Image:
-        first, attempts = kept[0], tuple(self._attempts)
+        attempts = tuple(self._attempts)
+        if len(kept) == 1:
+            return self._one(kept[0], answer, attempts, 0)
         extras = tuple(
             self._one(further, answer, (), place) for place, further in enumerate(kept[1:], 1)
         )
-        return self._one(first, answer, attempts, 0, extras)
+        return self._one(kept[0], answer, attempts, 0, extras)
 
     def _one(
         self,

@@ -7,8 +7,10 @@ client. The child ends when its standard input does, so that it never outlives w
 import asyncio
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -126,27 +128,32 @@ async def spawn(
 
 
 async def _started(words: list[str]) -> SpawnedServer:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "nbp_async.fake", "--child", *words,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for who started it, who then still needs the witness
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            line = await process.stdout.readline()
-        return SpawnedServer(process, msgspec.json.decode(line, type=Address))
-    except (TimeoutError, msgspec.DecodeError):
+    # A file takes all that the child may ever have to say; a pipe that nobody reads would block it.
+    with tempfile.TemporaryFile() as said:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "nbp_async.fake", "--child", *words,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=said,
+            start_new_session=True,  # Ctrl-C is for who started it, and still needs the witness
+        )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                line = await process.stdout.readline()
+            return SpawnedServer(process, msgspec.json.decode(line, type=Address))
+        except (TimeoutError, msgspec.DecodeError):
+            await _end(process)
+            said.seek(0)
+            words_of = said.read().decode("utf-8", "replace").strip()[-2000:]
+        except asyncio.CancelledError:
+            await _end(process)
+            raise
+    raise RuntimeError(f"the fake server did not start: {words_of or 'it said nothing'}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
         process.kill()
-        said = (await process.stderr.read()).decode("utf-8", "replace").strip()[-2000:]
-        await process.wait()
-        raise RuntimeError(f"the fake server did not start: {said or 'it said nothing'}") from None
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
+    await process.wait()
 
 
 def serve(

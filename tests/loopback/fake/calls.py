@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from nbp_async.fake import FakeServer
+from nbp_async.fake.faults import Fault
 
 
 @dataclass(frozen=True)
@@ -98,3 +99,14 @@ async def vendor(**options: Any) -> AsyncIterator[Caller]:
     """A caller and its server, which answers at once unless told otherwise."""
     async with FakeServer(**{"latency": 0, **options}) as server, calling(server) as caller:
         yield caller
+
+
+async def one(call: Caller, fault: Fault, api: str = "openai", **fields: Any) -> Came:
+    """A call that gets this fault."""
+    call.server.script(fault)
+    return await (call.gemini if api == "gemini" else call.images)("a cat", **fields)
+
+
+def billed(call: Caller) -> list[bool | None]:
+    """Whether each row of the ledger was delivered."""
+    return [row.delivered for row in call.server.bank.ledger]

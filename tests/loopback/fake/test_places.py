@@ -4,17 +4,21 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.request
 from decimal import Decimal
 
+import aiohttp
 import pytest
+import trustme
 
 from nbp_async.fake import FakeServer, spawn
+from nbp_async.fake.faults import reset
 from nbp_async.fake.process import weight_of_text
 from nbp_async.fake.quotas import Quotas
-from tests.loopback.fake.calls import calling
+from tests.loopback.fake.calls import Caller, calling
 
 
 def ask(url: str, key: str, prompt: str) -> dict[str, object]:
@@ -49,6 +53,24 @@ async def test_a_spawned_server_outlives_ctrl_c_but_not_its_parent() -> None:
 async def test_a_spawned_server_that_cannot_start_says_why() -> None:
     with pytest.raises(RuntimeError, match="latency 'soon'"):
         await spawn(latency="soon")
+
+
+async def test_it_serves_https() -> None:
+    authority = trustme.CA()
+    server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+    async with FakeServer(latency=0, tls=server_side) as server:
+        assert server.openai_url.startswith("https://127.0.0.1:")
+        connector = aiohttp.TCPConnector(ssl=client_side, force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            call = Caller(server, session)
+            assert (await call.get(await call.link("a cat"))).status == 200
+            server.script(reset())
+            with pytest.raises(aiohttp.ClientError):
+                await call.images("a cat")
+            assert server.bank.images == 2
 
 
 def test_in_a_thread_it_serves_plain_code() -> None:

@@ -42,7 +42,7 @@ HOME_OF_OPTIONAL = {
     "rich": {"cli", "display"},
     "jinja2": {"display"},
     "httpx": {"_transports"},
-    "uvloop": {"cli"},
+    "uvloop": set(),
     "psutil": set(),
     "PIL": {"fake"},
     "pytest": {"testing"},

@@ -5,16 +5,13 @@ that is no thought counts; where every image is marked, which happens, the last 
 may give a link inside a text part instead.
 """
 
-import base64
 import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-import msgspec
-
 from nbp_async._dialects.base import Answer, Decoder, Part
 from nbp_async._dialects.json_scan import JsonScan, Keys, image_of
-from nbp_async._dialects.read import clean, count, either, items, refusal, table, text
+from nbp_async._dialects.read import clean, count, either, items, refusal, spelled, table, text
 from nbp_async._errors import ConfigError, ContentBlockedError, NoImageError, RefusedError
 from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
@@ -24,7 +21,8 @@ _KEYS = Keys(
     image=frozenset({b"data"}), drop=frozenset({b"thoughtSignature", b"thought_signature"})
 )
 _MODEL = re.compile(r"[A-Za-z0-9._\-]{1,128}")
-_LINK = re.compile(r"https?://[^\s<>\"'()\[\]{}]+")
+_LINK = re.compile(r"https?://[^\s<>\"'()\[\]{}]*[^\s<>\"'()\[\]{}.,;:!?]")
+_LINK_TO_IMAGE = re.compile(r"\.(?:png|jpe?g|webp)(?:[?#]|$)", re.IGNORECASE)
 
 # ai.google.dev: FinishReason and BlockedReason that say no to what was asked or drawn.
 _BLOCKED = frozenset({
@@ -60,9 +58,7 @@ class GeminiNative:
         else:
             headers["x-goog-api-key"] = key
         url = f"{profile.base_url}/models/{quote(job.model)}:generateContent"
-        return HttpRequest(
-            "POST", url, headers, msgspec.json.encode(_merged(body, job.prompt.extra or {}))
-        )
+        return HttpRequest("POST", url, headers, spelled(_merged(body, job.prompt.extra or {})))
 
     def decoder(self) -> Decoder:
         return _Decoder()
@@ -74,8 +70,7 @@ class GeminiNative:
 def _part(reference: Reference) -> dict[str, object]:
     if reference.uri:
         return {"fileData": {"fileUri": reference.uri, "mimeType": reference.mime}}
-    data = base64.b64encode(reference.data).decode()
-    return {"inlineData": {"mimeType": reference.mime, "data": data}}
+    return {"inlineData": {"mimeType": reference.mime, "data": reference.data}}
 
 
 def _merged(body: dict[str, object], extra: Mapping[str, object]) -> dict[str, object]:
@@ -119,9 +114,14 @@ class _Decoder:
             thought += drafts
         images = drawn or thought[-1:]
         words = clean(" ".join(said), 500)
+        reason = _reason(found, candidates)
+        if reason in _BLOCKED:
+            links.clear()  # they lead to the rules, not to an image
         usage = _usage(found, made=bool(images or links))
         if not images and not links:
-            raise _no_image(found, candidates, words, usage)
+            raise _no_image(reason, candidates, words, usage)
+        # A relay's image may have any address. What looks like one goes first all the same.
+        links.sort(key=lambda link: _LINK_TO_IMAGE.search(link) is None)
         return Answer(
             images=tuple(images),
             links=tuple(links),
@@ -176,25 +176,26 @@ def _usage(document: Mapping[str, object], *, made: bool) -> Usage | None:
     )
 
 
-def _no_image(
-    document: Mapping[str, object],
-    candidates: list[Mapping[str, object]],
-    words: str,
-    usage: Usage | None,
-) -> NoImageError:
-    """Every way in which a success has no image, by its reason."""
+def _reason(document: Mapping[str, object], candidates: list[Mapping[str, object]]) -> str:
+    """Why it ended, in the vendor's word."""
     feedback = table(either(document, "promptFeedback", "prompt_feedback"))
     reason = text(either(feedback, "blockReason", "block_reason"))
     if not reason and candidates:
         reason = text(either(candidates[0], "finishReason", "finish_reason"))
-        message = text(either(candidates[0], "finishMessage", "finish_message"))
-        words = words or clean(message, 500)
-    if not reason:
-        reason = "no candidates" if not candidates else "no finish reason"
+    return clean(reason, 80)
+
+
+def _no_image(
+    reason: str, candidates: list[Mapping[str, object]], words: str, usage: Usage | None
+) -> NoImageError:
+    """Every way in which a success has no image, by its reason."""
+    if candidates and not words:
+        words = clean(text(either(candidates[0], "finishMessage", "finish_message")), 500)
     blocked = reason in _BLOCKED
     what = "was refused" if blocked else "brought no image"
     if reason == "STOP":
         what = "was answered in words only" if words else "was answered with nothing"
-    message = f"The prompt {what} ({clean(reason, 80)}){': ' + words if words else '.'}"
+    reason = reason or ("no finish reason" if candidates else "no candidates")
+    message = f"The prompt {what} ({reason}){': ' + words if words else '.'}"
     kind = ContentBlockedError if blocked else NoImageError
-    return kind(message, reason=clean(reason, 80), text=words, usage=usage)
+    return kind(message, reason=reason, text=words, usage=usage)

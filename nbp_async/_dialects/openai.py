@@ -4,16 +4,15 @@
 a link, or a `data:` address in the link's place; relays leave out or add whatever they like.
 """
 
-import base64
 import hashlib
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-import msgspec
+import pybase64
 
 from nbp_async._dialects.base import Answer, Decoder, Part
 from nbp_async._dialects.json_scan import JsonScan, Keys, image_of
-from nbp_async._dialects.read import clean, count, either, items, refusal, table, text
+from nbp_async._dialects.read import clean, count, either, items, refusal, spelled, table, text
 from nbp_async._errors import ConfigError, ContentBlockedError, NoImageError, RefusedError
 from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
@@ -37,12 +36,12 @@ class OpenAIImages:
         if not references:
             url = f"{profile.base_url}/images/generations"
             headers["Content-Type"] = "application/json"
-            return HttpRequest("POST", url, headers, msgspec.json.encode(fields))
+            return HttpRequest("POST", url, headers, spelled(fields))
         url = f"{profile.base_url}/images/edits"
         if any(reference.uri for reference in references):
             fields["images"] = [{"image_url": _address(r)} for r in references]
             headers["Content-Type"] = "application/json"
-            return HttpRequest("POST", url, headers, msgspec.json.encode(fields))
+            return HttpRequest("POST", url, headers, spelled(fields))
         headers["Content-Type"], body = _multipart(fields, references)
         return HttpRequest("POST", url, headers, body)
 
@@ -83,7 +82,7 @@ def _address(reference: Reference) -> str:
                 "Nothing was sent."
             )
         return reference.uri
-    return f"data:{reference.mime};base64,{base64.b64encode(reference.data).decode()}"
+    return f"data:{reference.mime};base64,{pybase64.b64encode_as_string(reference.data)}"
 
 
 def _multipart(
@@ -91,15 +90,16 @@ def _multipart(
 ) -> tuple[str, bytes]:
     """Content type and body of a form; the boundary follows from the content, so that equal
     requests have equal bytes."""
-    digest = hashlib.sha256(msgspec.json.encode(dict(fields)))
+    digest = hashlib.sha256(spelled(fields))
     for reference in references:
         digest.update(reference.data)
     boundary = f"nbp-{digest.hexdigest()[:40]}"
     pieces: list[bytes] = []
     for name, value in fields.items():
-        plain = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
-        pieces += [head.encode(), plain.encode(), b"\r\n"]
+        plain = value.encode() if isinstance(value, str) else spelled({"": value})[4:-1]
+        safe = str(name).replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{safe}"\r\n\r\n'
+        pieces += [head.encode(), plain, b"\r\n"]
     for number, reference in enumerate(references):
         file = f"reference-{number}.{_SUFFIX.get(reference.mime, 'png')}"
         head = (
@@ -136,7 +136,8 @@ class _Decoder:
                 number = image_of(value)
                 if number is not None:
                     images.append(number)
-                elif text(value):
+                    break  # a second form of it would be the same image again
+                if text(value):
                     links.append(text(value))
         usage = _usage(table(document.get("usage")))
         if not images and not links:

@@ -10,6 +10,7 @@ import msgspec
 
 from nbp_async._errors import (
     AuthError,
+    ConfigError,
     InvalidRequestError,
     OverloadedError,
     QuotaError,
@@ -21,7 +22,12 @@ from nbp_async._http import ReplyHead
 from nbp_async._profiles import Profile
 
 _WORDS = 200  # characters of a vendor's message that are passed on
-_SECRET = re.compile(r"\b(?:sk-|AIza|Bearer\s+)?[A-Za-z0-9_\-]{24,}\b|\bsk-[A-Za-z0-9_\-]{6,}")
+# What may be a key: by its beginning, or by its length if it is no name of words and underscores.
+_SECRET = re.compile(
+    r"\b(?:(?:sk|pk|rk|ak|key)-[\w\-]{6,}|AIza[\w\-]{8,}|Bearer\s+[^\s\"',;]{8,})"
+    r"|\b(?![a-z]+(?:_[a-z]+)+\b)[\w\-]{24,}",
+    re.ASCII,
+)
 
 # A 429 that no waiting cures, by the vendors' own codes.
 _NO_QUOTA = frozenset({
@@ -65,6 +71,21 @@ def clean(words: str, limit: int = _WORDS) -> str:
     return _SECRET.sub("[hidden]", " ".join(printable.split()))[:limit]
 
 
+def spelled(body: Mapping[str, object]) -> bytes:
+    """A request's JSON; bytes in it are written as base64.
+
+    Raises:
+        ConfigError: It holds what JSON has no form for.
+    """
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
+        problem = ConfigError(
+            f"The prompt or its extra fields are no JSON: {exc}. Nothing was sent."
+        )
+    raise problem
+
+
 def refusal(head: ReplyHead, body: bytes, profile: Profile) -> RefusedError:
     """The error for an answer of a status that is no success, whatever its body is."""
     said = _Said(body)
@@ -76,10 +97,10 @@ def refusal(head: ReplyHead, body: bytes, profile: Profile) -> RefusedError:
         error: RefusedError = InvalidRequestError(message, status=status, code=code, hint=hint)
     elif status < 300:
         error = ServerError(f"{message}, which is no answer", status=status, code=code)
-    elif status in (401, 402, 403) or (status == 400 and said.reason == "API_KEY_INVALID"):
+    elif status in (401, 402, 403) or (status == 400 and "API_KEY_INVALID" in said.reasons):
         hint = "Check the key, its rights and its balance, and that it belongs to this endpoint."
         error = AuthError(message, status=status, code=code, hint=hint)
-    elif status == 429 and (code in _NO_QUOTA or said.per_day):
+    elif status == 429 and (said.codes & _NO_QUOTA or said.per_day):
         hint = "Waiting minutes will not help: top up, or wait for the quota to begin anew."
         error = QuotaError(message, status=status, code=code, hint=hint)
     elif status == 429:
@@ -98,7 +119,9 @@ class _Said:
     """What the body of a refusal says, in any of the shapes that are seen."""
 
     def __init__(self, body: bytes) -> None:
-        self.words = self.code = self.reason = ""
+        self.words = self.code = ""
+        self.codes: set[str] = set()
+        self.reasons: set[str] = set()
         self.retry_after: float | None = None
         self.per_day = False
         try:
@@ -112,10 +135,11 @@ class _Said:
         error = outer.get("error")
         inner = table(error) if isinstance(error, dict) else outer
         said = error if isinstance(error, str) else either(inner, "message", "msg", "detail")
-        self.words = clean(text(said))
-        code = either(inner, "code", "status", "type")
-        self.code = text(code) if isinstance(code, str) else text(either(inner, "status", "type"))
-        self.code = clean(self.code, 80)
+        # Of a shape that we do not know, the beginning says more than nothing.
+        self.words = clean(text(said) or body[:2000].decode("utf-8", "replace"))
+        codes = [text(inner.get(name)) for name in ("code", "status", "type")]
+        self.codes.update(codes)
+        self.code = clean(next(filter(None, codes), ""), 80)
         for detail in items(inner.get("details")):
             self._detail(table(detail))
 
@@ -135,7 +159,7 @@ class _Said:
             if delay:
                 self.retry_after = float(delay[1])
         elif kind == "ErrorInfo":
-            self.reason = text(detail.get("reason"))
+            self.reasons.add(text(detail.get("reason")))
         elif kind == "QuotaFailure":
             ids = (text(table(v).get("quotaId")) for v in items(detail.get("violations")))
-            self.per_day = any("PerDay" in name for name in ids)
+            self.per_day |= any("PerDay" in name for name in ids)

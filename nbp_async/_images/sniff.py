@@ -15,8 +15,9 @@ SUFFIX: dict[ImageFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"
 
 MOST_PIXELS = 100_000_000  # the largest that the models draw has 23 million
 _HEAD = 64  # bytes that tell a PNG or WebP; a JPEG's frame header may come much later
-_TAIL = 64  # bytes kept from the end
-_LONGEST_SEARCH = 1024 * 1024  # bytes of segments before a JPEG's frame header
+_TAIL = 12  # bytes of a PNG's end, the longest
+_PADDING = b"\0\r\n\t "
+_JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 # Start-of-frame markers of a JPEG: C0 to CF but for C4, C8 and CC, which are tables.
@@ -34,12 +35,15 @@ class ImageFacts(msgspec.Struct, frozen=True, gc=False):
 class ImageSniffer:
     """Look at an image's bytes as they pass; keeps some of the first and the last of them."""
 
-    __slots__ = ("_facts", "_head", "_size", "_tail")
+    __slots__ = ("_facts", "_frame", "_head", "_last", "_padded", "_size", "_tail")
 
     def __init__(self) -> None:
         self._head = b""
         self._tail = b""
+        self._last = b""  # the last two bytes but for padding
+        self._padded = False  # padding came after them
         self._size = 0
+        self._frame: _FrameSearch | None = None
         self._facts: ImageFacts | None = None
 
     def feed(self, data: bytes) -> None:
@@ -50,13 +54,31 @@ class ImageSniffer:
         """
         self._size += len(data)
         self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
+        solid = data.rstrip(_PADDING)
+        if solid:  # then the padding before it was none
+            self._last = ((b"\0" if self._padded else self._last) + solid[-2:])[-2:]
+            self._padded = False
+        self._padded |= len(solid) < len(data)
         if self._facts is None:
-            self._head += data[:_LONGEST_SEARCH] if self._head else data
-            self._facts = _facts(self._head)
-            if self._facts is not None:
-                self._head = self._head[:_HEAD]
-            elif len(self._head) > _LONGEST_SEARCH:
-                raise NotAnImageError("The image's JPEG has no frame in its first megabyte.")
+            self._begin(data)
+
+    def _begin(self, data: bytes) -> None:
+        if self._frame is None:
+            before = len(self._head)
+            self._head += data[: _HEAD - before]
+            if self._head.startswith(_JPEG):
+                self._frame = _FrameSearch()
+                data = self._head[2:before] + data[max(0, 2 - before) :]
+            else:
+                self._facts = _facts(self._head)
+        if self._frame is not None:
+            self._facts = self._frame.feed(data)
+        if self._facts is not None and not (
+            0 < self._facts.width * self._facts.height <= MOST_PIXELS
+        ):
+            raise NotAnImageError(
+                f"The image claims {self._facts.width}x{self._facts.height} pixels."
+            )
 
     def close(self) -> ImageFacts:
         """The bytes are complete: say what they were.
@@ -73,7 +95,7 @@ class ImageSniffer:
             whole = self._tail.endswith(_PNG_END)
         elif facts.format == "jpeg":
             # Some encoders fill the file up; what is before that must be the end marker.
-            whole = self._tail.rstrip(b"\0\r\n ").endswith(b"\xff\xd9")
+            whole = self._last == b"\xff\xd9"
         else:
             length = int.from_bytes(self._head[4:8], "little") + 8
             whole = self._size in (length, length + (length & 1))
@@ -86,20 +108,14 @@ class ImageSniffer:
 
 
 def _facts(head: bytes) -> ImageFacts | None:
-    """Format and pixels from the first bytes; None if more are needed."""
+    """Format and pixels of a PNG or WebP from its first bytes; None if more are needed."""
     if head.startswith(_PNG):
-        found = _png(head)
-    elif head.startswith(b"\xff\xd8\xff"):
-        found = _jpeg(head)
-    elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        found = _webp(head)
-    elif _PNG.startswith(head) or b"\xff\xd8\xff".startswith(head) or _riff_may_follow(head):
+        return _png(head)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return _webp(head)
+    if _PNG.startswith(head) or _JPEG.startswith(head) or _riff_may_follow(head):
         return None
-    else:
-        raise NotAnImageError(f"The image begins with {head[:16]!r}: no PNG, JPEG or WebP.")
-    if found is not None and not 0 < found.width * found.height <= MOST_PIXELS:
-        raise NotAnImageError(f"The image claims {found.width}x{found.height} pixels.")
-    return found
+    raise NotAnImageError(f"The image begins with {head[:16]!r}: no PNG, JPEG or WebP.")
 
 
 def _riff_may_follow(head: bytes) -> bool:
@@ -115,26 +131,40 @@ def _png(head: bytes) -> ImageFacts | None:
     return ImageFacts("png", width, height)
 
 
-def _jpeg(head: bytes) -> ImageFacts | None:
-    """Walk the segments up to the frame header."""
-    at = 2
-    while at + 4 <= len(head):
-        if head[at] != 0xFF:
-            raise NotAnImageError("The image's JPEG has no marker where one must be.")
-        marker = head[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-        elif marker in _FRAMES:
-            if at + 9 > len(head):
-                return None
-            height = int.from_bytes(head[at + 5 : at + 7], "big")
-            width = int.from_bytes(head[at + 7 : at + 9], "big")
-            return ImageFacts("jpeg", width, height)
-        elif marker in (0xD9, 0xDA):
-            raise NotAnImageError("The image's JPEG has no frame.")
-        else:
-            at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
-    return None
+class _FrameSearch:
+    """Walk the segments of a JPEG up to its frame header, which has the pixels.
+
+    What the segments hold (a thumbnail, a colour profile) is skipped, not kept.
+    """
+
+    __slots__ = ("_rest", "_skip")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._skip = 0  # bytes of the segment that are still to come
+
+    def feed(self, data: bytes) -> ImageFacts | None:
+        data = self._rest + data
+        at = self._skip
+        while at + 4 <= len(data):
+            if data[at] != 0xFF:
+                raise NotAnImageError("The image's JPEG has no marker where one must be.")
+            marker = data[at + 1]
+            if marker == 0xFF:  # a fill byte
+                at += 1
+            elif marker in _FRAMES:
+                if at + 9 > len(data):
+                    break
+                height = int.from_bytes(data[at + 5 : at + 7], "big")
+                width = int.from_bytes(data[at + 7 : at + 9], "big")
+                return ImageFacts("jpeg", width, height)
+            elif marker in (0xD9, 0xDA):
+                raise NotAnImageError("The image's JPEG has no frame.")
+            else:
+                at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        self._rest = data[at:]
+        self._skip = max(0, at - len(data))
+        return None
 
 
 def _webp(head: bytes) -> ImageFacts | None:

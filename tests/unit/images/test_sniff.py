@@ -1,6 +1,7 @@
 """Format and pixels from the first bytes, wholeness from the last, nothing decoded."""
 
 import io
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -77,9 +78,34 @@ def test_what_is_no_image_or_an_impossible_one_is_refused(content: bytes) -> Non
         sniff([content])
 
 
-def test_a_jpeg_that_was_filled_up_is_whole() -> None:
+def test_a_jpeg_that_was_filled_up_is_whole_however_long_the_filling() -> None:
     content, facts = SAMPLES["jpeg"]
-    assert sniff([content + b"\0" * 20]) == facts
+    for filled in (content + b"\0" * 20, content + b"\0" * 5000, content + b"\r\n"):
+        assert sniff([filled]) == facts
+        assert sniff([filled[i : i + 1] for i in range(len(filled))]) == facts
+
+
+def test_an_end_marker_with_a_zero_inside_is_none_wherever_it_is_cut() -> None:
+    content, _ = SAMPLES["jpeg"]
+    broken = content[:-2] + b"\xff\0\xd9"
+    for cut in range(len(broken) - 5, len(broken)):
+        with pytest.raises(NotAnImageError):
+            sniff([broken[:cut], broken[cut:]])
+
+
+def test_what_comes_before_the_frame_of_a_jpeg_is_passed_over_not_kept() -> None:
+    content, facts = SAMPLES["jpeg"]
+    profile = b"\xff\xe2\xff\xff" + b"x" * 65_533
+    sniffer = ImageSniffer()
+    sniffer.feed(content[:2])
+    tracemalloc.start()
+    for _ in range(40):
+        sniffer.feed(profile)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    sniffer.feed(content[2:])
+    assert sniffer.close() == facts
+    assert grown < 10_000
 
 
 @given(

@@ -126,16 +126,19 @@ def _quilt(seed: bytes, width: int, height: int) -> Bands:
     ]  # fmt: skip
     left, top = _margin(width, columns * unit), _margin(height, rows * unit)
     inset = unit // 32 * 8
+    lines: list[tuple[tuple[Run, ...], tuple[Run, ...]]] = []
+    for patches in half:
+        across = [patches[min(c, columns - 1 - c)] for c in range(columns)]
+        rim = [[(outer, unit)] for outer, _, _ in across]
+        middle = [
+            [(outer, inset), (inner if has else outer, unit - 2 * inset), (outer, inset)]
+            for outer, inner, has in across
+        ]
+        lines.append((_line(rim, left, width), _line(middle, left, width)))
     bands: Bands = [(top, ((_GROUND, width),))]
     for row in range(rows):
-        patches = half[min(row, rows - 1 - row)]
-        across = [patches[min(c, columns - 1 - c)] for c in range(columns)]
-        rim = _line([[(outer, unit)] for outer, _, _ in across], left, width)
-        middle = _line(
-            [[(outer, inset), (inner if has else outer, unit - 2 * inset), (outer, inset)]
-             for outer, inner, has in across], left, width,
-        )  # fmt: skip
-        bands += [(inset, rim), (unit - 2 * inset, middle), (inset, rim)]
+        edge, core = lines[min(row, rows - 1 - row)]
+        bands += [(inset, edge), (unit - 2 * inset, core), (inset, edge)]
     bands.append((height - top - rows * unit, ((_GROUND, width),)))
     return [band for band in bands if band[0] > 0]
 

@@ -5,6 +5,7 @@ client. The child ends when its standard input does, so that it never outlives w
 """
 
 import asyncio
+import gc
 import os
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from nbp_async.fake.counters import Stats
 from nbp_async.fake.latency import Latency
 from nbp_async.fake.server import FakeServer
 
+_COLLECT_EVERY = 50_000  # new objects
 _PATIENCE = 30.0  # seconds for the child to start, or to say what it counted
 
 
@@ -161,6 +163,9 @@ def serve(
 ) -> None:
     """Run `server` until Ctrl-C, or until standard input ends; `announce` it once it listens."""
     _raise_file_limit()
+    # With ten thousand calls held, the collector would look at all of them again and again.
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY, 50, 100)
 
     async def main() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()

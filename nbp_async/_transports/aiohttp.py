@@ -8,6 +8,7 @@ ports, unknown names, failed handshakes and cancelled connects never come so far
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
@@ -190,7 +191,10 @@ class _Exchange:
         other side's farewell, both for as long as it takes.
         """
         if self._wire is not None:
-            self._wire.abort()
+            # A TLS transport that was closed twice has nothing to abort any more; Python before
+            # 3.11.5 stumbles over that.
+            with suppress(AttributeError):
+                self._wire.abort()
 
     def _translate(self, exc: Exception) -> NbpError:
         if isinstance(exc, _FailedOnce) and exc.__cause__ is not None:

@@ -1,0 +1,69 @@
+"""The code of the README runs as it stands, against the fake server."""
+
+import asyncio
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbp_async import Client, Retry
+from nbp_async.fake import FakeServer
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def block(with_words: str) -> str:
+    (found,) = [text for text in BLOCKS if with_words in text]
+    return found
+
+
+def in_a_function(code: str) -> str:
+    return "async def main():\n" + textwrap.indent(code, "    ")
+
+
+async def test_the_first_lines_make_images(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prompts.txt").write_text("a red bicycle\na green one\n")
+    monkeypatch.chdir(tmp_path)
+    async with FakeServer(latency=0.0) as server:
+        monkeypatch.setenv("NBP_BASE_URL", server.gemini_url)
+        monkeypatch.setenv("NBP_API_KEY", server.key)
+        names: dict[str, Any] = {}
+        exec(block("Client.from_env()").replace("asyncio.run(main())", ""), names)
+        await names["main"]()
+    assert "2 ok" in capsys.readouterr().out
+    assert len(list((tmp_path / "catalogue").iterdir())) == 2
+
+
+async def test_what_comes_back_is_read_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    async with Client.fake(server={"latency": 0.0}) as gen:
+        batch = await gen.many(["a red bicycle"], size="1K")
+        exec(block("for outcome in batch"), {"batch": batch})
+    assert "(1024, 1024) png" in capsys.readouterr().out
+
+
+def test_the_settings_are_real() -> None:
+    names: dict[str, Any] = {"api_key": "sk-1234567890123"}
+    exec(block("Timeouts(connect"), names)
+    exec('Retry(ambiguous="resend", ambiguous_budget_usd="5")', {"Retry": Retry})
+
+
+@pytest.mark.looptime
+async def test_the_fake_client_pays_what_the_bank_says() -> None:
+    names: dict[str, Any] = {"Client": Client}
+    exec(in_a_function(block("Client.fake")), names)
+    await names["main"]()
+
+
+async def test_the_fixture_is_used_as_shown(nbp_server: FakeServer) -> None:
+    names: dict[str, Any] = {}
+    exec(block("nbp_server"), names)
+    await asyncio.wait_for(names["test_a_cut_connection_is_not_paid_twice"](nbp_server), 30)
+
+
+def test_every_block_is_tested() -> None:
+    assert len(BLOCKS) == 5

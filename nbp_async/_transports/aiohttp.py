@@ -191,8 +191,8 @@ class _Exchange:
         other side's farewell, both for as long as it takes.
         """
         if self._wire is not None:
-            # A TLS transport that was closed twice has nothing to abort any more; Python before
-            # 3.11.5 stumbles over that.
+            # A TLS transport that was closed twice has nothing to abort any more; Python 3.11.2
+            # stumbles over that.
             with suppress(AttributeError):
                 self._wire.abort()
 

@@ -12,7 +12,7 @@ from nbp_async import Client, Retry
 from nbp_async.fake import FakeServer
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def block(with_words: str) -> str:

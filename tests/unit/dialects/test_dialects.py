@@ -14,17 +14,11 @@ from nbp_async._dialects.base import Answer, Dialect, ImageText
 from nbp_async._dialects.gemini import GeminiNative
 from nbp_async._dialects.openai import OpenAIImages
 from nbp_async._errors import (
-    AuthError,
     ConfigError,
     ContentBlockedError,
-    InvalidRequestError,
     NbpError,
     NoImageError,
-    OverloadedError,
-    QuotaError,
-    RateLimitError,
     RefusedError,
-    ServerError,
 )
 from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._models import Job, Prompt, Reference
@@ -37,10 +31,10 @@ KEY = "sk-canary-0123456789abcdef"
 PNG = Reference(mime="image/png", data=b"\x89PNG....")
 
 
-def job(**options: Any) -> Job:
+def job(text: str = "a red bicycle", **options: Any) -> Job:
     canvas = options.pop("canvas", Canvas("2K", "16:9", (2752, 1536)))
     model = options.pop("model", "gemini-3-pro-image")
-    prompt = Prompt(text="a red bicycle", **options)
+    prompt = Prompt(text=text, **options)
     return Job(0, prompt, 0, model, canvas, Decimal(1))
 
 
@@ -132,6 +126,31 @@ def test_gemini_takes_links_bearers_and_deep_extras() -> None:
     assert body["tools"] == [{"google_search": {}}]
 
 
+@pytest.mark.parametrize("dialect", [OpenAIImages(), GeminiNative()])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"text": "a \ud800 bicycle"},
+        {"extra": {"quality": object()}},
+        {"extra": {"quality": "\udfff"}},
+    ],
+)
+def test_what_has_no_form_in_json_is_refused_before_anything_is_sent(
+    dialect: Dialect, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="Nothing was sent"):
+        dialect.encode(job(**options), OPENAI, (), KEY)
+    with pytest.raises(ConfigError, match="Nothing was sent"):
+        dialect.encode(job(**options), OPENAI, (PNG,), KEY)
+
+
+def test_a_field_name_cannot_write_headers_into_a_form() -> None:
+    extra = {'a"\r\nX-Evil: 1': "b"}
+    request = OpenAIImages().encode(job(extra=extra), OPENAI, (PNG,), KEY)
+    assert b'name="a%22%0D%0AX-Evil: 1"\r\n' in request.body
+    assert b"\r\nX-Evil" not in request.body
+
+
 @pytest.mark.parametrize("model", ["../x", "a/b", "a b", "a\nb", "", "x" * 129, "a?key=1"])
 def test_a_model_that_would_change_the_address_is_refused(model: str) -> None:
     with pytest.raises(ConfigError):
@@ -181,6 +200,15 @@ def test_a_success_without_an_image_says_why(document: Any, kind: type, reason: 
     assert caught.value.reason == reason
 
 
+def test_an_empty_field_hides_no_link_and_two_forms_are_one_image() -> None:
+    link = "https://x.example/a.png"
+    dialect = OpenAIImages()
+    assert close(dialect, {"data": [{"b64_json": "", "url": link}]}).links == (link,)
+    assert close(dialect, {"data": [{"b64_json": "", "url": link}]}).images == ()
+    both = {"b64_json": "QUJD", "url": "data:image/png;base64,QUJD"}
+    assert close(dialect, {"data": [both]}).images == (0,)
+
+
 def part(data: str = "QUJD", **more: Any) -> dict[str, Any]:
     return {"inlineData": {"mimeType": "image/png", "data": data}, **more}
 
@@ -210,6 +238,18 @@ def test_a_link_in_the_text_is_an_image_that_came_by_link() -> None:
     answer = close(GeminiNative(), gemini({"text": f"![image]({link})"}))
     assert answer.links == (link,)
     assert answer.images == ()
+
+
+def test_of_several_links_the_one_to_an_image_is_wanted() -> None:
+    said = "Made with https://tool.example/about. Here: https://x.example/a.webp?s=1!"
+    answer = close(GeminiNative(), gemini({"text": said}))
+    assert answer.links == ("https://x.example/a.webp?s=1", "https://tool.example/about")
+
+
+def test_a_link_in_a_refusal_is_no_image() -> None:
+    said = {"text": "See https://policy.example/rules for what may be drawn."}
+    with pytest.raises(ContentBlockedError):
+        close(GeminiNative(), gemini(said, finish="SAFETY"))
 
 
 def test_tokens_are_told_apart_and_thoughts_are_text() -> None:
@@ -261,84 +301,6 @@ def test_what_the_model_said_instead_is_kept() -> None:
         close(GeminiNative(), gemini({"text": "I can't draw that. " * 100}))
     assert caught.value.text.startswith("I can't draw that.")
     assert len(caught.value.text) <= 500
-
-
-def refused(status: int, body: Any, profile: Profile = GOOGLE) -> RefusedError:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return GeminiNative().refusal(ReplyHead(status, {}), raw, profile)
-
-
-def google_error(status: int, word: str, *details: dict[str, Any]) -> dict[str, Any]:
-    typed = [{**d, "@type": f"type.googleapis.com/google.rpc.{d['@type']}"} for d in details]
-    return {"error": {"code": status, "message": "no", "status": word, "details": typed}}
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "kind"),
-    [
-        (401, {"error": {"message": "bad key"}}, AuthError),
-        (402, {"error": "pay first"}, AuthError),
-        (403, {"message": "forbidden"}, AuthError),
-        (400, google_error(400, "INVALID_ARGUMENT", {"@type": "ErrorInfo",
-                                                     "reason": "API_KEY_INVALID"}), AuthError),
-        (400, {"error": {"code": "moderation_blocked", "message": "x"}}, InvalidRequestError),
-        (404, {"code": 5, "msg": "no model"}, InvalidRequestError),
-        (413, b"", InvalidRequestError),
-        (422, b"[]", InvalidRequestError),
-        (429, {"error": {"code": "rate_limit_exceeded"}}, RateLimitError),
-        (429, {"error": {"code": "insufficient_quota"}}, QuotaError),
-        (429, google_error(429, "RESOURCE_EXHAUSTED", {"@type": "QuotaFailure", "violations": [
-            {"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}]}), QuotaError),
-        (429, google_error(429, "RESOURCE_EXHAUSTED", {"@type": "QuotaFailure", "violations": [
-            {"quotaId": "GenerateRequestsPerMinutePerProject"}]}), RateLimitError),
-        (503, {"error": {"message": "overloaded"}}, OverloadedError),
-        (500, b"oops", ServerError),
-        (502, b"<html><title>502 Bad Gateway</title>", ServerError),
-        (504, b"\xff\xfe\x00", ServerError),
-        (408, b"", ServerError),
-        (302, b"", InvalidRequestError),
-        (204, b"", ServerError),
-        (999, b"", ServerError),
-        (500, b"[" * 200_000, ServerError),
-        (500, b'{"error":' + b"1" * 5000 + b"}", ServerError),
-        (500, b'{"error":NaN}', ServerError),
-    ],
-)  # fmt: skip
-def test_refusals_of_any_shape_find_their_class(status: int, body: Any, kind: type) -> None:
-    error = refused(status, body)
-    assert type(error) is kind
-    assert error.status == status
-    assert str(error).startswith(f"google answered {status}")
-    assert len(str(error)) < 400
-
-
-def test_the_wait_is_read_from_the_body_where_google_says_it() -> None:
-    body = google_error(429, "RESOURCE_EXHAUSTED", {"@type": "RetryInfo", "retryDelay": "58.932s"})
-    assert refused(429, body).retry_after == 58.932
-    assert refused(429, [body]).retry_after == 58.932
-    assert refused(429, [body]).code == "RESOURCE_EXHAUSTED"
-    for odd in ("1m2s", "-3s", "s", 5, None, "٣s"):
-        odd_body = google_error(429, "X", {"@type": "RetryInfo", "retryDelay": odd})
-        assert refused(429, odd_body).retry_after is None
-
-
-def test_a_redirect_says_that_it_is_not_followed() -> None:
-    assert "never followed" in str(refused(307, b""))
-
-
-def test_a_key_that_the_vendor_repeats_is_hidden() -> None:
-    google_key = "AIza" + "SyA1234567890abcdefghijklmnopqrstuv"
-    for key in (KEY, google_key, "abcdef0123456789ABCDEF0123456789"):
-        error = refused(
-            401, {"error": {"message": f"Incorrect API key provided: {key}. Try again"}}
-        )
-        assert key not in str(error)
-        assert "Incorrect API key provided" in str(error)
-
-
-def test_a_page_is_told_by_its_title() -> None:
-    error = refused(502, b"<!doctype html><html><head><title>Bad\ngateway</title></head>")
-    assert "an HTML page, Bad gateway" in str(error)
 
 
 junk = st.recursive(

@@ -1,5 +1,6 @@
 """The scanner gives the same images and the same values however the document is cut up."""
 
+import base64
 import json
 from contextlib import suppress
 from itertools import pairwise
@@ -114,6 +115,82 @@ def test_escapes_in_an_image_are_undone_wherever_they_are_cut(written: bytes, me
         assert ended == {0}
 
 
+@pytest.mark.parametrize("written", [rb"QU\JD", rb"QU\u00", rb"QU\u00zz", rb"\u"])
+def test_what_is_no_escape_is_not_guessed_at(written: bytes) -> None:
+    document = b'{"b64_json":"' + written + b'"}'
+    for cut in range(len(document)):
+        with pytest.raises(MalformedReplyError):
+            scan([document[:cut], document[cut:]])
+
+
+@given(st.binary(max_size=300), st.sampled_from(["php", "net", "go", "lines", "mixed"]), st.data())
+@settings(max_examples=200, deadline=None)
+def test_every_style_of_escaping_gives_the_same_text(raw: bytes, style: str, data: Any) -> None:
+    text = base64.b64encode(raw)
+    meant = text
+    if style in ("php", "mixed"):
+        text = text.replace(b"/", b"\\/")
+    if style == "net":
+        text = text.replace(b"+", b"\\u002B").replace(b"=", b"\\u003D")
+    if style in ("go", "mixed"):
+        text = text.replace(b"+", b"\\u002b").replace(b"=", b"\\u003d")
+    if style in ("lines", "mixed"):
+        meant = b"\r\n".join(meant[i : i + 76] for i in range(0, len(meant), 76))
+        text = meant.replace(b"\r\n", b"\\r\\n")
+    if style == "mixed":
+        text = text.replace(b"A", b"\\u0041")
+    document = b'{"data":"' + text + b'","end":1}'
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(document)), max_size=6)))
+    value, texts, _ = scan([document[a:b] for a, b in pairwise([0, *cuts, len(document)])])
+    assert texts.get(0, b"") == meant
+    assert isinstance(value, dict)
+    assert value["end"] == 1
+
+
+@pytest.mark.parametrize("tail", [b"\\\\", b'\\\\\\"', b'\\"', b"\\\\\\\\"])
+def test_backslashes_before_the_end_of_a_string_are_counted(tail: bytes) -> None:
+    for key in (b"sign", b"data", b"text"):
+        document = b'{"%b":"x%b","a":1}' % (key, tail)
+        for cut in range(len(document)):
+            value, texts, _ = scan([document[:cut], document[cut:]])
+            assert restored(value, texts) == without_drops(json.loads(document))
+
+
+def test_an_empty_image_is_an_ordinary_string() -> None:
+    document = b'{"b64_json":"","data" : "" ,"url":""}'
+    for cut in range(len(document)):
+        value, texts, ended = scan([document[:cut], document[cut:]])
+        assert value == {"b64_json": "", "data": "", "url": ""}
+        assert not texts
+        assert not ended
+
+
+@pytest.mark.parametrize("length", [MOST_KEPT - 3, MOST_KEPT - 2, MOST_KEPT - 1, 3 * MOST_KEPT])
+def test_which_strings_are_dropped_does_not_depend_on_the_pieces(length: int) -> None:
+    document = b'{"a":"' + b"x" * length + b'","b":"y"}'
+    kept = "x" * length if length + 2 <= MOST_KEPT else ""
+    for step in (len(document), 997, 4096):
+        value, _, _ = scan([document[i : i + step] for i in range(0, len(document), step)])
+        assert value == {"a": kept, "b": "y"}
+
+
+def test_long_strings_that_come_at_once_do_not_count_as_kept() -> None:
+    document = json.dumps({"a": ["x" * 100_000] * 30, "data": "QUJD"}).encode()
+    value, texts, _ = scan([document])
+    assert isinstance(value, dict)
+    assert value["a"] == [""] * 30
+    assert texts == {0: b"QUJD"}
+
+
+def test_any_length_of_blanks_between_a_key_and_its_image_is_put_up_with() -> None:
+    blanks = b" \n" * MOST_KEPT
+    for document in (b'{"data"%b:"QUJD"}' % blanks, b'{"data":%b"QUJD"}' % blanks):
+        for step in (1000, len(document) - 6, len(document)):
+            pieces = [document[i : i + step] for i in range(0, len(document), step)]
+            _, texts, ended = scan(pieces)
+            assert (texts, ended) == ({0: b"QUJD"}, {0})
+
+
 def test_a_word_in_a_text_or_a_list_is_no_key() -> None:
     document = {"text": 'say "data":"x"', "list": ["data", "url", "b64_json"], "data": ["url"]}
     value, texts, _ = scan([json.dumps(document).encode()])
@@ -181,6 +258,15 @@ def test_what_ends_early_is_truncated(text: bytes) -> None:
 def test_what_is_no_json_is_said_so(text: bytes, says: str) -> None:
     with pytest.raises(MalformedReplyError, match=says):
         scan([text])
+
+
+def test_a_page_is_quoted_in_short_and_without_keys() -> None:
+    page = b"<html>\n<body>key sk-0123456789abcdef is blocked " + b"x" * 5000
+    with pytest.raises(MalformedReplyError) as caught:
+        scan([page])
+    assert "is blocked" in str(caught.value)
+    assert "0123456789" not in str(caught.value)
+    assert len(str(caught.value)) < 260
 
 
 def test_a_byte_order_mark_and_repeated_keys_are_put_up_with() -> None:

@@ -71,13 +71,8 @@ class Try:
         asked_at = asyncio.get_running_loop().time()
         if wait_until is None:
             self.ticket = await self.gate.enter()
-        else:
-            try:
-                async with asyncio.timeout_at(wait_until):
-                    self.ticket = await self.gate.enter()
-            except TimeoutError:
-                self.error = DeadlineError("The deadline came before the next attempt could leave.")
-                return
+        elif not await self._enter_before(wait_until):
+            return
         try:
             if wiring.listeners:
                 started = AttemptStarted(job=job, number=number, at=self.ticket.at)
@@ -95,6 +90,15 @@ class Try:
             exc.__traceback__ = exc.__context__ = exc.__cause__ = None
         finally:
             self.gate.leave(self.ticket)
+
+    async def _enter_before(self, deadline: float) -> bool:
+        try:
+            async with asyncio.timeout_at(deadline):
+                self.ticket = await self.gate.enter()
+        except TimeoutError:
+            self.error = DeadlineError("The deadline came before the next attempt could leave.")
+            return False
+        return True
 
     def open(self, sink: Sink) -> None:
         """Say where the images go."""

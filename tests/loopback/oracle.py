@@ -38,6 +38,15 @@ async def assert_settled(
     """
     outcomes = list(outcomes)
     await server.drain()
+    _assert_paid(server, outcomes)
+    _assert_stored(outcomes, out)
+    assert gen.in_flight == 0
+    await asyncio.sleep(0.05)
+    gc.collect()
+    assert deaf or server.stats().in_flight == 0
+
+
+def _assert_paid(server: FakeServer, outcomes: list[Outcome]) -> None:
     spent = sum((o.spent for o in outcomes), start=0 * server.bank.billed)
     maybe = sum((o.maybe_spent for o in outcomes), start=0 * server.bank.billed)
     # Where no tokens were told, the list's price stands for them: it leaves out a cent of text.
@@ -54,6 +63,8 @@ async def assert_settled(
     for text, count in told.items():
         assert server.bank.billed_for(text) <= count, text
 
+
+def _assert_stored(outcomes: list[Outcome], out: Path | None) -> None:
     for image in (o for o in outcomes if isinstance(o, Image)):
         content = image.read()
         assert len(content) == image.stored.size
@@ -61,8 +72,3 @@ async def assert_settled(
         kept = {o.path for o in outcomes if isinstance(o, Image)}
         kept |= {e.path for o in outcomes if isinstance(o, Image) for e in o.extras}
         assert set(out.iterdir()) == kept
-
-    assert gen.in_flight == 0
-    await asyncio.sleep(0.05)
-    gc.collect()
-    assert deaf or server.stats().in_flight == 0

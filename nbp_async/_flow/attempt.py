@@ -69,13 +69,13 @@ class Try:
         comes later is not waited for: `error` is a DeadlineError.
         """
         asked_at = asyncio.get_running_loop().time()
-        if wait_until is None:
-            self.ticket = await self.gate.enter()
-        elif not await self._enter_before(wait_until):
+        ticket = self.ticket = await self._enter(wait_until)
+        if ticket is None:
+            self.error = DeadlineError("The deadline came before the next attempt could leave.")
             return
         try:
             if wiring.listeners:
-                started = AttemptStarted(job=job, number=number, at=self.ticket.at)
+                started = AttemptStarted(job=job, number=number, at=ticket.at)
                 wiring.tell("on_attempt_started", started)
             self.watch = Watch(
                 wiring.spans(job),
@@ -89,16 +89,17 @@ class Try:
             # Frames would keep the request, and the key in it, alive and in every report.
             exc.__traceback__ = exc.__context__ = exc.__cause__ = None
         finally:
-            self.gate.leave(self.ticket)
+            self.gate.leave(ticket)
 
-    async def _enter_before(self, deadline: float) -> bool:
+    async def _enter(self, deadline: float | None) -> Ticket | None:
+        """Pass the gate; None if the deadline comes first."""
+        if deadline is None:
+            return await self.gate.enter()
         try:
             async with asyncio.timeout_at(deadline):
-                self.ticket = await self.gate.enter()
+                return await self.gate.enter()
         except TimeoutError:
-            self.error = DeadlineError("The deadline came before the next attempt could leave.")
-            return False
-        return True
+            return None
 
     def open(self, sink: Sink) -> None:
         """Say where the images go."""

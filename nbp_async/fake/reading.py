@@ -3,6 +3,7 @@
 import re
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from nbp_async.fake import asks
 from nbp_async.fake.asks import Ask
@@ -107,7 +108,7 @@ async def _read_form(request: web.BaseRequest) -> tuple[dict[str, object], dict[
                 raise RefusalError(400, f"Invalid file '{name}'.", param=name)
             if name != "mask":
                 files[f"{len(files)}-{part.filename}"] = size
-    except (ValueError, AssertionError, KeyError) as exc:
+    except (ValueError, AssertionError, HttpProcessingError) as exc:
         raise RefusalError(400, f"We could not parse your multipart form: {exc}") from None
     if not files:
         words = "Missing required parameter: 'image'."

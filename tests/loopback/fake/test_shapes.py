@@ -1,5 +1,6 @@
 """What the two APIs answer when nothing goes wrong, and how they refuse what makes no sense."""
 
+import asyncio
 import base64
 import io
 from typing import Any
@@ -266,6 +267,41 @@ async def test_a_body_that_is_no_json_object_is_400(body: bytes) -> None:
         async with call.session.post(url, data=body, headers=auth) as answer:
             assert answer.status == 400
             assert (await answer.json())["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"abc"),
+        ("multipart/form-data; boundary=x", b"abc"),
+        ("multipart/form-data; boundary=x", b"--x\r\nabc\r\n\r\nabc--x--"),
+        ("multipart/form-data; boundary=x", b"--x--\r\n"),
+        ("text/plain", b"abc"),
+    ],
+)
+async def test_a_form_that_is_none_is_400(kind: str, body: bytes) -> None:
+    async with vendor() as call:
+        url = f"{call.server.openai_url}/images/edits"
+        headers = {"Authorization": f"Bearer {call.server.key}", "Content-Type": kind}
+        async with call.session.post(url, data=body, headers=headers) as answer:
+            assert answer.status == 400
+            assert (await answer.json())["error"]["type"] == "invalid_request_error"
+
+
+async def test_a_client_that_leaves_while_it_is_asking_is_not_billed() -> None:
+    async with vendor() as call:
+        port = int(call.server.base_url.rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n"
+            b"Authorization: Bearer " + call.server.key.encode() + b'\r\n\r\n{"prompt":'
+        )
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        await call.server.drain()
+        assert call.server.stats().by_status == {0: 1}
+        assert call.server.bank.ledger == []
 
 
 async def test_an_unknown_path_is_404_in_json() -> None:

@@ -22,6 +22,7 @@ MOST_SKELETON = 1024 * 1024  # bytes
 
 _INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _STRING = re.compile(b'"' + _INSIDE + b'"', re.DOTALL)
+_TO_END = re.compile(_INSIDE, re.DOTALL)
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _LONGEST_ESCAPE = 6  # bytes: \\u002b
 _PLAIN = {
@@ -257,9 +258,10 @@ def _unless_long(string: re.Match[bytes]) -> bytes:
 def _end_of_string(data: bytes, at: int) -> int:
     """Where the quote is that ends the string whose inside begins at `at`, or -1."""
     end = data.find(b'"', at)
-    while end > at and data[end - 1] == 0x5C and _backslashes(data, at, end) % 2:
-        at = end + 1
-        end = data.find(b'"', at)
+    if end > at and data[end - 1] == 0x5C and _backslashes(data, at, end) % 2:
+        # Quotes within it: it is no base64, and may have many.
+        end = _over(_TO_END, data, at)
+        return end if data[end : end + 1] == b'"' else -1
     return end
 
 

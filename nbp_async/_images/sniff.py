@@ -68,7 +68,7 @@ class ImageSniffer:
             self._head += data[: _HEAD - before]
             if self._head.startswith(_JPEG):
                 self._frame = _FrameSearch()
-                data = self._head[2:before] + data[max(0, 2 - before) :]
+                data = data[2 - before :]
             else:
                 self._facts = _facts(self._head)
         if self._frame is not None:

@@ -84,6 +84,10 @@ def test_references_go_to_edits_as_files() -> None:
     assert request.body.count(b'name="image[]"') == 2
     assert request.body.endswith(b"--" + boundary + b"--\r\n")
     assert dialect.encode(job(), OPENAI, (PNG, PNG), KEY).body == request.body
+    # What is in a file cannot end its part, for whoever writes it cannot know the boundary.
+    hostile = Reference(mime="image/png", data=b"--" + boundary + b"\r\n\r\n")
+    other = dialect.encode(job(), OPENAI, (hostile, PNG), KEY).headers["Content-Type"]
+    assert other != kind
 
 
 def test_references_by_link_go_to_edits_as_json() -> None:

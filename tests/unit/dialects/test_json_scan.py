@@ -104,6 +104,8 @@ def test_byte_by_byte_is_the_same_as_at_once() -> None:
         (rb"QUJD\nQUJD\r\n", b"QUJD\nQUJD\r\n"),
         (rb"QUJD\u003d\/", b"QUJD=/"),
         (rb"\\u0041", rb"\u0041"),
+        (rb"\\u002b\/", rb"\u002b/"),
+        (rb"\\n\/\\/", rb"\n/\/"),
         (rb"\"x", b'"x'),
     ],
 )

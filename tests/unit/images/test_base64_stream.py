@@ -22,6 +22,7 @@ dresses = st.sampled_from(
         lambda text: text,
         lambda text: b"data:image/png;base64," + text,
         lambda text: b"DATA:image/webp;charset=x;BASE64," + text,
+        lambda text: b" \r\n data:image/png;base64,\n" + text,
         lambda text: text.rstrip(b"="),
         lambda text: text.translate(bytes.maketrans(b"+/", b"-_")),
         lambda text: b"\r\n".join(text[i : i + 76] for i in range(0, len(text), 76)) + b"\n",
@@ -48,6 +49,8 @@ def test_any_dress_in_any_pieces_gives_the_bytes(content: bytes, dress: Any, dat
         b"QUJDR",
         b"QQ==QUJD",
         b"QQ==Q",
+        b"QQ==QQ",
+        b"QQ==QUI",
         b"====",
         b"=QUJ",
         b"Q=JD",
@@ -60,6 +63,13 @@ def test_anything_else_is_refused_wherever_it_is_cut(text: bytes) -> None:
     for cut in range(len(text) + 1):
         with pytest.raises(MalformedReplyError):
             decode([text[:cut], text[cut:]])
+
+
+def test_a_prefix_without_an_end_is_not_waited_for() -> None:
+    stream = Base64Stream()
+    stream.feed(b"data:image/png;")
+    with pytest.raises(MalformedReplyError):
+        stream.feed(b"x" * 300)
 
 
 def test_nothing_is_nothing() -> None:

@@ -91,6 +91,8 @@ def test_an_end_marker_with_a_zero_inside_is_none_wherever_it_is_cut() -> None:
     for cut in range(len(broken) - 5, len(broken)):
         with pytest.raises(NotAnImageError):
             sniff([broken[:cut], broken[cut:]])
+    with pytest.raises(NotAnImageError):
+        sniff([broken[i : i + 1] for i in range(len(broken))])
 
 
 def test_what_comes_before_the_frame_of_a_jpeg_is_passed_over_not_kept() -> None:

@@ -16,7 +16,7 @@ from nbp_async._errors import ConfigError
 IDLE, INTERVAL, COUNT = 30, 10, 3  # seconds, seconds, probes
 # It overrides the number of probes, so it is what they take together.
 USER_TIMEOUT = 60_000  # milliseconds
-RECEIVE = 64 * 1024  # bytes that are taken from a socket at once
+RECEIVE = 128 * 1024  # bytes that are taken from a socket at once
 RECEIVE_TLS = 32 * 1024  # bytes; two records
 
 KEEPALIVE: list[tuple[int, int, int]] = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]

@@ -7,8 +7,9 @@ holds no slot, for slots may be shared with another model whose gate is open.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
 
 import msgspec
 
@@ -19,17 +20,17 @@ from nbp_async._pacing.slots import Slots
 
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
-    """The right to be in flight.
+    """The right to be in flight. Times are on the loop's clock.
 
     Attributes:
-        at: When the slot was held, on the loop's clock: the attempt's own clock starts here.
-        generation: The pause's count when it was admitted.
-        ramp: It is part of a step of the ramp.
+        at: When the slot was held: the attempt's own clock starts here.
+        left: When the token was held as well, and it could leave.
+        phase: The pause's phase in which it was admitted.
     """
 
     at: float
-    generation: int
-    ramp: bool
+    left: float
+    phase: int
 
 
 class GateStatistics(msgspec.Struct, frozen=True):
@@ -57,7 +58,10 @@ class Gate:
         self._pause = Pause(rng)
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
-        self._waiters: deque[asyncio.Future[int]] = deque()
+        self._turn = asyncio.Lock()
+        self._places = count()
+        # Who waits for the pause, by place in line: whoever must come back has kept theirs.
+        self._line: list[tuple[int, asyncio.Future[int]]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self) -> Ticket:
@@ -66,20 +70,24 @@ class Gate:
         Cancelled, nothing stays taken.
         """
         pause, slots = self._pause, self._slots
+        place = next(self._places)
         while True:
-            ramp = pause.state != "open"
-            generation = await self._admission() if ramp else pause.generation
+            phase = pause.phase if pause.state == "open" else await self._admission(place)
             try:
                 if not slots.acquire_nowait():
                     await slots.acquire()
-                at = self._loop.time()
+                at = left = self._loop.time()
                 if self._bucket is not None:
-                    await self._take_token()
+                    await self._take_token(self._bucket, phase)
+                    left = self._loop.time()
             except BaseException:
-                self._take_back(generation, ramp)
+                self._take_back(phase)
                 raise
-            if pause.state == "open" or (ramp and generation == pause.generation):
-                return Ticket(at, generation, ramp)
+            if pause.holds(phase):
+                if pause.state != "open":
+                    pause.departed(phase, left)
+                    self._look_again()
+                return Ticket(at, left, phase)
             slots.release()  # it closed meanwhile
 
     def leave(self, ticket: Ticket) -> None:  # noqa: ARG002  a ticket proves that there is a slot
@@ -88,27 +96,28 @@ class Gate:
 
     def throttled(self, ticket: Ticket, retry_after: float | None, reason: str) -> float:
         """The server answered 429 or 503: close for all. Returns the seconds until it reopens."""
-        before = self._pause.generation
-        delay = self._pause.close(self._loop.time(), retry_after, ticket.at)
-        if self._pause.generation != before:
+        now = self._loop.time()
+        closed = self._pause.close(now, retry_after, ticket.left)
+        delay = self._pause.remaining(now)
+        if closed:
             self._look_again()
             if self._on_change is not None:
                 self._on_change(GateClosed(delay, reason))
         return delay
 
     def succeeded(self, ticket: Ticket) -> None:
-        """An attempt ended well: while ramping that is proof enough for its step."""
-        if ticket.ramp and ticket.generation == self._pause.generation:
+        """An attempt ended well: while ramping that is proof enough for its own step."""
+        if self._pause.proves(ticket.phase):
             self._accept()
 
     def paused_for(self) -> float:
         """Seconds until it reopens, 0.0 when it is not closed."""
-        return self._pause.left_of_it(self._loop.time())
+        return self._pause.remaining(self._loop.time())
 
     def statistics(self) -> GateStatistics:
         return GateStatistics(
             in_flight=self._slots.in_use,
-            waiting=self._slots.waiting + sum(not w.done() for w in self._waiters),
+            waiting=self._slots.waiting + sum(not waiter.done() for _, waiter in self._line),
             paused=self.paused_for(),
             step=None if self._pause.state == "open" else self._pause.step,
         )
@@ -119,68 +128,69 @@ class Gate:
             self._timer.cancel()
             self._timer = None
 
-    async def _take_token(self) -> None:
-        """Take a token while holding the slot, and give the slot back if that is cancelled."""
-        assert self._bucket is not None
+    async def _take_token(self, bucket: RateLimiter, phase: int) -> None:
+        """Take a token while holding the slot, and give the slot back if that is cancelled.
+
+        One at a time, so that those who see the pause when their turn comes waste no token on it.
+        """
         try:
-            await self._bucket.acquire()
+            async with self._turn:
+                if self._pause.holds(phase):
+                    await bucket.acquire()
         except BaseException:
             self._slots.release()
             raise
 
-    async def _admission(self) -> int:
-        """Wait until the pause lets us leave; returns its generation."""
-        if not self._waiters and self._pause.admit(self._loop.time()):
-            self._look_again()
-            return self._pause.generation
+    async def _admission(self, place: int) -> int:
+        """Wait until the pause lets us leave; returns its phase."""
+        if not self._line and self._pause.admit(self._loop.time()):
+            return self._pause.phase
         waiter: asyncio.Future[int] = self._loop.create_future()
-        self._waiters.append(waiter)
-        self._look_again()
+        heappush(self._line, (place, waiter))
         try:
             return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self._take_back(waiter.result(), ramp=True)
+        except BaseException:
+            if not waiter.cancel() and not waiter.cancelled():
+                self._take_back(waiter.result())  # let in at the moment of the cancellation
             raise
 
-    def _take_back(self, generation: int, ramp: bool) -> None:
-        if ramp and generation == self._pause.generation:
-            self._pause.take_back()
+    def _take_back(self, phase: int) -> None:
+        if self._pause.take_back(phase):
             self._let_go()
 
     def _let_go(self) -> None:
         """Wake as many as may leave now, in turn."""
         now = self._loop.time()
-        while self._waiters:
-            if self._waiters[0].done():
-                self._waiters.popleft()
-            elif self._pause.admit(now):
-                self._waiters.popleft().set_result(self._pause.generation)
-            else:
-                break
-        self._look_again()
+        while self._line:
+            waiter = self._line[0][1]
+            if not waiter.done():
+                if not self._pause.admit(now):
+                    break
+                waiter.set_result(self._pause.phase)
+            heappop(self._line)
 
     def _look_again(self) -> None:
         """Set the one timer for when the pause may change by itself."""
         until = self._pause.until
         if self._timer is not None:
-            if until is not None and self._timer.when() == until:
+            if self._timer.when() == until:
                 return
             self._timer.cancel()
-            self._timer = None
-        if until is not None and self._pause.state != "open":
-            self._timer = self._loop.call_at(until, self._due)
+        self._timer = None if until is None else self._loop.call_at(until, self._due)
 
     def _due(self) -> None:
         self._timer = None
         if self._pause.state == "ramping":
             self._accept()
-        else:
-            self._let_go()
+            return
+        self._pause.reopen(self._loop.time())
+        self._look_again()
+        self._let_go()
 
     def _accept(self) -> None:
         self._pause.accepted(self._slots.limit)
+        self._look_again()
+        self._let_go()
         if self._on_change is not None:
             opened = self._pause.state == "open"
             self._on_change(GateOpened(None if opened else self._pause.step))
-        self._let_go()

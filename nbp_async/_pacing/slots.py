@@ -51,8 +51,8 @@ class Slots:
         self._waiters.append(waiter)
         try:
             await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
+        except BaseException:
+            if not waiter.cancel() and not waiter.cancelled():
                 self.release()  # it was handed over in the moment of the cancellation
             else:
                 self._forget(waiter)

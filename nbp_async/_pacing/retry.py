@@ -17,6 +17,7 @@ from nbp_async._errors import (
     NoReplyError,
     NotSentError,
     OverloadedError,
+    QuotaError,
     RateLimitError,
     RefusedError,
     ServerError,
@@ -96,35 +97,37 @@ def _refused(
     tries: Tries,
     rng: Callable[[], float],
 ) -> Verdict:
-    listed = retry.statuses is not None and error.status in retry.statuses
     billing = profile.billing(error.status)
+    finish = Verdict("finish", billing)
+    listed = retry.statuses is not None and error.status in retry.statuses
+    if isinstance(error, QuotaError) or (retry.statuses is not None and not listed):
+        return finish
+    asked = error.retry_after or 0.0
+    patience = retry.max_throttle - tries.throttled_for
+    if asked > max(0.0, patience):
+        return finish
+    number = _attempts(retry, tries)
     if isinstance(error, RateLimitError | OverloadedError):
-        if not listed and (retry.statuses is not None or billing != "no"):
-            return Verdict("finish", billing)
-        if retry.throttle_counts:
-            if _attempts(retry, tries) >= retry.attempts:
-                return Verdict("finish", billing)
-            return Verdict("throttled", billing, _backoff(retry, _attempts(retry, tries), rng))
-        patience = retry.max_throttle - tries.throttled_for
-        if patience <= 0 or (error.retry_after or 0.0) > patience:
-            return Verdict("finish", billing)
-        return Verdict("throttled", billing)
-    if not isinstance(error, ServerError):
-        return Verdict("finish", billing)
-    if retry.statuses is not None and not listed:
-        return Verdict("finish", billing)
-    if billing == "no" or listed:
-        if _attempts(retry, tries) >= retry.attempts:
-            return Verdict("finish", billing)
-        delay = max(_backoff(retry, _attempts(retry, tries), rng), error.retry_after or 0.0)
-        return Verdict("again", billing, delay, _SERVER)
-    return _ambiguous(retry, tries, rng) if billing == "maybe" else Verdict("finish", billing)
+        if billing != "no" and not listed:
+            return finish
+        if not retry.throttle_counts:
+            return Verdict("throttled", billing) if patience > 0 else finish
+        if number >= retry.attempts:
+            return finish
+        return Verdict("throttled", billing, _backoff(retry, number, rng))
+    failed = isinstance(error, ServerError)
+    if listed or (failed and billing == "no"):
+        if number >= retry.attempts:
+            return finish
+        return Verdict("again", billing, max(asked, _backoff(retry, number, rng)), _SERVER)
+    return _ambiguous(retry, tries, rng, asked) if failed and billing == "maybe" else finish
 
 
-def _ambiguous(retry: Retry, tries: Tries, rng: Callable[[], float]) -> Verdict:
-    if retry.ambiguous != "resend" or _attempts(retry, tries) >= retry.attempts:
+def _ambiguous(retry: Retry, tries: Tries, rng: Callable[[], float], asked: float = 0.0) -> Verdict:
+    number = _attempts(retry, tries)
+    if retry.ambiguous != "resend" or number >= retry.attempts:
         return Verdict("finish", "maybe")
-    return Verdict("resend", "maybe", _backoff(retry, _attempts(retry, tries), rng), _RESEND)
+    return Verdict("resend", "maybe", max(asked, _backoff(retry, number, rng)), _RESEND)
 
 
 def _attempts(retry: Retry, tries: Tries) -> int:

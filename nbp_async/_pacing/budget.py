@@ -38,7 +38,8 @@ class SpendCap:
     """Dollars that may be spent: reserved before an attempt leaves, settled when it has ended.
 
     Reserving first is what holds when a hundred calls race for the last dollar; checking first
-    and spending later does not.
+    and spending later does not. An answer that costs more than was reserved for it (tokens are
+    counted afterwards) still counts in full: `left` may then be negative, and nothing more goes.
     """
 
     __slots__ = ("limit", "reserved", "spent")

@@ -17,6 +17,17 @@ def test_forty_one_of_a_hundred_fit_under_ten_dollars() -> None:
     assert cap.left == Decimal("0.16")
 
 
+def test_an_answer_that_costs_more_than_was_reserved_leaves_that_much_less() -> None:
+    cap = SpendCap(Decimal(1))
+    assert all(cap.reserve(PRICE) for _ in range(4))
+    cap.settle(PRICE, Decimal("0.30"))
+    assert cap.left == Decimal("-0.02")
+    assert not cap.reserve(Decimal(0))
+    cap.settle(PRICE, Decimal(0))
+    assert cap.left == Decimal("0.22")
+    assert not cap.reserve(PRICE)
+
+
 class Spending(RuleBasedStateMachine):
     """Attempts that reserve and end, each in its own way."""
 

@@ -1,4 +1,4 @@
-"""A 429 closes the gate for all; it reopens with one probe, and nobody stampedes."""
+"""The gate is passed in turn: pause, slot, token; and nothing stays taken."""
 
 import asyncio
 import random
@@ -7,120 +7,12 @@ import anyio
 import pytest
 
 from nbp_async._config import Rate
-from nbp_async._events import GateClosed, GateOpened
 from nbp_async._pacing.bucket import TokenBucket
 from nbp_async._pacing.gate import Gate, Ticket
 from nbp_async._pacing.slots import Slots
+from tests.unit.pacing.helpers import cancel, make_gate, now
 
 pytestmark = pytest.mark.looptime
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def make_gate(limit: int = 10, **more: object) -> Gate:
-    return Gate(Slots(limit), None, rng=lambda: 0.5, **more)  # type: ignore[arg-type]
-
-
-async def test_nobody_leaves_before_the_time_that_was_asked_for() -> None:
-    gate = make_gate()
-    ticket = await gate.enter()
-    delay = gate.throttled(ticket, 7.0, "429")
-    gate.leave(ticket)
-    assert 7.0 <= delay <= 7.0 + 2.4
-    await gate.enter()
-    assert now() == pytest.approx(delay)
-
-
-async def test_it_reopens_with_a_probe_and_then_doubles() -> None:
-    changes: list[GateClosed | GateOpened] = []
-    gate = make_gate(16, on_change=changes.append)
-    first = await gate.enter()
-    delay = gate.throttled(first, 10.0, "429")
-    gate.leave(first)
-    left: list[float] = []
-
-    async def call() -> None:
-        ticket = await gate.enter()
-        left.append(now() - delay)
-        await asyncio.sleep(100)
-        gate.leave(ticket)
-
-    await asyncio.gather(*(call() for _ in range(40)))
-    waves = [sum(start <= t < start + 1 for t in left) for start in (0, 5, 10, 15, 20)]
-    assert waves == [1, 2, 4, 8, 1]  # the last step is open, but sixteen slots are all there are
-    assert [c.admitted for c in changes if isinstance(c, GateOpened)] == [2, 4, 8, None]
-    assert isinstance(changes[0], GateClosed)
-
-
-async def test_a_success_proves_a_step_before_its_time() -> None:
-    gate = make_gate(4)
-    first = await gate.enter()
-    delay = gate.throttled(first, 1.0, "503")
-    gate.leave(first)
-    probe = await gate.enter()
-    assert now() == pytest.approx(delay)
-    gate.succeeded(probe)
-    gate.leave(probe)
-    await asyncio.gather(gate.enter(), gate.enter())
-    assert now() == pytest.approx(delay)
-
-
-async def test_a_probe_that_is_refused_closes_it_again_for_longer() -> None:
-    gate = make_gate()
-    delays = []
-    for _ in range(5):
-        ticket = await gate.enter()
-        delays.append(gate.throttled(ticket, None, "503"))
-        gate.leave(ticket)
-    assert delays == [0.5, 1.0, 2.0, 4.0, 8.0]
-
-
-async def test_a_thousand_refusals_at_once_are_one_signal() -> None:
-    """1,000 held calls are answered 429 together: one pause, one probe, few calls wasted."""
-    limit, closings = 1000, 0
-    waves: dict[int, int] = {}
-    requests = 0
-
-    def changed(event: GateClosed | GateOpened) -> None:
-        nonlocal closings
-        closings += isinstance(event, GateClosed)
-
-    gate = Gate(Slots(limit), None, rng=lambda: 0.5, on_change=changed)
-    outage_ends = 30.0
-
-    async def item() -> None:
-        nonlocal requests
-        while True:
-            ticket = await gate.enter()
-            requests += 1
-            waves[int(now())] = waves.get(int(now()), 0) + 1
-            refused = ticket.at < outage_ends
-            await asyncio.sleep(20.0 - now() if ticket.at == 0 else 0.05 if refused else 100.0)
-            if refused:
-                gate.throttled(ticket, None, "429")
-            gate.leave(ticket)
-            if not refused:
-                gate.succeeded(ticket)
-                return
-
-    await asyncio.gather(*(item() for _ in range(1000)))
-    later = sorted((second, count) for second, count in waves.items() if second >= 20)
-    assert later[0][1] == 1  # the first wave afterwards is the probe
-    probes = closings - 1
-    assert requests <= 2000 + probes
-    assert probes < 10
-
-
-async def test_an_old_cohort_can_only_prolong_the_pause() -> None:
-    gate = make_gate(3)
-    tickets = [await gate.enter() for _ in range(3)]
-    gate.throttled(tickets[0], 5.0, "429")
-    before = gate.paused_for()
-    assert gate.throttled(tickets[1], None, "429") == before
-    gate.throttled(tickets[2], 60.0, "429")
-    assert gate.paused_for() >= 60.0
 
 
 async def test_waiting_for_the_pause_holds_no_slot_for_another_model() -> None:
@@ -135,9 +27,88 @@ async def test_waiting_for_the_pause_holds_no_slot_for_another_model() -> None:
     await other.enter()
     await other.enter()
     assert now() == pytest.approx(1)
-    for waiter in waiters:
-        waiter.cancel()
-    await asyncio.wait(waiters)
+    await cancel(waiters)
+
+
+async def test_a_pause_that_nobody_waits_for_ends_in_silence() -> None:
+    """No timer runs on: the loop rests until somebody comes."""
+    gate = make_gate()
+    ticket = await gate.enter()
+    gate.throttled(ticket, 1.0, "429")
+    gate.leave(ticket)
+    await asyncio.sleep(3600)
+    ticket = await gate.enter()
+    assert now() == pytest.approx(3600)
+    gate.leave(ticket)
+
+
+async def test_whoever_must_go_back_has_kept_their_place() -> None:
+    gate = make_gate(1)
+    first = await gate.enter()
+    order: list[int] = []
+
+    async def call(number: int) -> None:
+        ticket = await gate.enter()
+        order.append(number)
+        gate.leave(ticket)
+        gate.succeeded(ticket)
+
+    tasks = [asyncio.create_task(call(number)) for number in range(5)]
+    await asyncio.sleep(1)
+    gate.throttled(first, 5.0, "429")
+    tasks += [asyncio.create_task(call(number)) for number in range(5, 10)]
+    await asyncio.sleep(1)
+    gate.leave(first)
+    await asyncio.wait(tasks)
+    assert order == list(range(10))
+
+
+async def test_a_pause_wastes_at_most_one_token() -> None:
+    """Those who queue for a token while it closes take none, and none is missing afterwards."""
+    gate = Gate(Slots(50), TokenBucket(Rate.parse("60/min")), rng=lambda: 0.0)
+    first = await gate.enter()
+    left: list[float] = []
+
+    async def call() -> None:
+        ticket = await gate.enter()
+        left.append(now())
+        gate.leave(ticket)
+        gate.succeeded(ticket)
+
+    tasks = [asyncio.create_task(call()) for _ in range(30)]
+    await asyncio.sleep(0.5)
+    gate.throttled(first, 10.0, "429")
+    gate.leave(first)
+    await asyncio.wait(tasks)
+    assert left[0] == pytest.approx(10.5, abs=0.01)
+    assert left[-1] == pytest.approx(10.5 + 29, abs=0.01)
+
+
+async def test_a_cancelled_probe_leaves_its_place_to_the_next() -> None:
+    gate = make_gate()
+    first = await gate.enter()
+    delay = gate.throttled(first, 5.0, "429")
+    gate.leave(first)
+    probe, second = (asyncio.create_task(gate.enter()) for _ in range(2))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_at(delay, probe.cancel)
+    await asyncio.wait([probe])
+    await second
+    assert now() == pytest.approx(delay)
+
+
+async def test_the_statistics_say_how_it_stands() -> None:
+    gate = make_gate(1)
+    first = await gate.enter()
+    second = asyncio.create_task(gate.enter())
+    await asyncio.sleep(1)
+    found = gate.statistics()
+    assert (found.in_flight, found.waiting, found.paused, found.step) == (1, 1, 0.0, None)
+    delay = gate.throttled(first, 5.0, "429")
+    assert gate.statistics().paused == pytest.approx(delay)
+    gate.leave(first)
+    await second
+    assert gate.statistics().step == 1
 
 
 async def test_what_waited_for_a_slot_while_it_closed_goes_back_in_line() -> None:
@@ -185,11 +156,11 @@ async def test_cancelling_anywhere_leaves_nothing_taken(scope: str) -> None:
             await call()
 
     if scope == "anyio":
-        await asyncio.gather(*(call_for(rng.random() * 60) for _ in range(2000)))
+        await asyncio.gather(*(call_for(rng.random() * 100) for _ in range(4000)))
     else:
-        tasks = [asyncio.create_task(call()) for _ in range(2000)]
+        tasks = [asyncio.create_task(call()) for _ in range(4000)]
         for task in rng.sample(tasks, len(tasks)):
-            await asyncio.sleep(rng.random() / 20)
+            await asyncio.sleep(rng.random() / 40)
             task.cancel()
         await asyncio.wait(tasks)
     assert slots.in_use == 0

@@ -118,6 +118,51 @@ def test_patience_ends_when_it_was_too_long_or_would_be() -> None:
     assert verdict(long).action == "finish"
 
 
+@pytest.mark.parametrize("retry", [Retry(), Retry.article()])
+def test_a_wait_beyond_all_patience_ends_it_under_every_policy(retry: Retry) -> None:
+    for error in (
+        RateLimitError("x", status=429, retry_after=86_400),
+        OverloadedError("x", status=503, retry_after=86_400),
+        ServerError("x", status=500, retry_after=86_400),
+    ):
+        assert verdict(error, retry, GOOGLE).action == "finish"
+
+
+@pytest.mark.parametrize(("retry", "status"), [(Retry(), 500), (RESEND, 504)])
+def test_a_failure_that_names_a_wait_is_not_tried_before_it(retry: Retry, status: int) -> None:
+    found = verdict(ServerError("x", status=status, retry_after=30), retry, GOOGLE)
+    assert found.action != "finish"
+    assert found.delay == 30
+
+
+def test_exactly_the_statuses_that_were_listed_are_tried_again() -> None:
+    listed = Retry(statuses=frozenset({409, 502}))
+    assert verdict(InvalidRequestError("x", status=409), listed).action == "again"
+    assert verdict(ServerError("x", status=502), listed).action == "again"
+    assert verdict(ServerError("x", status=500), listed, GOOGLE).action == "finish"
+    assert verdict(RateLimitError("x", status=429), listed).action == "finish"
+    assert verdict(QuotaError("x", status=429), Retry.article()).action == "finish"
+
+
+def test_no_retry_means_one_attempt() -> None:
+    for error in (
+        ConnectError("x"),
+        ServerError("x", status=500),
+        RateLimitError("x", status=429),
+        OverloadedError("x", status=503, retry_after=1),
+        DisconnectedError("x"),
+    ):
+        tries = Tries(reached=1, connects=1)
+        assert verdict(error, Retry.none(), GOOGLE, tries).action == "finish"
+
+
+def test_what_a_retry_takes_from_the_budget() -> None:
+    assert verdict(ConnectError("x")).cost == 1
+    assert verdict(ServerError("x", status=500), profile=GOOGLE).cost == 2
+    assert verdict(DisconnectedError("x"), RESEND).cost == 5
+    assert verdict(RateLimitError("x", status=429)).cost == 0
+
+
 def test_the_article_s_policy_is_kept_to_the_letter() -> None:
     article = Retry.article()
     for status in (500, 502, 504):

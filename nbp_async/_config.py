@@ -203,7 +203,7 @@ class Retry:
     @classmethod
     def none(cls) -> Self:
         """One attempt, whatever happens."""
-        return cls(attempts=1, connect_attempts=1, max_throttle=1e-9, throttle_counts=True)
+        return cls(attempts=1, connect_attempts=1, throttle_counts=True)
 
     @classmethod
     def article(cls) -> Self:

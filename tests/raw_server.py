@@ -87,8 +87,8 @@ class Peer:
     async def until_gone(self) -> None:
         """Wait until the client has hung up."""
         with suppress(ConnectionError, ssl.SSLError):
-            while await self._reader.read(65536):
-                pass
+            while data := await self._reader.read(65536):
+                self._server.left_over += len(data)
         self.gone()
 
     def gone(self) -> None:
@@ -111,6 +111,7 @@ class RawServer:
         self.connections = 0
         self.requests: list[bytes] = []
         self.gone = asyncio.Event()
+        self.left_over = 0  # bytes that came while a handler waited for the client to hang up
         self.failures: list[BaseException] = []
 
 

@@ -17,11 +17,13 @@ from nbp_async._images.collect import Collector
 from nbp_async._models import Job, Timings
 from nbp_async._pacing.gate import Gate, Ticket
 from nbp_async._pacing.retry_after import parse_retry_after
+from nbp_async._pacing.slots import Slots
 from nbp_async._sinks.base import Sink
 from nbp_async._transports.base import Reply, Watch
 
 _SUCCESS = (200, 201)
-_MOST_OF_A_REFUSAL = 64 * 1024
+_MOST_OF_A_REFUSAL = 64 * 1024  # bytes
+_LARGE_PIECE = 16 * 1024  # bytes that take long enough to let others run in between
 
 
 class Try:
@@ -111,7 +113,7 @@ class Try:
             async with watch, wiring.transport.send(request, watch) as reply:
                 self.head = head = reply.head
                 if head.status in _SUCCESS:
-                    await self._receive(reply, watch, decoder, wiring.limits.max_body)
+                    await self._receive(wiring, reply, watch, decoder)
                 else:
                     await self._read_refusal(reply, watch)
         except MalformedReplyError:
@@ -122,9 +124,8 @@ class Try:
             raise self._refusal(self.head, wiring)
         self.answer = decoder.close()
 
-    async def _receive(self, reply: Reply, watch: Watch, decoder: Decoder, max_body: int) -> None:
-        assert self.collector is not None
-        length = reply.head.length
+    async def _receive(self, wiring: Wiring, reply: Reply, watch: Watch, decoder: Decoder) -> None:
+        length, max_body = reply.head.length, wiring.limits.max_body
         if length is not None and length > max_body:
             raise BodyTooLargeError(f"An answer of {length} bytes is over max_body={max_body}.")
         size = 0
@@ -133,13 +134,28 @@ class Try:
             if size > max_body:
                 raise BodyTooLargeError(f"The answer is over max_body={max_body} bytes.")
             watch.received(len(data))
-            parts = decoder.feed(data)
-            if parts:
-                watch.rest()
-                await self.collector.take(parts)
-                watch.resume()
+            watch.rest()
+            await self._take(wiring.turns, decoder, data)
+            watch.resume()
             if length is None and decoder.complete:
                 watch.whole()
+
+    async def _take(self, turns: Slots, decoder: Decoder, data: bytes) -> None:
+        """Decode and store a piece, in turn.
+
+        When a hundred bodies arrive at once, a few at a time are worked on: what they need stays
+        in the processor's cache, and the loop gets round between two rounds of them.
+        """
+        assert self.collector is not None
+        await turns.acquire()
+        try:
+            parts = decoder.feed(data)
+            if parts:
+                await self.collector.take(parts)
+            if len(data) > _LARGE_PIECE:
+                await asyncio.sleep(0)
+        finally:
+            turns.release()
 
     async def _read_refusal(self, reply: Reply, watch: Watch) -> None:
         while len(self._refused) < _MOST_OF_A_REFUSAL and (data := await reply.read()):

@@ -11,7 +11,6 @@ from nbp_async._errors import (
     BudgetError,
     CancelledAttemptError,
     ConfigError,
-    DeadlineError,
     NbpError,
     NoImageError,
     OverloadedError,
@@ -129,8 +128,9 @@ class _Story:
             raise
         finally:
             attempt.collector.discard()
-        if isinstance(attempt.error, DeadlineError):
+        if attempt.ticket is None:  # it came too late, or the gate turned it away: not an attempt
             self._unreserve()
+            self._run.turned_away(attempt.error)
             return self.failure(attempt.error)
         return self._consequence(attempt, attempt.error)
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from nbp_async._batch import Bill
 from nbp_async._config import Limits, Retry, Secret, Timeouts
 from nbp_async._dialects.base import Dialect
-from nbp_async._errors import AuthError, NbpError
+from nbp_async._errors import AuthError, NbpError, RateLimitError
 from nbp_async._events import GateClosed, GateOpened, Listener
 from nbp_async._images.download import Downloader
 from nbp_async._models import ZERO, Attempt, Failure, Job
@@ -22,6 +22,7 @@ from nbp_async._transports.base import Transport
 
 log = logging.getLogger("nbp_async")
 
+PIECES_AT_ONCE = 8  # pieces of bodies that are decoded or stored at the same time
 MOST_AUTH_FAILURES = 3  # in a row: then the key or its balance is the problem, not the prompt
 
 
@@ -73,6 +74,7 @@ class Wiring:
     listeners: tuple[Listener, ...]
     rng: Callable[[], float]
     wall_clock: Callable[[], float]
+    turns: Slots = field(default_factory=lambda: Slots(PIECES_AT_ONCE))
     totals: Totals = field(default_factory=Totals)
     _gates: dict[str, Gate] = field(default_factory=dict)
     _spans: dict[str, CallSpans] = field(default_factory=dict)
@@ -82,7 +84,10 @@ class Wiring:
         gate = self._gates.get(model)
         if gate is None:
             on_change = self._tell_gate if self.listeners else None
-            gate = Gate(self.slots, self.bucket, rng=self.rng, on_change=on_change)
+            patience = self.retry.max_throttle
+            gate = Gate(
+                self.slots, self.bucket, rng=self.rng, on_change=on_change, patience=patience
+            )
             self._gates[model] = gate
         return gate
 
@@ -133,4 +138,9 @@ class Run:
             return
         self._auth_failures += 1
         if self._auth_failures >= MOST_AUTH_FAILURES and self.stopped is None:
+            self.stopped = error
+
+    def turned_away(self, error: NbpError) -> None:
+        """The gate is closed for longer than anybody is willing to wait: that stops the run too."""
+        if isinstance(error, RateLimitError) and self.stopped is None:
             self.stopped = error

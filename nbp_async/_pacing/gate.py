@@ -3,16 +3,19 @@
 A slot bounds how many requests are in flight; a token bounds how often one leaves. The order
 matters: a token taken while still queueing for a slot would be spent long before its request
 leaves, and the saved-up requests would then go out as one burst. Whoever waits for the pause
-holds no slot, for slots may be shared with another model whose gate is open.
+holds no slot, for slots may be shared with another model whose gate is open. A pause that is longer
+than the patience of those in line turns them away, for nobody should find out after a day.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
 import msgspec
 
+from nbp_async._errors import RateLimitError
 from nbp_async._events import GateClosed, GateOpened
 from nbp_async._pacing.bucket import RateLimiter
 from nbp_async._pacing.pause import Pause
@@ -52,11 +55,13 @@ class Gate:
         *,
         rng: Callable[[], float],
         on_change: Callable[[GateClosed | GateOpened], None] | None = None,
+        patience: float = math.inf,
     ) -> None:
         self._slots = slots
         self._bucket = bucket
         self._pause = Pause(rng)
         self._on_change = on_change
+        self._patience = patience  # seconds
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self._places = count()
@@ -68,6 +73,9 @@ class Gate:
         """Wait for the pause, a slot and a token, in this order and in turn.
 
         Cancelled, nothing stays taken.
+
+        Raises:
+            RateLimitError: The pause lasts longer than the gate's patience. Nothing was sent.
         """
         pause, slots = self._pause, self._slots
         place = next(self._places)
@@ -101,6 +109,8 @@ class Gate:
         delay = self._pause.remaining(now)
         if closed:
             self._look_again()
+            if delay > self._patience:
+                self._turn_away(delay)
             if self._on_change is not None:
                 self._on_change(GateClosed(delay, reason))
         return delay
@@ -145,12 +155,15 @@ class Gate:
         """Wait until the pause lets us leave; returns its phase."""
         if not self._line and self._pause.admit(self._loop.time()):
             return self._pause.phase
+        delay = self.paused_for()
+        if delay > self._patience:
+            raise _too_long(delay)
         waiter: asyncio.Future[int] = self._loop.create_future()
         heappush(self._line, (place, waiter))
         try:
             return await waiter
         except BaseException:
-            if not waiter.cancel() and not waiter.cancelled():
+            if not waiter.cancel() and not waiter.cancelled() and waiter.exception() is None:
                 self._take_back(waiter.result())  # let in at the moment of the cancellation
             raise
 
@@ -168,6 +181,13 @@ class Gate:
                     break
                 waiter.set_result(self._pause.phase)
             heappop(self._line)
+
+    def _turn_away(self, delay: float) -> None:
+        """Tell all in line that it takes too long."""
+        line, self._line = self._line, []
+        for _, waiter in line:
+            if not waiter.done():
+                waiter.set_exception(_too_long(delay))
 
     def _look_again(self) -> None:
         """Set the one timer for when the pause may change by itself."""
@@ -194,3 +214,12 @@ class Gate:
         if self._on_change is not None:
             opened = self._pause.state == "open"
             self._on_change(GateOpened(None if opened else self._pause.step))
+
+
+def _too_long(delay: float) -> RateLimitError:
+    return RateLimitError(
+        f"Not sent: the vendor asked for a pause that lasts {delay:.0f} s more.",
+        status=429,
+        retry_after=delay,
+        hint="Raise Retry.max_throttle to wait for it, or send the rest later.",
+    )

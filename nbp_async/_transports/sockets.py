@@ -16,8 +16,7 @@ from nbp_async._errors import ConfigError
 IDLE, INTERVAL, COUNT = 30, 10, 3  # seconds, seconds, probes
 # It overrides the number of probes, so it is what they take together.
 USER_TIMEOUT = 60_000  # milliseconds
-RECEIVE = 128 * 1024  # bytes that are taken from a socket at once
-RECEIVE_TLS = 32 * 1024  # bytes; two records
+RECEIVE_TLS = 32 * 1024  # bytes that are taken from a TLS socket at once: two records
 
 KEEPALIVE: list[tuple[int, int, int]] = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 for _name, _value in (
@@ -54,18 +53,14 @@ def make_socket(
 
 
 def receive_less(wire: asyncio.Transport) -> None:
-    """Make one of asyncio's transports take smaller pieces; one of another loop stays as it is.
+    """Make one of asyncio's TLS transports take smaller pieces; any other stays as it is.
 
-    It takes 256 KiB at once, and copies them several times on their way: with a hundred bodies
-    arriving that is 40 MiB, and 120 over TLS, where each connection also keeps such a buffer
-    while it waits. There is no official way to set it for a single connection, so what is not
-    found is left alone.
+    Each TLS connection keeps a buffer of 256 KiB while it waits, and a held call does nothing but
+    wait. There is no official way to set it for a single connection, so what is not found is left
+    alone.
     """
     tls = getattr(wire, "_ssl_protocol", None)
-    if tls is None:
-        if hasattr(wire, "max_size"):
-            wire.max_size = RECEIVE
-    elif hasattr(tls, "max_size") and hasattr(tls, "_ssl_buffer"):
+    if tls is not None and hasattr(tls, "max_size") and hasattr(tls, "_ssl_buffer"):
         tls.max_size = RECEIVE_TLS
         # Made anew, and smaller, when something arrives.
         tls._ssl_buffer = bytearray()  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Many prompts through few slots: order, laziness, isolation, stopping, cancelling."""
+"""Many prompts through few slots: order, laziness, isolation, memory."""
 
 import asyncio
 import gc
@@ -10,18 +10,14 @@ from typing import Any
 
 import pytest
 
-from nbp_async._config import Limits, Retry, Timeouts
+from nbp_async._config import Limits
 from nbp_async._errors import (
-    AuthError,
     BudgetError,
-    CancelledAttemptError,
-    ClosedError,
     ConfigError,
     DisconnectedError,
-    StoppedError,
 )
 from nbp_async._events import AttemptEnded, AttemptStarted, Listener
-from nbp_async._models import Failure, Image, Outcome, Prompt
+from nbp_async._models import Outcome, Prompt
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.unit.flow.helpers import PRICE, answer, assert_settled, client, good, refusal
 
@@ -159,101 +155,6 @@ async def test_a_mistake_in_a_lazy_prompt_is_its_own_failure() -> None:
     assert_settled(batch, transport)
 
 
-async def test_what_the_iterable_raises_comes_after_what_was_paid_has_ended() -> None:
-    def prompts() -> Iterator[str]:
-        yield from ("a", "b")
-        raise RuntimeError("the file is broken")
-
-    transport = FakeTransport(default=good())
-    async with client(transport) as gen:
-        plan = gen.many(prompts())
-        with pytest.raises(RuntimeError, match="the file is broken"):
-            await plan
-        assert [o.ok for o in plan.partial] == [True, True]
-    assert transport.billed == 2
-
-
-async def test_stopping_sends_nothing_more_and_waits_for_what_is_paid() -> None:
-    transport = FakeTransport(default=good(hold=60))
-    async with client(transport, limits=Limits(max_in_flight=3)) as gen:
-        plan = gen.many(f"prompt {n}" for n in range(100))
-        task = asyncio.create_task(plan)
-        await asyncio.sleep(90)
-        plan.stop()
-        batch = await task
-        assert now() == pytest.approx(120, abs=0.1)
-    assert len(batch.images) == 6
-    assert isinstance(batch.stopped, StoppedError)
-    assert_settled(batch, transport)
-
-
-async def test_a_stopped_list_names_what_was_not_sent() -> None:
-    transport = FakeTransport(default=good(hold=60))
-    async with client(transport, limits=Limits(max_in_flight=1)) as gen:
-        plan = gen.many(["a", "b", "c"])
-        task = asyncio.create_task(plan)
-        await asyncio.sleep(10)
-        plan.stop()
-        batch = await task
-    assert len(batch.images) == 1
-    assert transport.billed == 1
-
-
-async def test_cancelling_frees_everything_and_says_what_may_have_been_billed() -> None:
-    transport = FakeTransport(default=good(hold=60))
-    async with client(transport, limits=Limits(max_in_flight=5)) as gen:
-        plan = gen.many(f"prompt {n}" for n in range(100))
-        task = asyncio.create_task(plan)
-        await asyncio.sleep(90)  # five done, five out
-        before = now()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError) as caught:
-            await task
-        assert now() - before < 0.1
-        assert gen.in_flight == 0
-        partial = plan.partial
-        assert [o.ok for o in partial] == [True] * 5 + [False] * 5
-        assert {f.billing for f in partial.failures} == {"maybe"}
-        assert all(isinstance(f.error, CancelledAttemptError) for f in partial.failures)
-        assert "5 images were in flight and may have been billed: up to $0.67" in str(
-            caught.value.__notes__
-        )
-        assert gen.bill().maybe == 5 * PRICE
-        assert_settled(partial, transport)
-        assert len(asyncio.all_tasks()) == 1
-
-
-async def test_leaving_a_stream_early_cancels_what_is_out() -> None:
-    transport = FakeTransport(good(hold=1), default=good(hold=60))
-    async with client(transport, limits=Limits(max_in_flight=3)) as gen:
-        async for outcome in gen.stream(f"prompt {n}" for n in range(100)):
-            assert outcome.ok
-            break
-        gc.collect()
-        await asyncio.sleep(0.01)
-        assert transport.in_flight == 0
-        assert gen.in_flight == 0
-
-
-async def test_a_closed_stream_names_what_may_have_been_billed() -> None:
-    transport = FakeTransport(good(hold=1), default=good(hold=60))
-    async with client(transport, limits=Limits(max_in_flight=3)) as gen:
-        async with gen.stream(f"prompt {n}" for n in range(100)) as stream:
-            await anext(stream)
-            await asyncio.sleep(5)
-        assert len(stream.dropped) == 3
-        assert {f.billing for f in stream.dropped} == {"maybe"}
-
-
-async def test_three_refused_keys_in_a_row_stop_the_run() -> None:
-    transport = FakeTransport(default=refusal(401))
-    async with client(transport, limits=Limits(max_in_flight=1)) as gen:
-        batch = await gen.many([f"prompt {n}" for n in range(10)])
-    assert len(transport.requests) == 3
-    assert [type(f.error) for f in batch.failures] == [AuthError] * 3 + [StoppedError] * 7
-    assert isinstance(batch.stopped, AuthError)
-
-
 async def test_a_spend_cap_is_never_passed_however_many_race_for_it() -> None:
     """$10 at $0.24: 41 images, not one more."""
     transport = FakeTransport(default=good())
@@ -347,33 +248,3 @@ async def test_a_plan_that_is_never_awaited_sends_nothing_and_says_so() -> None:
             del plan
             gc.collect()
     assert transport.requests == []
-
-
-async def test_a_closed_client_and_another_loop_are_refused_before_anything_is_sent() -> None:
-    transport = FakeTransport(default=good())
-    gen = client(transport)
-    await gen.one("a")
-
-    async def elsewhere() -> None:
-        with pytest.raises(ClosedError, match="another event loop"):
-            await gen.one("b")
-
-    await asyncio.to_thread(asyncio.run, elsewhere())
-    await gen.aclose()
-    with pytest.raises(ClosedError, match="closed"):
-        gen.many(["a"])
-    assert transport.billed == 1
-
-
-async def test_a_deadline_stops_new_attempts_but_not_one_that_is_paid_for() -> None:
-    transport = FakeTransport(refusal(500), default=good(hold=100))
-    retry = Retry(statuses=frozenset({500}), base=30, cap=60)
-    async with client(transport, retry=retry, timeouts=Timeouts(deadline=60)) as gen:
-        (outcome,) = await gen.many(["a"])
-        assert isinstance(outcome, Image)
-        assert now() == pytest.approx(115, abs=0.1)
-    transport = FakeTransport(refusal(500), default=good(hold=100))
-    async with client(transport, retry=retry, timeouts=Timeouts(deadline=10)) as gen:
-        (outcome,) = await gen.many(["a"])
-    assert isinstance(outcome, Failure)
-    assert len(transport.requests) == 1

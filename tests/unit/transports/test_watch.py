@@ -123,7 +123,7 @@ async def test_a_whole_body_whose_end_came_was_not_ended_by_silence() -> None:
     assert not watch.silent
 
 
-async def test_a_rest_is_not_timed_and_the_body_has_a_new_span_after_it() -> None:
+async def test_a_rest_is_not_timed() -> None:
     with pytest.raises(SlowBodyError):
         async with make() as watch:
             watch.may_send()

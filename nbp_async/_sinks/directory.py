@@ -13,7 +13,7 @@ from nbp_async._errors import StorageError
 from nbp_async._models import Stored
 from nbp_async._sinks.threads import FileThreads
 
-_FLUSH = 256 * 1024  # bytes; each visit to a thread costs about 0.1 ms
+_FLUSH = 128 * 1024  # bytes; each visit to a thread costs about 0.1 ms
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _CREATE |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 

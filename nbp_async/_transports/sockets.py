@@ -16,7 +16,8 @@ from nbp_async._errors import ConfigError
 IDLE, INTERVAL, COUNT = 30, 10, 3  # seconds, seconds, probes
 # It overrides the number of probes, so it is what they take together.
 USER_TIMEOUT = 60_000  # milliseconds
-RECEIVE_TLS = 32 * 1024  # bytes that are taken from a TLS socket at once: two records
+RECEIVE = 160 * 1024  # bytes that are taken from a socket at once
+RECEIVE_TLS = 32 * 1024  # bytes; two records
 
 KEEPALIVE: list[tuple[int, int, int]] = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 for _name, _value in (
@@ -53,14 +54,18 @@ def make_socket(
 
 
 def receive_less(wire: asyncio.Transport) -> None:
-    """Make one of asyncio's TLS transports take smaller pieces; any other stays as it is.
+    """Make one of asyncio's transports take smaller pieces; one of another loop stays as it is.
 
-    Each TLS connection keeps a buffer of 256 KiB while it waits, and a held call does nothing but
-    wait. There is no official way to set it for a single connection, so what is not found is left
-    alone.
+    It takes 256 KiB at once, and two such pieces may wait for each of a hundred bodies that arrive
+    together. Over TLS each connection also keeps a buffer of that size while it waits, and a held
+    call does nothing but wait. There is no official way to set it for a single connection, so
+    what is not found is left alone.
     """
     tls = getattr(wire, "_ssl_protocol", None)
-    if tls is not None and hasattr(tls, "max_size") and hasattr(tls, "_ssl_buffer"):
+    if tls is None:
+        if hasattr(wire, "max_size"):
+            wire.max_size = RECEIVE
+    elif hasattr(tls, "max_size") and hasattr(tls, "_ssl_buffer"):
         tls.max_size = RECEIVE_TLS
         # Made anew, and smaller, when something arrives.
         tls._ssl_buffer = bytearray()  # noqa: SLF001

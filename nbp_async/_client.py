@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from nbp_async._batch import Batch, Bill
+from nbp_async._batch import Bill
 from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
 from nbp_async._dialects.base import Dialect
 from nbp_async._dialects.gemini import GeminiNative
@@ -20,7 +20,7 @@ from nbp_async._events import Listener
 from nbp_async._flow.generate import generate
 from nbp_async._flow.plan import Errand, Plan, Stream, describe
 from nbp_async._flow.source import BadPrompt, Jobs, Prompts
-from nbp_async._flow.wiring import Run, Wiring
+from nbp_async._flow.wiring import Run, Totals, Wiring
 from nbp_async._images.download import Downloader, LinkPolicy
 from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
 from nbp_async._models import Failure, Image, Prompt
@@ -107,6 +107,7 @@ class Client:
         self._wiring: Wiring | None = None
         self._files: FileThreads | None = None
         self._memory: MemorySink | None = None
+        self._totals = Totals()
         self._closed = False
 
     @classmethod
@@ -178,6 +179,7 @@ class Client:
         Raises:
             ConfigError: An argument cannot work. Nothing was sent.
             ClosedError: The client is closed, or of another loop. Nothing was sent.
+            StorageError: `out` cannot be written to. Nothing was sent.
             asyncio.CancelledError: You cancelled. What was in flight may be billed: it is named
                 in the plan's `partial`; images that were stored stay.
         """
@@ -207,6 +209,7 @@ class Client:
         wiring, run = self._wire(ask)
         try:
             job = await jobs.draw()
+            (await run.sink.open()).discard()
         except BadPrompt as bad:
             problem: NbpError = bad.error
         else:
@@ -226,7 +229,7 @@ class Client:
 
     def bill(self) -> Bill:
         """What this client has spent so far, and may have spent besides."""
-        return self._wiring.totals.bill() if self._wiring is not None else Batch([]).billing
+        return self._totals.bill()
 
     async def aclose(self) -> None:
         """Close connections and threads. Calls must have ended; images stay."""
@@ -332,6 +335,7 @@ class Client:
             listeners=self._listeners,
             rng=self._rng,
             wall_clock=time.time,
+            totals=self._totals,
         )
         return self._wiring
 

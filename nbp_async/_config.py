@@ -90,6 +90,8 @@ class Limits:
     def __post_init__(self) -> None:
         if isinstance(self.rate, str):
             object.__setattr__(self, "rate", Rate.parse(self.rate))
+        elif self.rate is not None and not isinstance(self.rate, Rate):
+            raise ConfigError(f'rate={self.rate!r}: write it as "60/min", "2/s" or "1000/hour".')
         least_of = {"max_in_flight": 1, "burst": 1, "max_downloads": 1, "max_body": 1024}
         for name, least in (*least_of.items(), ("max_memory", 0)):
             value = getattr(self, name)

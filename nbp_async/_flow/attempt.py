@@ -163,7 +163,9 @@ class Try:
             self._refused += data
 
     def _refusal(self, head: ReplyHead, wiring: Wiring) -> RefusedError:
-        error = wiring.dialect.refusal(head, self._refused, wiring.profile)
+        # A vendor may repeat the key that it refuses, in whatever shape keys have there.
+        said = self._refused.replace(wiring.key.reveal().encode(), b"[hidden]")
+        error = wiring.dialect.refusal(head, said, wiring.profile)
         asked = parse_retry_after(head.headers, now=wiring.wall_clock)
         if asked is not None:
             error.retry_after = max(asked, error.retry_after or 0.0)

@@ -101,14 +101,14 @@ class _Story:
     def _refused_beforehand(self) -> NbpError | None:
         """Why no further attempt may begin, or None; reserves the price of the next one."""
         run, price = self._run, self._job.price
-        if run.stopped is not None:
+        if run.stopped is not None and not isinstance(run.stopped, BudgetError):
             return StoppedError(f"Not sent: the run was stopped. {run.stopped}")
-        if run.cap is not None and not run.cap.reserve(price):
-            return BudgetError(
-                f"Not sent: ${price} more would go over max_cost=${run.cap.limit}.",
-                hint="What may have been billed counts until it is known.",
-            )
-        return None
+        if run.cap is None or run.cap.reserve(price):
+            return None
+        return BudgetError(
+            f"Not sent: ${price} more would go over max_cost=${run.cap.limit}.",
+            hint="What may have been billed counts until it is known.",
+        )
 
     async def _once(self, request: HttpRequest) -> Outcome | None:
         """One attempt and its consequences: the outcome, or None to go on."""
@@ -211,6 +211,8 @@ class _Story:
             tries=self._tries,
             rng=self._w.rng,
         )
+        if attempt.answer is not None:  # a good answer is paid, whatever became of its image
+            verdict = Verdict("finish", "yes")
         self._note(attempt, verdict.billing, self._price(error), error)
         self._run.heard(error)
         wait = max(verdict.delay, self._throttle(attempt, error))

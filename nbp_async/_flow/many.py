@@ -7,7 +7,7 @@ workers whatever the limit is.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from nbp_async._errors import NbpError, StoppedError
+from nbp_async._errors import BudgetError, NbpError, StoppedError
 from nbp_async._flow.generate import generate
 from nbp_async._flow.source import BadPrompt, Jobs
 from nbp_async._flow.wiring import Run, Wiring
@@ -37,9 +37,11 @@ class Crew:
 
         Raises:
             ConfigError: A prompt of a list cannot be sent. Nothing was sent.
+            StorageError: There is no place for images. Nothing was sent.
             Exception: What the iterable of prompts raised, after all that was paid has ended.
         """
         await self._jobs.check()
+        (await self._run.sink.open()).discard()  # where nothing can be stored nothing is bought
         async with asyncio.TaskGroup() as group:
             self._group = group
             self._hire()
@@ -71,8 +73,16 @@ class Crew:
             delivered = self._deliver(outcome)
             if delivered is not None:
                 await delivered
+            self._heed(outcome)
             if not outcome.attempts:
                 await asyncio.sleep(0)  # refused without waiting for anything: let others run
+
+    def _heed(self, outcome: Outcome) -> None:
+        """Prompts without end would all be refused once the money is spent: draw no more."""
+        if self._jobs.count is not None or not isinstance(outcome, Failure):
+            return
+        if isinstance(outcome.error, BudgetError):
+            self.stop(outcome.error)
 
     async def _generate(self, job: Job) -> Outcome | None:
         """Make one image. A bug here must not take its paid siblings with it."""

@@ -59,7 +59,8 @@ class Plan(Coroutine[Any, Any, Batch]):
         self._errand = errand
         self._describe = describe
         self._outcomes: list[Outcome | None] = []
-        self._began_at: float | None = None
+        self._began_at = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._coroutine: Coroutine[Any, Any, Batch] | None = None
 
     def stop(self) -> None:
@@ -93,7 +94,8 @@ class Plan(Coroutine[Any, Any, Batch]):
         return self._coroutine
 
     async def _make(self) -> Batch:
-        self._began_at = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._began_at = self._loop.time()
         try:
             await self._errand.work(self._take)
         except asyncio.CancelledError as exc:
@@ -110,8 +112,8 @@ class Plan(Coroutine[Any, Any, Batch]):
 
     def _batch(self, outcomes: list[Outcome]) -> Batch:
         elapsed = 0.0
-        if self._began_at is not None:
-            elapsed = asyncio.get_running_loop().time() - self._began_at
+        if self._loop is not None:
+            elapsed = self._loop.time() - self._began_at
         return Batch(outcomes, elapsed=elapsed, stopped=self._errand.stopped)
 
     def _report(self, exc: BaseException) -> None:
@@ -172,7 +174,7 @@ class Stream(AsyncIterator[Outcome]):
         item = await self._outcomes.get()
         if item is None or isinstance(item, Exception):
             self._ended = True
-            await self._runner
+            await asyncio.wait([self._runner])
             if item is not None:
                 raise item
             raise StopAsyncIteration
@@ -184,6 +186,8 @@ class Stream(AsyncIterator[Outcome]):
         if self._runner is not None and not self._runner.done():
             self._runner.cancel()
             await asyncio.wait([self._runner])
+        if self._outcomes.empty():
+            self._outcomes.put_nowait(None)  # somebody else may wait for the next outcome
 
     async def __aenter__(self) -> Self:
         return self

@@ -62,6 +62,7 @@ class Jobs:
         self._sync: Iterator[object] | None = None
         self._async: AsyncIterator[object] | None = None
         self._turn = asyncio.Lock()
+        self._next: asyncio.Task[list[object]] | None = None
         if isinstance(prompts, Iterable):
             self._sync = iter(prompts)
         else:
@@ -73,8 +74,10 @@ class Jobs:
         return self._index
 
     def stop(self) -> None:
-        """Draw no more."""
+        """Draw no more, and do not wait for a prompt that may never come."""
         self._stopped = True
+        if self._next is not None:
+            self._next.cancel()
 
     async def check(self) -> None:
         """Look through a list or tuple before anything is sent.
@@ -119,12 +122,18 @@ class Jobs:
             return job
         if self._stopped:
             return None
+        self._next = asyncio.ensure_future(_first(source))
         try:
-            value = await anext(source)
-        except StopAsyncIteration:
+            drawn = await self._next
+        except asyncio.CancelledError:
+            if self._stopped and self._next.cancelled() and not _cancelling():
+                return None
+            self._next.cancel()
+            raise
+        if not drawn:
             self._stopped = True
             return None
-        return self._job(value)
+        return self._job(drawn[0])
 
     def _job(self, value: object) -> Job:
         try:
@@ -155,6 +164,18 @@ class Jobs:
             )
             known = self._canvases[asked] = canvas, self._prices.estimate(canvas.tier)
         return known
+
+
+async def _first(source: AsyncIterator[object]) -> list[object]:
+    """The next prompt, or nothing at the end: a task cannot raise StopAsyncIteration."""
+    async for value in source:
+        return [value]
+    return []
+
+
+def _cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _default_size(model: str) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from nbp_async._batch import Bill
 from nbp_async._config import Limits, Retry, Secret, Timeouts
 from nbp_async._dialects.base import Dialect
-from nbp_async._errors import AuthError, NbpError, RateLimitError
+from nbp_async._errors import AuthError, NbpError, RateLimitError, StorageError
 from nbp_async._events import GateClosed, GateOpened, Listener
 from nbp_async._images.download import Downloader
 from nbp_async._models import ZERO, Attempt, Failure, Job
@@ -132,7 +132,9 @@ class Run:
         self._auth_failures = 0
 
     def heard(self, error: NbpError | None) -> None:
-        """An attempt ended so; three refusals of the key in a row stop the run."""
+        """An attempt ended so; three refusals of the key in a row stop the run, or a full disk."""
+        if isinstance(error, StorageError) and self.stopped is None:
+            self.stopped = error
         if not isinstance(error, AuthError):
             self._auth_failures = 0
             return

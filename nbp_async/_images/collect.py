@@ -82,7 +82,12 @@ class Collector:
             if number not in self._images:
                 raise MalformedReplyError("The answer names an image that it does not hold.")
             _, intake = self._images[number]
-            kept.append(await intake.keep(stem if not place else f"{stem}-extra{place}"))
+            try:
+                kept.append(await intake.keep(f"{stem}-extra{place}" if kept else stem))
+            except MalformedReplyError:
+                if not kept:
+                    raise
+                continue  # one that nobody asked for, and broken: the wanted one is safe
             del self._images[number]
         return kept
 

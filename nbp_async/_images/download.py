@@ -19,6 +19,7 @@ from nbp_async._errors import (
     MalformedReplyError,
     NbpError,
     NoReplyError,
+    NotAnImageError,
     NotSentError,
     StorageError,
 )
@@ -137,7 +138,7 @@ class Downloader:
         """One try; what can be tried again comes back, what can't is raised."""
         try:
             watch = Watch(
-                DownloadSpans(),
+                DownloadSpans(read=min(60.0, self._patience)),
                 vendor=urlsplit(transfer.url).netloc,
                 queued_at=asyncio.get_running_loop().time(),
             )
@@ -146,8 +147,8 @@ class Downloader:
             return await transfer.keep(stem)
         except (StorageError, LinkExpiredError, DownloadError):
             raise
-        except BodyTooLargeError as exc:
-            problem: NbpError = DownloadError(str(exc), url=transfer.url)
+        except (BodyTooLargeError, NotAnImageError) as exc:
+            problem: NbpError = DownloadError(f"The link is no image: {exc}", url=transfer.url)
         except (NotSentError, NoReplyError, MalformedReplyError, _StoreError) as exc:
             return exc
         raise problem
@@ -214,11 +215,13 @@ class _Transfer:
         assert self._intake is not None
         try:
             kept = await self._intake.keep(stem)
-        except MalformedReplyError:
+        except MalformedReplyError as exc:
             self.discard()
-            raise
-        self._intake = None
-        return kept
+            problem = _StoreError(str(exc))
+        else:
+            self._intake = None
+            return kept
+        raise problem
 
     def discard(self) -> None:
         if self._intake is not None:

@@ -15,7 +15,7 @@ from itertools import count
 
 import msgspec
 
-from nbp_async._errors import RateLimitError
+from nbp_async._errors import ClosedError, NbpError, RateLimitError
 from nbp_async._events import GateClosed, GateOpened
 from nbp_async._pacing.bucket import RateLimiter
 from nbp_async._pacing.pause import Pause
@@ -110,7 +110,7 @@ class Gate:
         if closed:
             self._look_again()
             if delay > self._patience:
-                self._turn_away(delay)
+                self._dismiss(_too_long(delay))
             if self._on_change is not None:
                 self._on_change(GateClosed(delay, reason))
         return delay
@@ -133,10 +133,11 @@ class Gate:
         )
 
     def close(self) -> None:
-        """Stop the timer; nobody may wait any more."""
+        """Stop the timer; whoever still waits for the pause is told so with a ClosedError."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._dismiss(ClosedError("The client was closed. Nothing was sent."))
 
     async def _take_token(self, bucket: RateLimiter, phase: int) -> None:
         """Take a token while holding the slot, and give the slot back if that is cancelled.
@@ -182,12 +183,12 @@ class Gate:
                 waiter.set_result(self._pause.phase)
             heappop(self._line)
 
-    def _turn_away(self, delay: float) -> None:
-        """Tell all in line that it takes too long."""
+    def _dismiss(self, error: NbpError) -> None:
+        """Tell all in line that they need not wait."""
         line, self._line = self._line, []
         for _, waiter in line:
             if not waiter.done():
-                waiter.set_exception(_too_long(delay))
+                waiter.set_exception(error)
 
     def _look_again(self) -> None:
         """Set the one timer for when the pause may change by itself."""

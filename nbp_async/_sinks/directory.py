@@ -4,6 +4,7 @@ A name holds the image's place in the run and the start of its hash, nothing tha
 prompt can choose. Until the rename there is only a dot-file, which a later run may delete.
 """
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -29,9 +30,16 @@ class DirectorySink:
 
     async def open(self) -> "DirectoryWriter":
         if not self._made:
-            await self._threads.run(lambda: os.makedirs(self.folder, exist_ok=True))  # noqa: PTH103
+            await self._threads.run(self._make)
             self._made = True
         return DirectoryWriter(self.folder, self._threads, self._keep)
+
+    def _make(self) -> None:
+        """Make the folder, and find out whether it can be written to."""
+        os.makedirs(self.folder, exist_ok=True)  # noqa: PTH103
+        name = os.path.join(self.folder, f".{secrets.token_hex(8)}.part")  # noqa: PTH118
+        os.close(os.open(name, _CREATE, 0o666))
+        os.unlink(name)  # noqa: PTH108
 
     async def aclose(self) -> None:
         """Nothing is held open between two images."""
@@ -70,10 +78,8 @@ class DirectoryWriter:
             os.close(self._fd)
             self._fd = -1
         if self._temporary:
-            try:  # noqa: SIM105  contextlib would be imported for this alone
+            with contextlib.suppress(OSError):  # gone already, or the disk is
                 os.unlink(self._temporary)  # noqa: PTH108
-            except OSError:
-                pass  # gone already, or the disk is: either way nothing more can be done here
             self._temporary = ""
 
     def _flush(self) -> None:
@@ -103,11 +109,15 @@ class DirectoryWriter:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the rename itself survive a power cut; Windows has no such call."""
+    """Make the rename itself survive a power cut; Windows has no such call.
+
+    The image is in its place by now: failing here must not take it for lost.
+    """
     if os.name != "posix":
         return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with contextlib.suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -25,16 +25,18 @@ class FileThreads:
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` in a thread; an OSError comes back as a StorageError that says what to do.
 
-        A piece that was begun is waited for even when the caller is cancelled, so that no file
-        is closed under a thread that writes to it.
+        When the caller is cancelled, a piece that was begun is waited for, so that no file is
+        closed under a thread that writes to it; one that still waits for a thread is not begun.
         """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="nbp-files")
-        done = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        begun = self._pool.submit(work)
+        done = asyncio.wrap_future(begun)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
-            await _settled(done)
+            if not begun.cancel():
+                await _settled(done)
             raise
         except OSError as exc:
             problem = storage_error(exc)

@@ -215,6 +215,8 @@ async def test_cancelling_a_download_leaves_nothing_and_says_that_it_was_paid(
         server.script(faults.download(faults.hang()))
         plan = gen.many(["a red bicycle"], size="1K", out=tmp_path / "out")
         task = asyncio.create_task(plan)
+        while not server.stats().in_flight:  # the folder is made in a thread, in real time
+            await asyncio.sleep(0.01)
         await asyncio.sleep(40)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -209,7 +209,10 @@ async def test_out_gets_each_image_as_soon_as_it_is_there(tmp_path: Path) -> Non
     transport = FakeTransport(good(hold=10), default=good(hold=50))
     async with client(transport) as gen:
         task = asyncio.create_task(gen.many(["a", "b"], out=tmp_path / "catalogue"))
-        await asyncio.sleep(20)
+        while not transport.billed:  # the folder is made in a thread, in real time
+            await asyncio.sleep(0.01)
+        while not list((tmp_path / "catalogue").glob("0*")):
+            await asyncio.sleep(1)
         (first,) = (tmp_path / "catalogue").iterdir()
         batch = await task
     assert first.name.startswith("000000-")

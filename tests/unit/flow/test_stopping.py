@@ -3,7 +3,8 @@
 import asyncio
 import gc
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,12 @@ from nbp_async._errors import (
     ClosedError,
     RateLimitError,
     StoppedError,
+    StorageError,
 )
-from nbp_async._models import Failure, Image
+from nbp_async._models import Failure, Image, Stored
+from nbp_async._sinks.base import Writer
+from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.threads import FileThreads
 from nbp_async.testing.transport import FakeTransport
 from tests.unit.flow.helpers import PRICE, assert_settled, client, good, refusal
 
@@ -173,3 +178,115 @@ async def test_a_deadline_stops_new_attempts_but_not_one_that_is_paid_for() -> N
         (outcome,) = await gen.many(["a"])
     assert isinstance(outcome, Failure)
     assert len(transport.requests) == 1
+
+
+async def test_stopping_does_not_wait_for_a_prompt_that_never_comes() -> None:
+    async def prompts() -> AsyncIterator[str]:
+        yield "a"
+        await asyncio.Event().wait()
+
+    transport = FakeTransport(default=good(hold=30))
+    async with client(transport) as gen:
+        plan = gen.many(prompts())
+        task = asyncio.create_task(plan)
+        await asyncio.sleep(100)
+        plan.stop()
+        batch = await task
+    assert len(batch.images) == 1
+    assert_settled(batch, transport)
+
+
+async def test_a_place_that_cannot_be_written_to_is_found_before_anything_is_bought(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    transport = FakeTransport(default=good())
+    async with client(transport) as gen:
+        with pytest.raises(StorageError, match="file"):
+            await gen.many(["a"] * 300, out=tmp_path / "file")
+        with pytest.raises(StorageError):
+            await gen.one("a", out=tmp_path / "file")
+    assert transport.billed == 0
+
+
+async def test_a_disk_that_fails_half_way_stops_the_buying(tmp_path: Path) -> None:
+    transport = FakeTransport(default=good(hold=10))
+    async with client(transport, limits=Limits(max_in_flight=2)) as gen:
+        sink = FailingSink()
+        batch = await gen.many(["a"] * 50, out=sink)
+    assert transport.billed <= 4
+    assert isinstance(batch.stopped, StorageError)
+    assert {f.billing for f in batch.failures} == {"yes", "no"}
+    assert_settled(batch, transport)
+
+
+class FailingSink(MemorySink):
+    """Full as soon as something is to be committed."""
+
+    def __init__(self) -> None:
+        super().__init__(1 << 20, FileThreads())
+
+    async def open(self) -> Writer:
+        writer = await super().open()
+
+        async def commit(stem: str, suffix: str) -> Stored:
+            raise StorageError("no space left")
+
+        return Borrowed(writer, commit)
+
+
+class Borrowed:
+    """A writer whose commit is another's."""
+
+    def __init__(self, writer: Writer, commit: Callable[[str, str], Awaitable[Stored]]) -> None:
+        self._writer = writer
+        self._commit = commit
+
+    async def write(self, data: bytes) -> None:
+        await self._writer.write(data)
+
+    async def commit(self, stem: str, suffix: str) -> Stored:
+        return await self._commit(stem, suffix)
+
+    def discard(self) -> None:
+        self._writer.discard()
+
+
+async def test_a_closed_client_lets_go_of_those_who_wait_for_the_pause() -> None:
+    transport = FakeTransport(refusal(429, retry_after="300"), default=good())
+    gen = client(transport)
+    task = asyncio.create_task(gen.many(["a"] * 3))
+    await asyncio.sleep(10)
+    await gen.aclose()
+    batch = await task
+    assert not batch.images or transport.billed == len(batch.images)
+    assert now() < 200
+
+
+async def test_somebody_who_waits_for_a_stream_that_is_closed_is_not_left_waiting() -> None:
+    transport = FakeTransport(default=good(hold=50))
+    async with client(transport) as gen:
+        stream = gen.stream(["a"])
+        waiting = asyncio.create_task(anext(stream))
+        await asyncio.sleep(5)
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+
+
+async def test_the_bill_and_the_partial_batch_outlive_client_and_loop() -> None:
+    transport = FakeTransport(default=good())
+    gen = client(transport)
+    async with gen:
+        plan = gen.many(["a", "b"])
+        await plan
+    assert gen.bill().images == 2
+    assert (await asyncio.to_thread(lambda: plan.partial)).billing.images == 2
+
+
+async def test_prompts_without_end_stop_when_the_cap_is_reached() -> None:
+    transport = FakeTransport(default=good())
+    async with client(transport, limits=Limits(max_in_flight=4)) as gen:
+        batch = await gen.many((f"prompt {n}" for n in itertools.count()), max_cost="1")
+    assert transport.billed == 7
+    assert len(batch) < 20

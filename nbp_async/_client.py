@@ -98,7 +98,9 @@ class Client:
         self._key = checked_key(api_key, self.profile)
         self._transport = transport
         self._listeners = tuple(listeners)
-        hosts = None if link_hosts is None else frozenset(link_hosts)
+        if isinstance(link_hosts, str):
+            raise ConfigError(f"link_hosts={link_hosts!r}: give a list of hosts.")
+        hosts = None if link_hosts is None else frozenset(host.lower() for host in link_hosts)
         private = is_loopback(self.profile.host) if allow_private is None else allow_private
         self._links = LinkPolicy(hosts=hosts, private=private)
         self._ca = None if ca is None else str(ca)

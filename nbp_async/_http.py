@@ -1,6 +1,6 @@
 """A request and the head of its reply, as values; and what a vendor counts and charges.
 
-Nothing here does I/O. Headers are plain tuples, so that a value can be compared and hashed.
+Nothing here does I/O.
 """
 
 from collections.abc import Mapping

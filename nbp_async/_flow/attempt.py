@@ -1,6 +1,7 @@
 """One try, told in order: gate, send, receive, decode. Nothing is tried again here."""
 
 import asyncio
+from collections.abc import Callable
 
 from nbp_async._dialects.base import Answer, Decoder
 from nbp_async._errors import (
@@ -9,6 +10,7 @@ from nbp_async._errors import (
     MalformedReplyError,
     NbpError,
     RefusedError,
+    StoppedError,
 )
 from nbp_async._events import AttemptStarted
 from nbp_async._flow.wiring import Wiring
@@ -29,10 +31,13 @@ _LARGE_PIECE = 16 * 1024  # bytes that take long enough to let others run in bet
 class Try:
     """One attempt as far as it got; filled in while it goes, so that it can be cut off anywhere."""
 
-    __slots__ = ("_refused", "answer", "collector", "error", "gate", "head", "ticket", "watch")
+    __slots__ = (
+        "_refused", "_stopped", "answer", "collector", "error", "gate", "head", "ticket", "watch"
+    )  # fmt: skip
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, stopped: Callable[[], NbpError | None]) -> None:
         self.gate = gate
+        self._stopped = stopped
         self.ticket: Ticket | None = None
         self.watch: Watch | None = None
         self.head: ReplyHead | None = None
@@ -67,13 +72,13 @@ class Try:
         """Hold a slot, send, and read the answer to its end; `error` says what went wrong.
 
         The images of a good answer are in `collector`, not yet committed: the slot is free by
-        then, and the connection closed. With `wait_until`, on the loop's clock, a slot that
-        comes later is not waited for: `error` is a DeadlineError.
+        then, and the connection closed. With `wait_until`, on the loop's clock, a slot that comes
+        later is not waited for: `error` is a DeadlineError. A run that was stopped while this
+        waited sends nothing: `error` is a StoppedError. Either way `ticket` is None.
         """
         asked_at = asyncio.get_running_loop().time()
         ticket = self.ticket = await self._enter(wait_until)
         if ticket is None:
-            self.error = DeadlineError("The deadline came before the next attempt could leave.")
             return
         try:
             if wiring.listeners:
@@ -90,18 +95,27 @@ class Try:
             self.error = exc
             # Frames would keep the request, and the key in it, alive and in every report.
             exc.__traceback__ = exc.__context__ = exc.__cause__ = None
+            _hide(exc, wiring.key.reveal())
         finally:
             self.gate.leave(ticket)
 
     async def _enter(self, deadline: float | None) -> Ticket | None:
-        """Pass the gate; None if the deadline comes first."""
+        """Pass the gate; None, and why in `error`, if the deadline or a stop comes first."""
         if deadline is None:
-            return await self.gate.enter()
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await self.gate.enter()
-        except TimeoutError:
-            return None
+            ticket = await self.gate.enter()
+        else:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    ticket = await self.gate.enter()
+            except TimeoutError:
+                self.error = DeadlineError("The deadline came before the next attempt could leave.")
+                return None
+        reason = self._stopped()
+        if reason is None:
+            return ticket
+        self.gate.leave(ticket)
+        self.error = StoppedError(f"Not sent: the run was stopped. {reason}")
+        return None
 
     def open(self, sink: Sink) -> None:
         """Say where the images go."""
@@ -170,3 +184,11 @@ class Try:
         if asked is not None:
             error.retry_after = max(asked, error.retry_after or 0.0)
         return error
+
+
+def _hide(error: NbpError, key: str) -> None:
+    """Take the key out of a vendor's words, whatever shape keys have there."""
+    error.args = tuple(str(part).replace(key, "[hidden]") for part in error.args)
+    for name, value in vars(error).items():
+        if isinstance(value, str) and key in value:
+            setattr(error, name, value.replace(key, "[hidden]"))

@@ -83,7 +83,11 @@ class _Story:
             if outcome is not None:
                 return outcome
             if self._backoff:
-                await asyncio.sleep(self._backoff)
+                try:
+                    await asyncio.sleep(self._backoff)
+                except asyncio.CancelledError:
+                    self._leave()
+                    raise
 
     def failure(self, error: NbpError) -> Failure:
         """End without an image; the billing is the worst of the attempts."""
@@ -101,8 +105,9 @@ class _Story:
     def _refused_beforehand(self) -> NbpError | None:
         """Why no further attempt may begin, or None; reserves the price of the next one."""
         run, price = self._run, self._job.price
-        if run.stopped is not None and not isinstance(run.stopped, BudgetError):
-            return StoppedError(f"Not sent: the run was stopped. {run.stopped}")
+        stopped = run.why_stopped()
+        if stopped is not None:
+            return StoppedError(f"Not sent: the run was stopped. {stopped}")
         if run.cap is None or run.cap.reserve(price):
             return None
         return BudgetError(
@@ -112,7 +117,7 @@ class _Story:
 
     async def _once(self, request: HttpRequest) -> Outcome | None:
         """One attempt and its consequences: the outcome, or None to go on."""
-        attempt = Try(self._w.gate(self._job.model))
+        attempt = Try(self._w.gate(self._job.model), self._run.why_stopped)
         attempt.open(self._run.sink)
         assert attempt.collector is not None
         try:
@@ -160,6 +165,7 @@ class _Story:
         self._note(attempt, "yes", cost)
         wiring = self._w
         wiring.retry_budget.succeeded()
+        self._run.heard(None)
         if attempt.ticket is not None:
             attempt.gate.succeeded(attempt.ticket)
         wiring.totals.images += len(kept)
@@ -297,6 +303,10 @@ class _Story:
             self._note(attempt, billing, self._job.price, error)
         else:
             self._unreserve()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Name a prompt whose caller is gone, if it was tried at all."""
         if self._attempts:
             dropped = self.failure(CancelledAttemptError("Cancelled by the caller."))
             self._run.dropped.append(dropped)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from nbp_async._batch import Bill
 from nbp_async._config import Limits, Retry, Secret, Timeouts
 from nbp_async._dialects.base import Dialect
-from nbp_async._errors import AuthError, NbpError, RateLimitError, StorageError
+from nbp_async._errors import AuthError, BudgetError, NbpError, RateLimitError, StorageError
 from nbp_async._events import GateClosed, GateOpened, Listener
 from nbp_async._images.download import Downloader
 from nbp_async._models import ZERO, Attempt, Failure, Job
@@ -141,6 +141,10 @@ class Run:
         self._auth_failures += 1
         if self._auth_failures >= MOST_AUTH_FAILURES and self.stopped is None:
             self.stopped = error
+
+    def why_stopped(self) -> NbpError | None:
+        """Why nothing more may be sent, or None; a spent cap is said prompt by prompt."""
+        return None if isinstance(self.stopped, BudgetError) else self.stopped
 
     def turned_away(self, error: NbpError) -> None:
         """The gate is closed for longer than anybody is willing to wait: that stops the run too."""

@@ -74,7 +74,7 @@ class Collector:
         """Commit the images that count, in this order; the others are dropped by `discard`.
 
         Raises:
-            NotAnImageError: The first of them is no whole image.
+            NotAnImageError: None of them is a whole image; what is wrong with the last.
             StorageError: It cannot be kept.
         """
         kept: list[Kept] = []
@@ -85,9 +85,9 @@ class Collector:
             try:
                 kept.append(await intake.keep(f"{stem}-extra{place}" if kept else stem))
             except MalformedReplyError:
-                if not kept:
+                if not kept and place == len(images) - 1:
                     raise
-                continue  # one that nobody asked for, and broken: the wanted one is safe
+                continue  # broken, and not the only one
             del self._images[number]
         return kept
 

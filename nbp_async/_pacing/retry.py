@@ -28,7 +28,7 @@ from nbp_async._profiles import Profile
 Action = Literal["finish", "again", "throttled", "resend"]
 
 # Tokens of the retry budget that a further attempt costs.
-_CONNECT, _SERVER, _RESEND = 1, 2, 5
+_SERVER, _RESEND = 2, 5
 
 
 class Tries(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +77,7 @@ def judge(
         if error.permanent or tries.connects >= retry.connect_attempts:
             return Verdict("finish", "no")
         delay = _backoff(retry, tries.connects, rng, base=retry.base / 2)
-        return Verdict("again", "no", delay, _CONNECT)
+        return Verdict("again", "no", delay)
     if isinstance(error, RefusedError):
         return _refused(error, retry, profile, tries, rng)
     if isinstance(error, NoReplyError):

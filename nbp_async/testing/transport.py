@@ -7,7 +7,7 @@ billed, what it cut after the request had left was billed as well, as a vendor w
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from nbp_async._errors import NbpError, NotSentError
 from nbp_async._http import HttpRequest, ReplyHead
@@ -75,8 +75,12 @@ class FakeTransport:
         self.peak = 0
         self.closed = False
 
+    def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:
+        """See `_transports.base.Transport`."""
+        return self._play(request, watch)
+
     @asynccontextmanager
-    async def send(self, request: HttpRequest, watch: Watch) -> AsyncIterator[Reply]:
+    async def _play(self, request: HttpRequest, watch: Watch) -> AsyncIterator[Reply]:
         canned = self._script.popleft() if self._script else self._default
         assert canned is not None, "the script is at its end"
         self.in_flight += 1

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,18 @@ from nbp_async._errors import (
     AuthError,
     CancelledAttemptError,
     ClosedError,
+    ConnectError,
     RateLimitError,
     StoppedError,
     StorageError,
 )
+from nbp_async._http import HttpRequest
 from nbp_async._models import Failure, Image, Stored
 from nbp_async._sinks.base import Writer
 from nbp_async._sinks.memory import MemorySink
 from nbp_async._sinks.threads import FileThreads
-from nbp_async.testing.transport import FakeTransport
+from nbp_async._transports.base import Reply, Watch
+from nbp_async.testing.transport import Canned, FakeTransport
 from tests.unit.flow.helpers import PRICE, assert_settled, client, good, refusal
 
 pytestmark = pytest.mark.looptime
@@ -290,3 +294,51 @@ async def test_prompts_without_end_stop_when_the_cap_is_reached() -> None:
         batch = await gen.many((f"prompt {n}" for n in itertools.count()), max_cost="1")
     assert transport.billed == 7
     assert len(batch) < 20
+
+
+async def test_whoever_waits_for_a_token_when_the_run_is_stopped_is_not_sent() -> None:
+    transport = FakeTransport(default=good(hold=1))
+    async with client(transport, limits=Limits(rate="1/min")) as gen:
+        plan = gen.many(["a"] * 10)
+        task = asyncio.create_task(plan)
+        await asyncio.sleep(30)
+        plan.stop()
+        batch = await task
+    assert transport.billed == 1
+    assert_settled(batch, transport)
+
+
+async def test_a_prompt_that_is_cancelled_in_its_backoff_is_named() -> None:
+    transport = FakeTransport(refusal(500), default=good())
+    async with client(transport, retry=Retry.article()) as gen:
+        plan = gen.many(["a"])
+        task = asyncio.create_task(plan)
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert plan.partial.billing.maybe == PRICE == gen.bill().maybe
+
+
+async def test_a_short_outage_does_not_burn_the_whole_list() -> None:
+    """No connection for the first five seconds; then all is well."""
+
+    class Outage(FakeTransport):
+        def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:
+            down = now() < 5
+            self._script.append(Canned(error=ConnectError("down")) if down else good(hold=1))
+            return super().send(request, watch)
+
+    transport = Outage()
+    async with client(transport, limits=Limits(max_in_flight=50)) as gen:
+        batch = await gen.many([f"prompt {n}" for n in range(300)])
+    assert len(batch.images) == 300
+
+
+async def test_three_refusals_with_a_success_between_do_not_stop_the_run() -> None:
+    script = [refusal(403), good(0), refusal(403), good(0), refusal(403), good(0)]
+    transport = FakeTransport(*script, default=good(0))
+    async with client(transport, limits=Limits(max_in_flight=1)) as gen:
+        batch = await gen.many(["a"] * 10)
+    assert len(batch.images) == 7
+    assert batch.stopped is None

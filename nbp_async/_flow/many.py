@@ -72,7 +72,11 @@ class Crew:
                 return
             delivered = self._deliver(outcome)
             if delivered is not None:
-                await delivered
+                try:
+                    await delivered
+                except asyncio.CancelledError:
+                    self._run.dropped.append(outcome)
+                    raise
             self._heed(outcome)
             if not outcome.attempts:
                 await asyncio.sleep(0)  # refused without waiting for anything: let others run

@@ -12,7 +12,7 @@ from nbp_async._errors import NbpError
 from nbp_async._flow.many import Crew
 from nbp_async._flow.source import Jobs
 from nbp_async._flow.wiring import Run, Wiring
-from nbp_async._models import ZERO, Failure, Outcome
+from nbp_async._models import ZERO, Failure, Image, Outcome
 
 Deliver = Callable[[Outcome], Awaitable[None] | None]
 
@@ -44,7 +44,7 @@ class Errand:
         return self.run.stopped if self.run is not None else None
 
     @property
-    def dropped(self) -> list[Failure]:
+    def dropped(self) -> list[Outcome]:
         return self.run.dropped if self.run is not None else []
 
 
@@ -118,7 +118,7 @@ class Plan(Coroutine[Any, Any, Batch]):
 
     def _report(self, exc: BaseException) -> None:
         """Say with the cancellation what it may cost."""
-        dropped = self._errand.dropped
+        dropped = [o for o in self._errand.dropped if isinstance(o, Failure)]
         dollars = sum((o.spent + o.maybe_spent for o in dropped), ZERO)
         if dropped:
             exc.add_note(
@@ -142,9 +142,10 @@ class Plan(Coroutine[Any, Any, Batch]):
 class Stream(AsyncIterator[Outcome]):
     """Outcomes in the order of completion, drawn as they are consumed.
 
-    A slow consumer slows the drawing of prompts; at most as many finished outcomes wait for it as
-    there are slots. Leaving the loop early cancels what is out, which may be billed: `aclose()`
-    (or `async with`) does so at once, dropping the stream when it is collected.
+    A slow consumer slows the drawing of prompts; at most twice as many finished outcomes wait for
+    it as there are slots. Leaving the loop early cancels what is out, which may be billed:
+    `aclose()` (or `async with`) does so at once and hands out what was left in `dropped`;
+    dropping the stream does it when it is collected.
     """
 
     def __init__(self, errand: Errand, width: int) -> None:
@@ -158,8 +159,8 @@ class Stream(AsyncIterator[Outcome]):
         self._errand.stop()
 
     @property
-    def dropped(self) -> tuple[Failure, ...]:
-        """Prompts that were in flight when the stream was closed, and may have been billed."""
+    def dropped(self) -> tuple[Outcome, ...]:
+        """After `aclose`: what had ended and was not consumed, and what was in flight."""
         return tuple(self._errand.dropped)
 
     def __aiter__(self) -> Self:
@@ -186,8 +187,11 @@ class Stream(AsyncIterator[Outcome]):
         if self._runner is not None and not self._runner.done():
             self._runner.cancel()
             await asyncio.wait([self._runner])
-        if self._outcomes.empty():
-            self._outcomes.put_nowait(None)  # somebody else may wait for the next outcome
+        while not self._outcomes.empty():
+            left = self._outcomes.get_nowait()
+            if isinstance(left, Image | Failure):
+                self._errand.dropped.append(left)
+        self._outcomes.put_nowait(None)  # somebody else may wait for the next outcome
 
     async def __aenter__(self) -> Self:
         return self

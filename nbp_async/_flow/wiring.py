@@ -11,7 +11,7 @@ from nbp_async._dialects.base import Dialect
 from nbp_async._errors import AuthError, BudgetError, NbpError, RateLimitError, StorageError
 from nbp_async._events import GateClosed, GateOpened, Listener
 from nbp_async._images.download import Downloader
-from nbp_async._models import ZERO, Attempt, Failure, Job
+from nbp_async._models import ZERO, Attempt, Job, Outcome
 from nbp_async._pacing.bucket import RateLimiter
 from nbp_async._pacing.budget import RetryBudget, SpendCap
 from nbp_async._pacing.gate import Gate
@@ -128,7 +128,7 @@ class Run:
         self.sink = sink
         self.cap = cap
         self.stopped: NbpError | None = None
-        self.dropped: list[Failure] = []
+        self.dropped: list[Outcome] = []
         self._auth_failures = 0
 
     def heard(self, error: NbpError | None) -> None:

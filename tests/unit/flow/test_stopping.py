@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nbp_async._batch import Batch
 from nbp_async._config import Limits, Retry, Timeouts
 from nbp_async._errors import (
     AuthError,
@@ -118,7 +119,17 @@ async def test_a_closed_stream_names_what_may_have_been_billed() -> None:
             await anext(stream)
             await asyncio.sleep(5)
         assert len(stream.dropped) == 3
-        assert {f.billing for f in stream.dropped} == {"maybe"}
+        assert {o.billing for o in stream.dropped} == {"maybe"}
+
+
+async def test_what_ended_and_was_not_consumed_is_handed_out_when_a_stream_is_closed() -> None:
+    transport = FakeTransport(default=good(hold=10))
+    async with client(transport, limits=Limits(max_in_flight=5)) as gen:
+        async with gen.stream(f"prompt {n}" for n in range(100)) as stream:
+            first = await anext(stream)
+            await asyncio.sleep(500)
+        assert_settled(Batch([first, *stream.dropped]), transport)
+        assert sum(o.ok for o in stream.dropped) + 1 == transport.billed > 5
 
 
 async def test_three_refused_keys_in_a_row_stop_the_run() -> None:

@@ -51,8 +51,8 @@ class Prices:
         """The price of an answer that has no image: its tokens, or the flat price."""
         if self.image_per_million is None:
             return self.estimate("*")
-        if usage is None:  # nobody said what it cost: the careful figure is an image's
-            return self.estimate("*")
+        if usage is None:
+            return Decimal(0)
         text = usage.text_tokens * (self.text_per_million or Decimal(0))
         image = usage.image_tokens * self.image_per_million
         return (text + image + usage.input_tokens * (self.input_per_million or 0)) / _MILLION

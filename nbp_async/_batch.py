@@ -14,11 +14,12 @@ class Bill(msgspec.Struct, frozen=True):
     """What a batch cost, in US dollars.
 
     Attributes:
-        spent: Certainly charged.
+        spent: Certainly charged by this call.
         maybe: May have been charged besides: each such outcome is in `unclear`.
         unclear: The outcomes with an attempt that may have been billed.
         images: How many images came.
         lost: Outcomes that were charged and brought no image.
+        saved: What earlier calls of the same run had paid for images that are in this batch.
     """
 
     spent: Decimal
@@ -26,9 +27,11 @@ class Bill(msgspec.Struct, frozen=True):
     unclear: tuple[Outcome, ...]
     images: int
     lost: tuple[Failure, ...]
+    saved: Decimal = ZERO
 
     def __repr__(self) -> str:
         more = f" + perhaps ${self.maybe:.2f}" if self.maybe else ""
+        more += f", ${self.saved:.2f} saved" if self.saved else ""
         return f"Bill(${self.spent:.2f} for {self.images} images{more})"
 
 
@@ -100,7 +103,8 @@ def bill(outcomes: Sequence[Outcome]) -> Bill:
     return Bill(
         spent=sum((o.spent for o in outcomes), ZERO),
         maybe=sum((o.maybe_spent for o in outcomes), ZERO),
-        unclear=tuple(o for o in outcomes if any(a.billing == "maybe" for a in o.attempts)),
+        unclear=tuple(o for o in outcomes if o.maybe_spent),
         images=sum(1 + len(o.extras) for o in outcomes if isinstance(o, Image)),
         lost=tuple(o for o in outcomes if isinstance(o, Failure) and o.billing == "yes"),
+        saved=sum((o.spent_earlier for o in outcomes if isinstance(o, Image)), ZERO),
     )

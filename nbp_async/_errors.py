@@ -33,7 +33,9 @@ NbpError
 ├── DownloadError            paid; the link is known and its bytes could not be fetched
 │   └── LinkExpiredError       the link no longer answers
 ├── DeadlineError            the caller's deadline leaves no time for another attempt
-└── StorageError             the image came, and could not be kept
+├── StorageError             the image came, and could not be kept
+└── JournalError             the run's journal cannot be written or read; nothing was sent
+    └── RunBusyError           another process works on this run
 """
 
 from typing import ClassVar
@@ -260,3 +262,15 @@ class StorageError(NbpError):
     """The image came, and could not be kept: disk full, no permission, I/O error."""
 
     billed = "yes"
+
+
+class JournalError(NbpError):
+    """The journal of a run cannot be opened, read or written. Nothing was sent without it."""
+
+
+class RunBusyError(JournalError):
+    """Another process works on this run; `pid` is its number, or None if it did not say."""
+
+    def __init__(self, message: str, *, pid: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.pid = pid

@@ -188,22 +188,32 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     keep: object = None
 
 
+def _charged(attempts: tuple[Attempt, ...], billing: Billing) -> Decimal:
+    return sum((a.cost for a in attempts if a.billing == billing), ZERO)
+
+
 class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What an image and a failure have in common."""
 
     index: int
     prompt: Prompt
     attempts: tuple[Attempt, ...] = ()
+    earlier: tuple[Attempt, ...] = ()
 
     @property
     def spent(self) -> Decimal:
-        """US dollars that its attempts certainly cost."""
-        return sum((a.cost for a in self.attempts if a.billing == "yes"), ZERO)
+        """US dollars that the attempts of this call certainly cost."""
+        return _charged(self.attempts, "yes")
+
+    @property
+    def spent_earlier(self) -> Decimal:
+        """US dollars that its attempts in earlier calls of the same run certainly cost."""
+        return _charged(self.earlier, "yes")
 
     @property
     def maybe_spent(self) -> Decimal:
-        """US dollars that its attempts may have cost besides."""
-        return sum((a.cost for a in self.attempts if a.billing == "maybe"), ZERO)
+        """US dollars that its attempts, earlier ones included, may have cost besides."""
+        return _charged(self.attempts, "maybe") + _charged(self.earlier, "maybe")
 
 
 class Image(_Outcome, frozen=True, kw_only=True, gc=False):
@@ -212,7 +222,9 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
     Attributes:
         index: Place in the batch, from 0.
         prompt: What was asked.
-        attempts: Every request that was made for it; the last one brought it.
+        attempts: Every request that this call made for it; the last one brought it. Empty if it
+            was there already.
+        earlier: Requests that earlier calls of the same run made for it.
         stored: Where its bytes are.
         format: Found from the bytes, whatever the vendor called it.
         width: Pixels, from the bytes.
@@ -248,12 +260,22 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
     @property
     def cost(self) -> Decimal:
         """US dollars of the attempt that brought it."""
-        return self.attempts[-1].cost if self.attempts else ZERO
+        return self._bringer.cost if self._bringer is not None else ZERO
 
     @property
     def request_id(self) -> str:
         """The vendor's id of the request that brought it, or ""."""
-        return self.attempts[-1].request_id if self.attempts else ""
+        return self._bringer.request_id if self._bringer is not None else ""
+
+    @property
+    def resumed(self) -> bool:
+        """It was there before this call, which sent nothing for it."""
+        return bool(self.earlier) and not self.attempts
+
+    @property
+    def _bringer(self) -> Attempt | None:
+        tried = self.attempts or self.earlier
+        return tried[-1] if tried else None
 
     @property
     def path(self) -> Path | None:
@@ -291,11 +313,15 @@ class Failure(_Outcome, frozen=True, kw_only=True):
 
     Attributes:
         error: What ended it.
-        billing: "no", "maybe" or "yes": the worst of its attempts.
+        billing: "no", "maybe" or "yes": the worst of its attempts, earlier calls' included.
+        links: Links of an image that was paid for and whose bytes are not here; usually none.
+        link_expires: When they are said to end, in seconds since 1970, or None.
     """
 
     error: NbpError
     billing: Billing = "no"
+    links: tuple[str, ...] = ()
+    link_expires: float | None = None
 
     @property
     def ok(self) -> Literal[False]:

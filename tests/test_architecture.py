@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"_config", "_prices", "_pixels"},
     {"_models", "_profiles"},
     {"_batch", "_events", "_keys"},
-    {"_dialects", "_transports", "_pacing", "_sinks", "fake"},
+    {"_dialects", "_transports", "_pacing", "_sinks", "_journal", "fake"},
     {"_images"},
     {"_flow"},
     {"_options"},

@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from nbp_async._models import Attempt, Image, Job, Outcome
+from nbp_async._models import Attempt, Image, Job, Outcome, Prompt
 
 State = Literal["planned", "armed", "answered", "stored", "failed"]
 
@@ -53,6 +53,8 @@ class Entry(msgspec.Struct, frozen=True):
     Attributes:
         item: Its number in the journal, from 1.
         index: Its place in the batch when it was claimed last.
+        prompt: What was asked; references are names, or digests where they were given as bytes.
+        pixels: Width and height that were expected, or None.
         state: See the table above.
         nonce: 32 hexadecimal digits drawn at random for the item: its idempotency key.
         attempts: Its settled attempts, oldest first.
@@ -65,6 +67,8 @@ class Entry(msgspec.Struct, frozen=True):
 
     item: int
     index: int
+    prompt: Prompt
+    pixels: tuple[int, int] | None
     state: State
     nonce: str
     attempts: tuple[Attempt, ...] = ()

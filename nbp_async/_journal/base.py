@@ -30,7 +30,8 @@ class Pending(msgspec.Struct, frozen=True):
 
     Attributes:
         number: From 1, over all runs of the item.
-        price: US dollars that were reserved for it.
+        price: US dollars that it should have cost.
+        most: US dollars that were reserved for it.
         armed_at: When it was armed, in seconds since 1970.
         stem: What the names of its files begin with.
         links: Links of its paid image, if the answer had come; the wanted one first.
@@ -40,6 +41,7 @@ class Pending(msgspec.Struct, frozen=True):
 
     number: int
     price: Decimal
+    most: Decimal
     armed_at: float
     stem: str
     links: tuple[str, ...] = ()
@@ -111,13 +113,16 @@ class Journal(Protocol):
         """
         ...
 
-    async def arm(self, item: int, number: int, price: Decimal, stem: str) -> None:
+    async def arm(
+        self, item: int, number: int, price: Decimal, most: Decimal, stem: str
+    ) -> None:
         """Write down that a request may be out from now on. Durable.
 
         Args:
             item: As `claim` gave it.
             number: Of the attempt, from 1, one above all earlier ones of the item.
-            price: US dollars that are reserved for it.
+            price: US dollars that it should cost.
+            most: US dollars that are reserved for it; what it may cost until it is settled.
             stem: What the names of its image's files will begin with.
         """
         ...

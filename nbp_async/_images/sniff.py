@@ -4,6 +4,7 @@ Nothing is decoded. The declared type is not believed, for vendors send JPEG as 
 first bytes tell the format and the pixels, the last ones whether the file is whole.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -30,6 +31,10 @@ class ImageFacts(msgspec.Struct, frozen=True, gc=False):
     format: ImageFormat
     width: int
     height: int
+
+
+# The images of a list are of a few sizes: a million outcomes share their numbers.
+_known = lru_cache(maxsize=64)(ImageFacts)
 
 
 class ImageSniffer:
@@ -128,7 +133,7 @@ def _png(head: bytes) -> ImageFacts | None:
     if head[12:16] != b"IHDR":
         raise NotAnImageError("The image's PNG does not begin with its header.")
     width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    return ImageFacts("png", width, height)
+    return _known("png", width, height)
 
 
 class _FrameSearch:
@@ -157,7 +162,7 @@ class _FrameSearch:
                     break
                 height = int.from_bytes(data[at + 5 : at + 7], "big")
                 width = int.from_bytes(data[at + 7 : at + 9], "big")
-                return ImageFacts("jpeg", width, height)
+                return _known("jpeg", width, height)
             elif marker in (0xD9, 0xDA):
                 raise NotAnImageError("The image's JPEG has no frame.")
             else:
@@ -182,4 +187,4 @@ def _webp(head: bytes) -> ImageFacts | None:
         height = int.from_bytes(head[28:30], "little") & 0x3FFF
     else:
         raise NotAnImageError(f"The image's WebP begins with {kind!r}.")
-    return ImageFacts("webp", width, height)
+    return _known("webp", width, height)

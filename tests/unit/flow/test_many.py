@@ -194,6 +194,23 @@ async def test_a_million_prompts_make_no_million_tasks() -> None:
     assert late - early < 200_000
 
 
+async def test_outcomes_share_what_is_equal_so_that_a_million_of_them_fit() -> None:
+    """Besides its image an outcome keeps less than 900 bytes, as the allocator was asked for."""
+    transport = FakeTransport(default=good())
+    transport.keep_requests = False
+    async with client(transport) as gen:
+        await gen.many(f"prompt {n}" for n in range(200))
+        gc.collect()
+        tracemalloc.start()
+        batch = await gen.many(f"prompt {n}" for n in range(2000))
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0] - sum(i.stored.size for i in batch.images)
+        tracemalloc.stop()
+    assert kept / len(batch) < 900
+    assert len({id(number) for image in batch.images for number in image.pixels}) <= 2
+    assert transport.billed == 200 + len(batch.images)
+
+
 async def test_without_out_memory_is_bounded_and_the_rest_goes_to_files() -> None:
     transport = FakeTransport(default=good())
     size = len(answer())

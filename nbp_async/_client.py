@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import time
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -11,38 +10,24 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from nbp_async._batch import Bill
-from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
-from nbp_async._dialects.base import Dialect
-from nbp_async._dialects.gemini import GeminiNative
-from nbp_async._dialects.openai import OpenAIImages
+from nbp_async._config import Limits, Retry, Secret, Timeouts
 from nbp_async._errors import ClosedError, ConfigError, NbpError
 from nbp_async._events import Listener
 from nbp_async._flow.generate import generate
 from nbp_async._flow.plan import Errand, Plan, Stream, describe
+from nbp_async._flow.run import Run
 from nbp_async._flow.source import BadPrompt, Jobs, Prompts
-from nbp_async._flow.wiring import Run, Totals, Wiring
-from nbp_async._images.download import Downloader, LinkPolicy
+from nbp_async._flow.wiring import Totals, Wiring
+from nbp_async._images.download import LinkPolicy
 from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
 from nbp_async._models import Failure, Image, Prompt
-from nbp_async._options import Ask, ClientOptions
-from nbp_async._pacing.bucket import TokenBucket
-from nbp_async._pacing.budget import RetryBudget, SpendCap
-from nbp_async._pacing.slots import Slots
+from nbp_async._options import Ask, ClientOptions, RunAsk
+from nbp_async._parts import Chosen, Parts, cap_of, check_run
 from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile
-from nbp_async._sinks.base import Sink
-from nbp_async._sinks.directory import DirectorySink
-from nbp_async._sinks.memory import MemorySink
-from nbp_async._sinks.threads import FileThreads
-from nbp_async._transports.addresses import refusal_of
 from nbp_async._transports.base import Transport
 
 if TYPE_CHECKING:
     from nbp_async.fake import FakeServer
-
-DIALECTS: dict[str, Callable[[], Dialect]] = {
-    "openai_images": OpenAIImages,
-    "gemini": GeminiNative,
-}
 
 
 class Client:
@@ -67,6 +52,8 @@ class Client:
         allow_private: Links may lead to private addresses and plain http; None (default) only
             where the endpoint itself is at a loopback address.
         ca: File of certificate authorities to trust instead of the system's.
+        account: Name of the account that pays, for the journals of runs; None (default) lets the
+            key stand for it. Name it if its keys change.
         rng: Draws the jitter, from 0 up to 1; for tests.
 
     Raises:
@@ -87,6 +74,7 @@ class Client:
         link_hosts: Collection[str] | None = None,
         allow_private: bool | None = None,
         ca: str | Path | None = None,
+        account: str | None = None,
         rng: Callable[[], float] | None = None,
     ) -> None:
         self.profile = find_profile(endpoint or "google")
@@ -104,11 +92,9 @@ class Client:
         private = is_loopback(self.profile.host) if allow_private is None else allow_private
         self._links = LinkPolicy(hosts=hosts, private=private)
         self._ca = None if ca is None else str(ca)
+        self._account = account
         self._rng = rng or random.random
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._wiring: Wiring | None = None
-        self._files: FileThreads | None = None
-        self._memory: MemorySink | None = None
+        self._parts: Parts | None = None
         self._totals = Totals()
         self._closed = False
 
@@ -162,18 +148,26 @@ class Client:
         client.server = host
         return client
 
-    def many(self, prompts: Prompts, **ask: Unpack[Ask]) -> Plan:
+    def many(self, prompts: Prompts, **ask: Unpack[RunAsk]) -> Plan:
         """Plan one image per prompt (and per copy, for `n`); await the plan to make them.
 
         A failed prompt does not stop the others: its outcome says what happened and who pays.
         Three refusals of the key in a row stop the run: what is left is not sent.
+
+        With a folder as `out` it is a run: its journal is in the folder, and the same call made
+        again, after an end, a stop or a kill, goes on where it was. What is there is not bought
+        again (`Bill.saved`); what may have been billed is named, and not sent again unasked.
 
         Args:
             prompts: str, dict or Prompt, from any iterable or async iterable, drawn as slots come
                 free. A list or tuple is checked as a whole before anything is sent.
             ask: `size`, `aspect_ratio` and `model` for prompts that name none; `out`, a folder
                 (or a Sink) that gets each image as soon as it is there; `max_cost`, dollars that
-                no attempt may go beyond, counting what may have been billed.
+                no attempt may go beyond, earlier calls of the run and what may have been billed
+                included. For runs: `journal`, a file for a journal elsewhere, or False for none;
+                `resend_ambiguous` sends again what may have been billed (needs `max_cost`);
+                `retry_failed` sends again what was billed and brought no image, or whose file is
+                gone; `verify` compares the hash of each file that is there, not only its size.
 
         Returns:
             A Plan, which awaited gives the Batch, in the order of the prompts.
@@ -181,22 +175,26 @@ class Client:
         Raises:
             ConfigError: An argument cannot work. Nothing was sent.
             ClosedError: The client is closed, or of another loop. Nothing was sent.
+            JournalError: The run's journal cannot be used, or another process uses it
+                (RunBusyError). Nothing was changed, nothing sent.
             StorageError: `out` cannot be written to. Nothing was sent.
             asyncio.CancelledError: You cancelled. What was in flight may be billed: it is named
-                in the plan's `partial`; images that were stored stay.
+                in the plan's `partial`, and in the journal; images that were stored stay.
         """
-        jobs = self._jobs(prompts, ask)
+        jobs = self._jobs(prompts, ask, RunAsk)
+        check_run(ask)
         price = self.profile.prices.estimate(ask.get("size") or "2K")
         words = describe(jobs.count, self.limits.max_in_flight, price, self.profile.name)
-        return Plan(Errand(lambda: self._wire(ask), jobs), words)
+        return Plan(self._errand(jobs, ask), words)
 
-    def stream(self, prompts: Prompts, **ask: Unpack[Ask]) -> Stream:
+    def stream(self, prompts: Prompts, **ask: Unpack[RunAsk]) -> Stream:
         """The same as `many`, one outcome at a time, in the order of completion.
 
         Memory follows what is in flight: it may go on for ever.
         """
-        errand = Errand(lambda: self._wire(ask), self._jobs(prompts, ask))
-        return Stream(errand, self.limits.max_in_flight)
+        jobs = self._jobs(prompts, ask, RunAsk)
+        check_run(ask)
+        return Stream(self._errand(jobs, ask), self.limits.max_in_flight)
 
     async def one(self, prompt: str | Prompt | Mapping[str, Any], **ask: Unpack[Ask]) -> Image:
         """Make one image.
@@ -207,8 +205,9 @@ class Client:
             ConfigError: An argument cannot work. Nothing was sent.
             asyncio.CancelledError: You cancelled. If the request was out it may be billed.
         """
-        jobs = self._jobs([prompt], ask)
-        wiring, run = self._wire(ask)
+        jobs = self._jobs([prompt], ask, Ask)
+        parts = self._open()
+        run = parts.run(ask)
         try:
             job = await jobs.draw()
             (await run.sink.open()).discard()
@@ -218,7 +217,7 @@ class Client:
             assert job is not None
             if job.prompt.n != 1:
                 raise ConfigError("one() makes one image: use many() for n. Nothing was sent.")
-            outcome = await generate(wiring, run, job)
+            outcome = await generate(parts.wiring, run, job)
             if isinstance(outcome, Image):
                 return outcome
             problem = _with_bill(outcome)
@@ -227,7 +226,7 @@ class Client:
     @property
     def in_flight(self) -> int:
         """Requests that hold a slot now."""
-        return self._wiring.slots.in_use if self._wiring is not None else 0
+        return self._parts.wiring.slots.in_use if self._parts is not None else 0
 
     def bill(self) -> Bill:
         """What this client has spent so far, and may have spent besides."""
@@ -236,15 +235,9 @@ class Client:
     async def aclose(self) -> None:
         """Close connections and threads. Calls must have ended; images stay."""
         self._closed = True
-        wiring, self._wiring = self._wiring, None
-        if wiring is not None:
-            wiring.close()
-            await wiring.transport.aclose()
-            await wiring.downloads.aclose()
-        if self._memory is not None:
-            await self._memory.aclose()
-        if self._files is not None:
-            self._files.close()
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            await parts.aclose()
         if self.server is not None:
             await self.server.aclose()
 
@@ -270,7 +263,7 @@ class Client:
         return f"Client({self.profile.name}, {key}, {state}{pace})"
 
     def __del__(self) -> None:
-        if getattr(self, "_wiring", None) is not None:
+        if getattr(self, "_parts", None) is not None:
             warnings.warn(
                 f"{self!r} was never closed: use `async with`, or await aclose().",
                 ResourceWarning,
@@ -278,92 +271,53 @@ class Client:
                 source=self,
             )
 
-    def _jobs(self, prompts: Prompts, ask: Ask) -> Jobs:
+    def _jobs(self, prompts: Prompts, ask: Ask, known: type[Ask]) -> Jobs:
         """Check the arguments of a call; nothing is opened or drawn."""
-        unknown = ask.keys() - Ask.__annotations__.keys()
+        names = known.__annotations__.keys() | Ask.__annotations__.keys()
+        unknown = ask.keys() - names
         if unknown:
-            raise TypeError(f"unknown option {min(unknown)!r}: {', '.join(Ask.__annotations__)}")
+            raise TypeError(f"unknown option {min(unknown)!r}: {', '.join(sorted(names))}")
         if self._closed:
             raise ClosedError("This client is closed. Nothing was sent.")
-        cost = ask.get("max_cost")
-        if cost is not None:
-            dollars(cost, "max_cost")
+        cap_of(ask)
         defaults = {"size": ask.get("size"), "aspect_ratio": ask.get("aspect_ratio")}
         model = ask.get("model") or self.model
         return Jobs(prompts, model=model, profile=self.profile, defaults=defaults)
 
-    def _wire(self, ask: Ask) -> tuple[Wiring, Run]:
-        """The open parts, and what belongs to this call alone."""
-        wiring = self._open()
-        assert self._files is not None
-        out, cost = ask.get("out"), ask.get("max_cost")
-        if out is None:
-            if self._memory is None:
-                self._memory = MemorySink(self.limits.max_memory, self._files)
-            sink: Sink = self._memory
-        else:
-            sink = DirectorySink(out, self._files) if isinstance(out, str | Path) else out
-        return wiring, Run(sink, None if cost is None else SpendCap(dollars(cost, "max_cost")))
+    def _errand(self, jobs: Jobs, ask: RunAsk) -> Errand:
+        def wire() -> tuple[Wiring, Run]:
+            parts = self._open()
+            return parts.wiring, parts.durable_run(ask)
 
-    def _open(self) -> Wiring:
+        return Errand(wire, jobs)
+
+    def _open(self) -> Parts:
         if self._closed:
             raise ClosedError("This client is closed. Nothing was sent.")
-        loop = asyncio.get_running_loop()
-        if self._wiring is not None:
-            if self._loop is not loop:
-                raise ClosedError(
-                    "This client belongs to another event loop. Make one for each asyncio.run, or "
-                    "keep one loop. Nothing was sent."
-                )
-            return self._wiring
-        self._loop = loop
-        self._files = FileThreads()
-        _warn_of_plain_http(self.profile)
-        limits, retry = self.limits, self.retry
-        rate = limits.departures
-        self._wiring = Wiring(
+        if self._parts is None:
+            _warn_of_plain_http(self.profile)
+            self._parts = Parts(self._chosen())
+        elif self._parts.loop is not asyncio.get_running_loop():
+            raise ClosedError(
+                "This client belongs to another event loop. Make one for each asyncio.run, or "
+                "keep one loop. Nothing was sent."
+            )
+        return self._parts
+
+    def _chosen(self) -> Chosen:
+        return Chosen(
             profile=self.profile,
             key=self._key,
-            dialect=DIALECTS[self.profile.dialect](),
-            transport=self._make_transport(),
-            downloads=self._make_downloader(),
-            limits=limits,
+            limits=self.limits,
             timeouts=self.timeouts,
-            retry=retry,
-            slots=Slots(limits.max_in_flight),
-            bucket=None if rate is None else TokenBucket(rate, limits.burst),
-            retry_budget=RetryBudget(limits.max_in_flight),
-            ambiguous=SpendCap(retry.ambiguous_dollars),
+            retry=self.retry,
+            transport=self._transport,
             listeners=self._listeners,
+            links=self._links,
+            ca=self._ca,
+            account=self._account,
             rng=self._rng,
-            wall_clock=time.time,
             totals=self._totals,
-        )
-        return self._wiring
-
-    def _make_transport(self) -> Transport:
-        if not isinstance(self._transport, str):
-            return self._transport
-        reuse, vendor = self.limits.reuse_connections, self.profile.name
-        if self._transport == "httpx":
-            from nbp_async._transports.httpx import HttpxTransport
-
-            return HttpxTransport(reuse=reuse, vendor=vendor, ca=self._ca)
-        from nbp_async._transports.aiohttp import AiohttpTransport
-
-        return AiohttpTransport(reuse=reuse, vendor=vendor, ca=self._ca)
-
-    def _make_downloader(self) -> Downloader:
-        from nbp_async._transports.aiohttp import AiohttpTransport
-
-        guard = None if self._links.private else _refuse_private
-        return Downloader(
-            AiohttpTransport(reuse=True, vendor="image store", guard=guard, ca=self._ca),
-            policy=self._links,
-            at_once=self.limits.max_downloads,
-            patience=self.timeouts.download,
-            max_body=self.limits.max_body,
-            rng=self._rng,
         )
 
 
@@ -374,13 +328,6 @@ def _with_bill(failure: Failure) -> NbpError:
     parts += [f"${maybe} may have been billed"] if maybe else []
     failure.error.add_note(", ".join(parts) or "Nothing was billed.")
     return failure.error
-
-
-def _refuse_private(address: str) -> None:
-    """The guard of downloads: called with each address before it is dialled."""
-    reason = refusal_of(address)
-    if reason is not None:
-        raise PermissionError(f"an image link leads to {address}, which is {reason}")
 
 
 def _warn_of_plain_http(profile: Profile) -> None:

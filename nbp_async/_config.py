@@ -60,6 +60,30 @@ class Rate:
         return self.period / self.count
 
 
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """So many US dollars in any period of seconds; `Spend.parse("$50/10min")` reads it."""
+
+    dollars: Decimal
+    period: float
+
+    def __post_init__(self) -> None:
+        if self.dollars <= 0 or not (math.isfinite(self.period) and self.period > 0):
+            raise ConfigError(f"spend {self}: both must be above zero.")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `"$50/10min"`, `"9.60/hour"` or `"200/day"`."""
+        match = re.fullmatch(r"\s*([^/]+?)\s*/\s*(\d+(?:\.\d+)?)?\s*([a-z]+?)s?\s*", text)
+        unit = _PERIODS.get(match[3]) if match else None
+        if match is None or unit is None:
+            raise ConfigError(f'spend={text!r}: write it as "$50/10min" or "200/day".')
+        return cls(dollars(match[1], "spend"), float(match[2] or 1) * unit)
+
+    def __str__(self) -> str:
+        return f"${self.dollars.normalize():f}/{self.period:g}s"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How hard one client may press one endpoint, and how much memory it may hold.
@@ -71,6 +95,9 @@ class Limits:
         rate: Requests that may leave, as `"60/min"` or a `Rate`; None (default) for no limit. No
             window of the period sees more than its count + burst - 1.
         burst: Requests that may leave together after an idle spell, at least 1; default 1.
+        spend: Dollars that may be billed in any rolling period, as `"$50/10min"` or a `Spend`;
+            None (default) for no limit. Google's tiers have such limits per ten minutes. Requests
+            wait for it; what may have been billed counts.
         max_downloads: Images fetched by link at once; default 16. They hold no slot.
         max_body: Bytes of one answer; default 64 MiB. A longer one is a BodyTooLargeError.
         max_memory: Bytes of finished images kept in memory when there is no `out`; default
@@ -82,6 +109,7 @@ class Limits:
     max_in_flight: int = 50
     rate: Rate | str | None = None
     burst: int = 1
+    spend: Spend | str | None = None
     max_downloads: int = 16
     max_body: int = 64 * MIB
     max_memory: int = 256 * MIB
@@ -92,6 +120,10 @@ class Limits:
             object.__setattr__(self, "rate", Rate.parse(self.rate))
         elif self.rate is not None and not isinstance(self.rate, Rate):
             raise ConfigError(f'rate={self.rate!r}: write it as "60/min", "2/s" or "1000/hour".')
+        if isinstance(self.spend, str):
+            object.__setattr__(self, "spend", Spend.parse(self.spend))
+        elif self.spend is not None and not isinstance(self.spend, Spend):
+            raise ConfigError(f'spend={self.spend!r}: write it as "$50/10min" or "200/day".')
         least_of = {"max_in_flight": 1, "burst": 1, "max_downloads": 1, "max_body": 1024}
         for name, least in (*least_of.items(), ("max_memory", 0)):
             value = getattr(self, name)
@@ -103,6 +135,12 @@ class Limits:
         """`rate` as a value, or None."""
         assert not isinstance(self.rate, str)
         return self.rate
+
+    @property
+    def spend_window(self) -> Spend | None:
+        """`spend` as a value, or None."""
+        assert not isinstance(self.spend, str)
+        return self.spend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

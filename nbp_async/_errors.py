@@ -5,6 +5,7 @@ NbpError
 ├── ClosedError              used after aclose, or in another event loop; nothing was sent
 ├── BudgetError              the spend cap has no room for it; nothing was sent
 ├── StoppedError             the run was stopped before it was sent
+├── ParkedError              an earlier call may have paid for it: not sent again unasked
 ├── NotSentError             never left this machine: a retry costs nothing
 │   ├── ConnectError           refused, unreachable, no such name
 │   ├── ConnectTimeout         no connection in time (DNS, TCP and TLS together)
@@ -15,7 +16,8 @@ NbpError
 │   ├── UploadTimeout          the server did not take the request
 │   ├── ReadTimeout            no answer in time
 │   ├── BadHeadError           the answer's head is not HTTP
-│   └── CancelledAttemptError  you cancelled while the request was out
+│   ├── CancelledAttemptError  you cancelled while the request was out
+│   └── InterruptedAttemptError  its process ended while the request was out
 ├── RefusedError             the server answered no
 │   ├── InvalidRequestError    400, 404, 413, 422: the request itself is wrong
 │   ├── AuthError              401, 402, 403: the key, its rights or its balance
@@ -90,6 +92,10 @@ class StoppedError(NbpError):
     """The run was stopped before this prompt was sent."""
 
 
+class ParkedError(NbpError):
+    """An earlier call on the same run paid for it, or may have: it is not sent again unasked."""
+
+
 class NotSentError(NbpError):
     """The request never left this machine: a retry costs nothing."""
 
@@ -138,6 +144,10 @@ class BadHeadError(NoReplyError):
 
 class CancelledAttemptError(NoReplyError):
     """The caller cancelled while the request was out."""
+
+
+class InterruptedAttemptError(NoReplyError):
+    """The process ended while the request was out; a later one found it in the journal."""
 
 
 class RefusedError(NbpError):

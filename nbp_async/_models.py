@@ -94,6 +94,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         model: The model's name as the endpoint spells it.
         canvas: Size and ratio, checked; the pixels to expect.
         price: US dollars that it should cost.
+        most: US dollars that are set aside for it, which it should not go beyond.
     """
 
     index: int
@@ -102,6 +103,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     model: str
     canvas: Canvas
     price: Decimal
+    most: Decimal
 
     @property
     def seed(self) -> int | None:

@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 
 from nbp_async._config import Limits, Retry, Timeouts
 from nbp_async._events import Listener
+from nbp_async._journal.base import Journal
 from nbp_async._sinks.base import Sink
 from nbp_async._transports.base import Transport
 
@@ -21,6 +22,15 @@ class Ask(TypedDict, total=False):
     max_cost: Decimal | str | float | None
 
 
+class RunAsk(Ask, total=False):
+    """Options of a call that makes many images, and can be done again where it ended."""
+
+    journal: str | Path | bool | Journal | None
+    resend_ambiguous: bool
+    retry_failed: bool
+    verify: bool
+
+
 class ClientOptions(TypedDict, total=False):
     """The arguments of `Client` besides endpoint and key."""
 
@@ -33,4 +43,5 @@ class ClientOptions(TypedDict, total=False):
     link_hosts: Collection[str] | None
     allow_private: bool | None
     ca: str | Path | None
+    account: str | None
     rng: Callable[[], float] | None

@@ -10,6 +10,7 @@ from decimal import Decimal
 from nbp_async._http import Usage
 
 CENT = Decimal("0.01")
+ZERO = Decimal(0)
 _MILLION = Decimal(1_000_000)
 
 
@@ -24,6 +25,8 @@ class Prices:
         input_per_million: Input tokens; None where a request has one flat price.
         text_per_million: Text and thinking output.
         image_per_million: Image output.
+        allowance: Text and thinking tokens that are set aside for each image where they are
+            priced: nobody knows them before the answer.
     """
 
     dated: str
@@ -32,14 +35,36 @@ class Prices:
     input_per_million: Decimal | None = None
     text_per_million: Decimal | None = None
     image_per_million: Decimal | None = None
+    allowance: int = 1000
+
+    @property
+    def by_tokens(self) -> bool:
+        """What is charged follows from tokens; otherwise a request has one flat price."""
+        return self.image_per_million is not None
 
     def estimate(self, size: str) -> Decimal:
         """The price of one image of this size, before it is made."""
         known = self.per_image.get(size) or self.per_image.get("*")
         return known if known is not None else max(self.per_image.values())
 
+    def most(self, size: str, *, letters: int, references: int) -> Decimal:
+        """What an image of this size costs at most, before it is made: what to set aside for it.
+
+        Where tokens are priced, a letter counts as a token, which is more than any text has, and
+        a reference as twice Google's 560. Only an answer that thinks for longer than `allowance`
+        costs more.
+        """
+        price = self.estimate(size)
+        if not self.by_tokens:
+            return price
+        price += (letters + 1120 * references) * (self.input_per_million or ZERO) / _MILLION
+        return price + self.allowance * (self.text_per_million or ZERO) / _MILLION
+
     def cost(self, size: str, usage: Usage | None) -> Decimal:
-        """The price of an answer: by its tokens where they are priced and counted, else by size."""
+        """The price of an answer: by its tokens where they are priced and counted, else by size.
+
+        One image was asked for: further ones that came unasked change it by their tokens alone.
+        """
         if usage is None or not usage.image_tokens or self.image_per_million is None:
             return self.estimate(size)
         tokens = usage.image_tokens * self.image_per_million

@@ -10,11 +10,11 @@ from nbp_async._batch import Batch
 from nbp_async._client import Client
 from nbp_async._errors import ConfigError
 from nbp_async._flow.source import Prompts
-from nbp_async._options import Ask
+from nbp_async._options import RunAsk
 
 
 def run_many(
-    prompts: Prompts, *, client: Callable[[], Client] = Client.from_env, **ask: Unpack[Ask]
+    prompts: Prompts, *, client: Callable[[], Client] = Client.from_env, **ask: Unpack[RunAsk]
 ) -> Batch:
     """Make one image per prompt from a plain script, without async: `Client.many` in a loop.
 

@@ -27,6 +27,7 @@ FLOORS: list[set[str]] = [
     {"_images"},
     {"_flow"},
     {"_options"},
+    {"_parts"},
     {"_client"},
     {"_script"},
     {"__init__"},

@@ -1,7 +1,8 @@
 """One try, told in order: gate, send, receive, decode. Nothing is tried again here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
 
 from nbp_async._dialects.base import Answer, Decoder
 from nbp_async._errors import (
@@ -10,17 +11,16 @@ from nbp_async._errors import (
     MalformedReplyError,
     NbpError,
     RefusedError,
-    StoppedError,
 )
 from nbp_async._events import AttemptStarted
+from nbp_async._flow.run import Run
 from nbp_async._flow.wiring import Wiring
 from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._images.collect import Collector
-from nbp_async._models import Job, Timings
+from nbp_async._models import ZERO, Job, Timings
 from nbp_async._pacing.gate import Gate, Ticket
 from nbp_async._pacing.retry_after import parse_retry_after
 from nbp_async._pacing.slots import Slots
-from nbp_async._sinks.base import Sink
 from nbp_async._transports.base import Reply, Watch
 
 _SUCCESS = (200, 201)
@@ -32,17 +32,17 @@ class Try:
     """One attempt as far as it got; filled in while it goes, so that it can be cut off anywhere."""
 
     __slots__ = (
-        "_refused", "_stopped", "answer", "collector", "error", "gate", "head", "ticket", "watch"
+        "_refused", "_run", "answer", "collector", "error", "gate", "head", "ticket", "watch"
     )  # fmt: skip
 
-    def __init__(self, gate: Gate, stopped: Callable[[], NbpError | None]) -> None:
+    def __init__(self, gate: Gate, run: Run) -> None:
         self.gate = gate
-        self._stopped = stopped
+        self._run = run
         self.ticket: Ticket | None = None
         self.watch: Watch | None = None
         self.head: ReplyHead | None = None
         self.answer: Answer | None = None
-        self.collector: Collector | None = None
+        self.collector = Collector(run.sink)
         self.error: NbpError | None = None
         self._refused = b""
 
@@ -67,29 +67,29 @@ class Try:
         job: Job,
         request: HttpRequest,
         number: int,
+        *,
+        arm: Callable[[], Awaitable[None]] | None = None,
         wait_until: float | None = None,
     ) -> None:
         """Hold a slot, send, and read the answer to its end; `error` says what went wrong.
 
         The images of a good answer are in `collector`, not yet committed: the slot is free by
-        then, and the connection closed. With `wait_until`, on the loop's clock, a slot that comes
-        later is not waited for: `error` is a DeadlineError. A run that was stopped while this
-        waited sends nothing: `error` is a StoppedError. Either way `ticket` is None.
+        then, and the connection closed. `arm` is awaited when nothing but the request itself is
+        left to do, and may refuse. With `wait_until`, on the loop's clock, a slot that comes later
+        is not waited for: `error` is a DeadlineError. A run that was stopped while this waited
+        sends nothing: `error` is a StoppedError. In each of these cases `ticket` is None.
         """
         asked_at = asyncio.get_running_loop().time()
-        ticket = self.ticket = await self._enter(wait_until)
-        if ticket is None:
+        try:
+            ticket = self.ticket = await self._enter(job.most, arm, wait_until)
+        except NbpError as exc:
+            self.error = exc
             return
         try:
             if wiring.listeners:
                 started = AttemptStarted(job=job, number=number, at=ticket.at)
                 wiring.tell("on_attempt_started", started)
-            self.watch = Watch(
-                wiring.spans(job),
-                vendor=wiring.profile.name,
-                queued_at=asked_at,
-                size=len(request.body),
-            )
+            self.watch = self._watch(wiring, job, asked_at, len(request.body))
             await self._exchange(wiring, request, self.watch)
         except NbpError as exc:
             self.error = exc
@@ -99,27 +99,33 @@ class Try:
         finally:
             self.gate.leave(ticket)
 
-    async def _enter(self, deadline: float | None) -> Ticket | None:
-        """Pass the gate; None, and why in `error`, if the deadline or a stop comes first."""
-        if deadline is None:
-            ticket = await self.gate.enter()
-        else:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    ticket = await self.gate.enter()
-            except TimeoutError:
-                self.error = DeadlineError("The deadline came before the next attempt could leave.")
-                return None
-        reason = self._stopped()
-        if reason is None:
-            return ticket
-        self.gate.leave(ticket)
-        self.error = StoppedError(f"Not sent: the run was stopped. {reason}")
-        return None
+    def _watch(self, wiring: Wiring, job: Job, asked_at: float, size: int) -> Watch:
+        spans, vendor = wiring.spans(job), wiring.profile.name
+        return Watch(spans, vendor=vendor, queued_at=asked_at, size=size)
 
-    def open(self, sink: Sink) -> None:
-        """Say where the images go."""
-        self.collector = Collector(sink)
+    async def _enter(
+        self, most: Decimal, arm: Callable[[], Awaitable[None]] | None, deadline: float | None
+    ) -> Ticket:
+        """Pass the gate, and arm; raises why not, and holds nothing then."""
+        ticket = self.gate.enter_nowait() or await self._queue(most, deadline)
+        try:
+            self._run.check()
+            if arm is not None:
+                await arm()
+        except BaseException:
+            self.gate.settle(ticket, ZERO)
+            self.gate.leave(ticket)
+            raise
+        return ticket
+
+    async def _queue(self, most: Decimal, deadline: float | None) -> Ticket:
+        """Wait in line, but not beyond the deadline or a stop."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._run.wait(lambda: self.gate.enter(most))
+        except TimeoutError:
+            problem = DeadlineError("The deadline came before the next attempt could leave.")
+        raise problem
 
     async def _exchange(self, wiring: Wiring, request: HttpRequest, watch: Watch) -> None:
         decoder = wiring.dialect.decoder()
@@ -160,7 +166,6 @@ class Try:
         When a hundred bodies arrive at once, a few at a time are worked on: what they need stays
         in the processor's cache, and the loop gets round between two rounds of them.
         """
-        assert self.collector is not None
         await turns.acquire()
         try:
             parts = decoder.feed(data)

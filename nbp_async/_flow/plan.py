@@ -10,8 +10,9 @@ from typing import Any, Self
 from nbp_async._batch import Batch
 from nbp_async._errors import NbpError
 from nbp_async._flow.many import Crew
+from nbp_async._flow.run import Run
 from nbp_async._flow.source import Jobs
-from nbp_async._flow.wiring import Run, Wiring
+from nbp_async._flow.wiring import Wiring
 from nbp_async._models import ZERO, Failure, Image, Outcome
 
 Deliver = Callable[[Outcome], Awaitable[None] | None]

@@ -5,6 +5,7 @@ costs nothing. What is drawn lazily cannot be; there a wrong prompt becomes a fa
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ Prompts = (
     Iterable[str | Prompt | Mapping[str, Any]] | AsyncIterable[str | Prompt | Mapping[str, Any]]
 )
 
+_Known = tuple[Canvas, Decimal, Decimal]
 _SLICE = 1000  # prompts looked at between two turns of the event loop: about 3 ms
 
 
@@ -55,7 +57,7 @@ class Jobs:
         self._model = model
         self._prices = profile.prices
         self._defaults = {key: value for key, value in defaults.items() if value is not None}
-        self._canvases: dict[tuple[str | None, str | None, int], tuple[Canvas, Decimal]] = {}
+        self._known: dict[tuple[str | None, str | None, int, int], _Known] = {}
         self._copies: Iterator[Job] = iter(())
         self._index = 0
         self._stopped = False
@@ -68,16 +70,18 @@ class Jobs:
         else:
             self._async = aiter(prompts)
 
-    @property
-    def drawn(self) -> int:
-        """Jobs drawn so far."""
-        return self._index
-
     def stop(self) -> None:
         """Draw no more, and do not wait for a prompt that may never come."""
         self._stopped = True
         if self._next is not None:
             self._next.cancel()
+
+    async def aclose(self) -> None:
+        """Close an async generator of prompts, so that its own `finally` runs now."""
+        close = getattr(self._async, "aclose", None)
+        if close is not None:
+            with contextlib.suppress(RuntimeError):  # it runs elsewhere, and is not ours to close
+                await close()
 
     async def check(self) -> None:
         """Look through a list or tuple before anything is sent.
@@ -89,7 +93,7 @@ class Jobs:
             return
         for place, value in enumerate(self._prompts):
             try:
-                self._canvas(as_prompt(value, self._defaults))
+                self._look(as_prompt(value, self._defaults))
             except ConfigError as exc:
                 problem = ConfigError(f"Prompt {place}: {exc}")
             else:
@@ -138,7 +142,7 @@ class Jobs:
     def _job(self, value: object) -> Job:
         try:
             prompt = as_prompt(value, self._defaults)
-            canvas, price = self._canvas(prompt)
+            known = self._look(prompt)
         except ConfigError as exc:
             self._index += 1
             problem = BadPrompt(self._index - 1, value, exc)
@@ -147,23 +151,38 @@ class Jobs:
             self._index += prompt.n
             if prompt.n > 1:
                 self._copies = (
-                    Job(first + k, prompt, k, self._model, canvas, price)
-                    for k in range(1, prompt.n)
+                    Job(first + k, prompt, k, self._model, *known) for k in range(1, prompt.n)
                 )
-            return Job(first, prompt, 0, self._model, canvas, price)
+            return Job(first, prompt, 0, self._model, *known)
         raise problem
 
-    def _canvas(self, prompt: Prompt) -> tuple[Canvas, Decimal]:
-        """Size and ratio, checked, and the price; a catalogue asks the same over and over."""
-        asked = prompt.size, prompt.aspect_ratio, len(prompt.references)
-        known = self._canvases.get(asked)
+    def _look(self, prompt: Prompt) -> _Known:
+        """Check it, and say what it costs; a catalogue asks the same over and over."""
+        if prompt.extra is not None:
+            _refuse_other_prices(prompt.extra)
+        references, letters = len(prompt.references), -(-len(prompt.text) // 256) * 256
+        asked = prompt.size, prompt.aspect_ratio, references, letters
+        known = self._known.get(asked)
         if known is None:
             size = prompt.size or _default_size(self._model)
-            canvas = resolve(
-                self._model, size, prompt.aspect_ratio, references=len(prompt.references)
-            )
-            known = self._canvases[asked] = canvas, self._prices.estimate(canvas.tier)
+            canvas = resolve(self._model, size, prompt.aspect_ratio, references=references)
+            tier, prices = canvas.tier, self._prices
+            most = prices.most(tier, letters=letters, references=references)
+            known = self._known[asked] = canvas, prices.estimate(tier), most
         return known
+
+
+def _refuse_other_prices(extra: Mapping[str, Any]) -> None:
+    """What changes the number or the price of images would pass by every cap."""
+    own = {"n": "n", "model": "model", "size": "size", "image_size": "size", "stream": ""}
+    for name in own.keys() & extra.keys():
+        there = f": use the option {own[name]!r}" if own[name] else ""
+        raise ConfigError(f"{name!r} does not belong in `extra`{there}. Nothing was sent.")
+    config = extra.get("generationConfig")
+    if isinstance(config, Mapping) and "candidateCount" in config:
+        raise ConfigError(
+            "'candidateCount' does not belong in `extra`: use the option 'n'. Nothing was sent."
+        )
 
 
 async def _first(source: AsyncIterator[object]) -> list[object]:

@@ -1,5 +1,6 @@
 """What the client chose, handed to the flow; and the totals that the flow keeps for it."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,22 +9,21 @@ from decimal import Decimal
 from nbp_async._batch import Bill
 from nbp_async._config import Limits, Retry, Secret, Timeouts
 from nbp_async._dialects.base import Dialect
-from nbp_async._errors import AuthError, BudgetError, NbpError, RateLimitError, StorageError
 from nbp_async._events import GateClosed, GateOpened, Listener
 from nbp_async._images.download import Downloader
-from nbp_async._models import ZERO, Attempt, Job, Outcome
+from nbp_async._models import ZERO, Attempt, Job
 from nbp_async._pacing.bucket import RateLimiter
 from nbp_async._pacing.budget import RetryBudget, SpendCap
 from nbp_async._pacing.gate import Gate
 from nbp_async._pacing.slots import Slots
+from nbp_async._pacing.window import SpendWindow
 from nbp_async._profiles import Profile
-from nbp_async._sinks.base import Sink
+from nbp_async._sinks.threads import FileThreads
 from nbp_async._transports.base import Transport
 
 log = logging.getLogger("nbp_async")
 
 PIECES_AT_ONCE = 8  # pieces of bodies that are decoded or stored at the same time
-MOST_AUTH_FAILURES = 3  # in a row: then the key or its balance is the problem, not the prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +64,19 @@ class Wiring:
     dialect: Dialect
     transport: Transport
     downloads: Downloader
+    files: FileThreads
     limits: Limits
     timeouts: Timeouts
     retry: Retry
     slots: Slots
     bucket: RateLimiter | None
+    window: SpendWindow | None
     retry_budget: RetryBudget
     ambiguous: SpendCap
     listeners: tuple[Listener, ...]
     rng: Callable[[], float]
     wall_clock: Callable[[], float]
+    opened_at: float
     turns: Slots = field(default_factory=lambda: Slots(PIECES_AT_ONCE))
     totals: Totals = field(default_factory=Totals)
     _gates: dict[str, Gate] = field(default_factory=dict)
@@ -86,7 +89,12 @@ class Wiring:
             on_change = self._tell_gate if self.listeners else None
             patience = self.retry.max_throttle
             gate = Gate(
-                self.slots, self.bucket, rng=self.rng, on_change=on_change, patience=patience
+                self.slots,
+                self.bucket,
+                rng=self.rng,
+                on_change=on_change,
+                patience=patience,
+                window=self.window,
             )
             self._gates[model] = gate
         return gate
@@ -110,6 +118,10 @@ class Wiring:
             except Exception:
                 log.exception("A listener failed in %s.%s", type(listener).__name__, name)
 
+    def open_for(self) -> float:
+        """Seconds since the client was opened."""
+        return asyncio.get_running_loop().time() - self.opened_at
+
     def close(self) -> None:
         """Stop the gates' timers."""
         for gate in self._gates.values():
@@ -117,36 +129,3 @@ class Wiring:
 
     def _tell_gate(self, event: GateClosed | GateOpened) -> None:
         self.tell("on_gate", event)
-
-
-class Run:
-    """One `one`, `many` or `stream`: where its images go, what it may spend, why it stops."""
-
-    __slots__ = ("_auth_failures", "cap", "dropped", "sink", "stopped")
-
-    def __init__(self, sink: Sink, cap: SpendCap | None) -> None:
-        self.sink = sink
-        self.cap = cap
-        self.stopped: NbpError | None = None
-        self.dropped: list[Outcome] = []
-        self._auth_failures = 0
-
-    def heard(self, error: NbpError | None) -> None:
-        """An attempt ended so; three refusals of the key in a row stop the run, or a full disk."""
-        if isinstance(error, StorageError) and self.stopped is None:
-            self.stopped = error
-        if not isinstance(error, AuthError):
-            self._auth_failures = 0
-            return
-        self._auth_failures += 1
-        if self._auth_failures >= MOST_AUTH_FAILURES and self.stopped is None:
-            self.stopped = error
-
-    def why_stopped(self) -> NbpError | None:
-        """Why nothing more may be sent, or None; a spent cap is said prompt by prompt."""
-        return None if isinstance(self.stopped, BudgetError) else self.stopped
-
-    def turned_away(self, error: NbpError) -> None:
-        """The gate is closed for longer than anybody is willing to wait: that stops the run too."""
-        if isinstance(error, RateLimitError) and self.stopped is None:
-            self.stopped = error

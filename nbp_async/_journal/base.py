@@ -22,6 +22,10 @@ import msgspec
 
 from nbp_async._models import Attempt, Image, Job, Outcome, Prompt
 
+JOURNAL = "journal.sqlite3"  # in a run's folder
+LOCK = "journal.lock"
+MANIFEST = "manifest.jsonl"
+
 State = Literal["planned", "armed", "answered", "stored", "failed"]
 
 
@@ -113,9 +117,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def arm(
-        self, item: int, number: int, price: Decimal, most: Decimal, stem: str
-    ) -> None:
+    async def arm(self, item: int, number: int, price: Decimal, most: Decimal, stem: str) -> None:
         """Write down that a request may be out from now on. Durable.
 
         Args:

@@ -1,5 +1,6 @@
-"""How much may be spent: retries over all prompts, and dollars. Never waits, never guesses."""
+"""How much may be spent: retries over all prompts, and dollars."""
 
+import asyncio
 from decimal import Decimal
 
 ZERO = Decimal(0)
@@ -38,33 +39,48 @@ class SpendCap:
     """Dollars that may be spent: reserved before an attempt leaves, settled when it has ended.
 
     Reserving first is what holds when a hundred calls race for the last dollar; checking first
-    and spending later does not. An answer that costs more than was reserved for it (tokens are
-    counted afterwards) still counts in full: `left` may then be negative, and nothing more goes.
+    and spending later does not. What was reserved and not needed goes to whoever waits for it. An
+    answer that costs more than was reserved (tokens are counted afterwards) still counts in full:
+    `left` may then be negative, and nothing more goes.
     """
 
-    __slots__ = ("limit", "reserved", "spent")
+    __slots__ = ("_change", "_turn", "limit", "reserved", "spent")
 
     def __init__(self, limit: Decimal) -> None:
         self.limit = limit
         self.spent = ZERO
         self.reserved = ZERO
+        self._turn = asyncio.Lock()
+        self._change: asyncio.Event | None = None  # set for the first in line
 
     @property
     def left(self) -> Decimal:
         return self.limit - self.spent - self.reserved
 
-    def reserve(self, price: Decimal) -> bool:
-        """Set `price` aside, if it is there."""
-        if price > self.left:
+    def reserve_nowait(self, price: Decimal) -> bool:
+        """Set `price` aside, if it is there and nobody waits for it."""
+        if price > self.left or self._turn.locked():
             return False
         self.reserved += price
         return True
+
+    async def reserve(self, price: Decimal) -> bool:
+        """Set `price` aside, as soon as it is there; False when it never can be."""
+        async with self._turn:
+            while price > self.left:
+                if price > self.limit - self.spent:
+                    return False
+                self._change = asyncio.Event()
+                try:
+                    await self._change.wait()
+                finally:
+                    self._change = None
+            self.reserved += price
+            return True
 
     def settle(self, price: Decimal, actual: Decimal) -> None:
         """The attempt that `price` was reserved for cost `actual`."""
         self.reserved -= price
         self.spent += actual
-
-    def keep(self, price: Decimal) -> None:
-        """It may have been billed: what was reserved for it counts as spent until it is known."""
-        self.settle(price, price)
+        if self._change is not None:
+            self._change.set()

@@ -1,8 +1,9 @@
-"""The gate that every attempt passes: the shared pause, then a slot, then a token.
+"""The gate that every attempt passes: the shared pause, then a slot, dollars, and a token.
 
-A slot bounds how many requests are in flight; a token bounds how often one leaves. The order
-matters: a token taken while still queueing for a slot would be spent long before its request
-leaves, and the saved-up requests would then go out as one burst. Whoever waits for the pause
+A slot bounds how many requests are in flight, the spend window how many dollars a period may see,
+a token how often a request leaves. The order matters: a token taken while still queueing for a
+slot would be spent long before its request leaves, and the saved-up requests would then go out as
+one burst. Whoever waits for the pause
 holds no slot, for slots may be shared with another model whose gate is open. A pause that is longer
 than the patience of those in line turns them away, for nobody should find out after a day.
 """
@@ -10,6 +11,7 @@ than the patience of those in line turns them away, for nobody should find out a
 import asyncio
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from heapq import heappop, heappush
 from itertools import count
 
@@ -20,6 +22,9 @@ from nbp_async._events import GateClosed, GateOpened
 from nbp_async._pacing.bucket import RateLimiter
 from nbp_async._pacing.pause import Pause
 from nbp_async._pacing.slots import Slots
+from nbp_async._pacing.window import Charge, SpendWindow
+
+ZERO = Decimal(0)
 
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
@@ -29,11 +34,13 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
         at: When the slot was held: the attempt's own clock starts here.
         left: When the token was held as well, and it could leave.
         phase: The pause's phase in which it was admitted.
+        charge: What it reserved in the spend window, if there is one.
     """
 
     at: float
     left: float
     phase: int
+    charge: Charge | None = None
 
 
 class GateStatistics(msgspec.Struct, frozen=True):
@@ -56,8 +63,10 @@ class Gate:
         rng: Callable[[], float],
         on_change: Callable[[GateClosed | GateOpened], None] | None = None,
         patience: float = math.inf,
+        window: SpendWindow | None = None,
     ) -> None:
         self._slots = slots
+        self._window = window
         self._bucket = bucket
         self._pause = Pause(rng)
         self._on_change = on_change
@@ -69,24 +78,36 @@ class Gate:
         self._line: list[tuple[int, asyncio.Future[int]]] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    async def enter(self) -> Ticket:
-        """Wait for the pause, a slot and a token, in this order and in turn.
+    def enter_nowait(self) -> Ticket | None:
+        """Pass if nothing stands in the way and nobody waits: what most attempts find."""
+        pause = self._pause
+        if pause.state != "open" or self._bucket is not None or self._window is not None:
+            return None
+        if not self._slots.acquire_nowait():
+            return None
+        now = self._loop.time()
+        return Ticket(now, now, pause.phase)
+
+    async def enter(self, price: Decimal = ZERO) -> Ticket:
+        """Wait for the pause, a slot, room for `price` in the spend window, and a token; in turn.
 
         Cancelled, nothing stays taken.
 
         Raises:
             RateLimitError: The pause lasts longer than the gate's patience. Nothing was sent.
+            BudgetError: The price is above what the spend window may ever see. Nothing was sent.
         """
         pause, slots = self._pause, self._slots
         place = next(self._places)
         while True:
             phase = pause.phase if pause.state == "open" else await self._admission(place)
+            charge = None
             try:
                 if not slots.acquire_nowait():
                     await slots.acquire()
                 at = left = self._loop.time()
-                if self._bucket is not None:
-                    await self._take_token(self._bucket, phase)
+                if self._window is not None or self._bucket is not None:
+                    charge = await self._dollars_and_token(price, phase)
                     left = self._loop.time()
             except BaseException:
                 self._take_back(phase)
@@ -95,12 +116,17 @@ class Gate:
                 if pause.state != "open":
                     pause.departed(phase, left)
                     self._look_again()
-                return Ticket(at, left, phase)
-            slots.release()  # it closed meanwhile
+                return Ticket(at, left, phase, charge)
+            self._give_back(charge)  # it closed meanwhile
 
     def leave(self, ticket: Ticket) -> None:  # noqa: ARG002  a ticket proves that there is a slot
         """Give the slot back."""
         self._slots.release()
+
+    def settle(self, ticket: Ticket, cost: Decimal) -> None:
+        """What the attempt cost, or may have cost: it counts in the spend window from now on."""
+        if ticket.charge is not None and self._window is not None:
+            self._window.settle(ticket.charge, cost)
 
     def throttled(self, ticket: Ticket, retry_after: float | None, reason: str) -> float:
         """The server answered 429 or 503: close for all. Returns the seconds until it reopens."""
@@ -139,18 +165,28 @@ class Gate:
             self._timer = None
         self._dismiss(ClosedError("The client was closed. Nothing was sent."))
 
-    async def _take_token(self, bucket: RateLimiter, phase: int) -> None:
-        """Take a token while holding the slot, and give the slot back if that is cancelled.
+    def _give_back(self, charge: Charge | None) -> None:
+        if charge is not None and self._window is not None:
+            self._window.settle(charge, ZERO)
+        self._slots.release()
+
+    async def _dollars_and_token(self, price: Decimal, phase: int) -> Charge | None:
+        """Take both while holding the slot, and give all of it back if that is cancelled.
 
         One at a time, so that those who see the pause when their turn comes waste no token on it.
         """
+        charge = None
         try:
-            async with self._turn:
-                if self._pause.holds(phase):
-                    await bucket.acquire()
+            if self._window is not None:
+                charge = self._window.reserve_nowait(price) or await self._window.reserve(price)
+            if self._bucket is not None:
+                async with self._turn:
+                    if self._pause.holds(phase):
+                        await self._bucket.acquire()
         except BaseException:
-            self._slots.release()
+            self._give_back(charge)
             raise
+        return charge
 
     async def _admission(self, place: int) -> int:
         """Wait until the pause lets us leave; returns its phase."""

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from nbp_async._errors import StorageError
 from nbp_async._models import Stored
 
 
@@ -34,7 +35,14 @@ class Writer(Protocol):
 
 
 class Sink(Protocol):
-    """A place for images."""
+    """A place for images.
+
+    Attributes:
+        trouble: Why images can no longer be kept where they should be, or None. The flow then
+            sends nothing more; what had come is kept in memory, and returned.
+    """
+
+    trouble: StorageError | None
 
     async def open(self) -> Writer:
         """Begin an image.

@@ -27,6 +27,7 @@ class DirectorySink:
         self._threads = threads
         self._keep = keep
         self._made = False
+        self.trouble: StorageError | None = None
 
     async def open(self) -> "DirectoryWriter":
         if not self._made:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import weakref
 
+from nbp_async._errors import StorageError
 from nbp_async._models import Held, Stored
 from nbp_async._sinks.base import Writer
 from nbp_async._sinks.directory import DirectorySink
@@ -33,6 +34,7 @@ class MemorySink:
         self.held = 0
         self._threads = threads
         self._spill: DirectorySink | None = None
+        self.trouble: StorageError | None = None
 
     async def open(self) -> Writer:
         return MemoryWriter(self)

@@ -53,7 +53,7 @@ async def test_a_link_is_fetched_at_once_and_remembered(tmp_path: Path) -> None:
 async def test_the_key_does_not_go_to_the_image_store() -> None:
     seen: list[dict[str, str]] = []
     async with linked() as (server, gen):
-        downloads = gen._open().downloads
+        downloads = gen._open().wiring.downloads
         send = downloads._transport.send
 
         def watched(request: Any, watch: Any) -> Any:
@@ -160,7 +160,7 @@ async def test_a_link_that_leads_inside_or_off_the_web_is_never_followed(link: s
     transport = answers_with(link)
     dialled: list[str] = []
     async with Client("https://relay.example/v1", "sk-123456789012", transport=transport) as gen:
-        downloads = gen._open().downloads
+        downloads = gen._open().wiring.downloads
         guard = downloads._transport._guard  # type: ignore[attr-defined]
 
         def watched(address: str) -> None:
@@ -194,7 +194,7 @@ async def test_many_links_are_fetched_a_few_at_a_time() -> None:
 
         async def watch() -> None:
             nonlocal peak
-            places = gen._open().downloads._places
+            places = gen._open().wiring.downloads._places
             while True:
                 peak = max(peak, 3 - places._value)
                 await asyncio.sleep(0.001)

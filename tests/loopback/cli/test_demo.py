@@ -62,5 +62,5 @@ async def test_ctrl_c_reaches_the_client_and_leaves_the_server_to_answer(shell: 
     code, _, err = await nbp.end()
     assert code == 130
     assert "4 images dropped in flight" in err
-    assert "May have been billed besides: $0.536." in err
+    assert "May have been billed besides: $0.586." in err
     assert "Traceback" not in err

@@ -27,7 +27,7 @@ async def test_ctrl_c_sends_nothing_more_and_keeps_what_is_paid(
     assert len(vendor.asked) == 3
     assert [row["ok"] for row in objects(out)] == [True] * 3
     assert len(list((shell.folder / "shop").iterdir())) == 3
-    assert "3 images · 3 not sent · $0.402 spent" in err
+    assert "3 images · 3 not sent · $0.440 spent" in err
 
 
 async def test_sigterm_does_the_same(shell: Shell, vendor: Vendor) -> None:
@@ -50,6 +50,6 @@ async def test_ctrl_c_twice_drops_what_is_in_flight_and_says_what_it_may_cost(
     assert code == 130
     assert [row["billing"] for row in objects(out)] == ["maybe"] * 3
     assert "3 images dropped in flight" in err
-    assert "May have been billed besides: $0.402." in err
+    assert "May have been billed besides: $0.440." in err
     assert not list((shell.folder / "shop").iterdir())
     assert "Traceback" not in err

@@ -35,7 +35,7 @@ def job(text: str = "a red bicycle", **options: Any) -> Job:
     canvas = options.pop("canvas", Canvas("2K", "16:9", (2752, 1536)))
     model = options.pop("model", "gemini-3-pro-image")
     prompt = Prompt(text=text, **options)
-    return Job(0, prompt, 0, model, canvas, Decimal(1))
+    return Job(0, prompt, 0, model, canvas, Decimal(1), Decimal(1))
 
 
 def body_of(request: HttpRequest) -> Any:

@@ -11,7 +11,7 @@ from nbp_async._pixels import Canvas
 from nbp_async.display.counts import Counts
 from tests.unit.display.examples import attempt, failure, image
 
-JOB = Job(0, Prompt(text="a"), 0, "m", Canvas("1K", None, None), Decimal("0.134"))
+JOB = Job(0, Prompt(text="a"), 0, "m", Canvas("1K", None, None), Decimal("0.134"), Decimal("0.15"))
 
 
 def start(counts: Counts, at: float = 100.0) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 from nbp_async._batch import Batch
 from nbp_async._client import Client
+from nbp_async._prices import GOOGLE
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.pictures import png
 
 PRICE = Decimal("0.134")
+MOST = GOOGLE.most("2K", letters=256, references=0)  # what may have been billed for a short prompt
 
 
 def answer(image: bytes | None = None, **more: Any) -> bytes:

@@ -33,7 +33,7 @@ from nbp_async._sinks.memory import MemorySink
 from nbp_async._sinks.threads import FileThreads
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.pictures import png
-from tests.unit.flow.helpers import PRICE, answer, assert_settled, client, good, refusal
+from tests.unit.flow.helpers import MOST, PRICE, answer, assert_settled, client, good, refusal
 
 pytestmark = pytest.mark.looptime
 
@@ -94,7 +94,7 @@ async def test_what_may_have_been_billed_is_never_sent_again_unasked(error: NbpE
     assert isinstance(outcome, Failure)
     assert outcome.error is error
     assert outcome.billing == "maybe"
-    assert outcome.maybe_spent == PRICE
+    assert outcome.maybe_spent == MOST
     assert transport.billed == 1
 
 
@@ -103,7 +103,7 @@ async def test_resending_is_an_explicit_choice_within_a_budget() -> None:
     outcome = await one(transport, retry=RESEND)
     assert isinstance(outcome, Image)
     assert [a.billing for a in outcome.attempts] == ["maybe", "yes"]
-    assert (outcome.spent, outcome.maybe_spent) == (PRICE, PRICE)
+    assert (outcome.spent, outcome.maybe_spent) == (PRICE, MOST)
 
 
 async def test_the_budget_for_resending_ends_it() -> None:
@@ -111,7 +111,7 @@ async def test_the_budget_for_resending_ends_it() -> None:
     retry = Retry(ambiguous="resend", ambiguous_budget_usd="0.30", attempts=10, budget=False)
     outcome = await one(transport, retry=retry)
     assert len(outcome.attempts) == 3  # the first, and two for $0.268
-    assert outcome.maybe_spent == 3 * PRICE
+    assert outcome.maybe_spent == 3 * MOST
 
 
 @pytest.mark.parametrize("status", [500, 502, 504, 408])
@@ -309,7 +309,7 @@ async def test_one_raises_what_went_wrong_with_a_note_of_the_bill() -> None:
     async with client(transport) as gen:
         with pytest.raises(DisconnectedError) as caught:
             await gen.one("a cat")
-    assert caught.value.__notes__ == [f"${PRICE} may have been billed"]
+    assert caught.value.__notes__ == [f"${MOST} may have been billed"]
     transport = FakeTransport(default=Canned(error=NotSentError("no way")))
     async with client(transport, retry=Retry.none()) as gen:
         with pytest.raises(NotSentError) as unsent:

@@ -13,19 +13,19 @@ PRICE = Decimal("0.24")
 
 def test_forty_one_of_a_hundred_fit_under_ten_dollars() -> None:
     cap = SpendCap(Decimal(10))
-    assert sum(cap.reserve(PRICE) for _ in range(100)) == 41
+    assert sum(cap.reserve_nowait(PRICE) for _ in range(100)) == 41
     assert cap.left == Decimal("0.16")
 
 
 def test_an_answer_that_costs_more_than_was_reserved_leaves_that_much_less() -> None:
     cap = SpendCap(Decimal(1))
-    assert all(cap.reserve(PRICE) for _ in range(4))
+    assert all(cap.reserve_nowait(PRICE) for _ in range(4))
     cap.settle(PRICE, Decimal("0.30"))
     assert cap.left == Decimal("-0.02")
-    assert not cap.reserve(Decimal(0))
+    assert not cap.reserve_nowait(Decimal(0))
     cap.settle(PRICE, Decimal(0))
     assert cap.left == Decimal("0.22")
-    assert not cap.reserve(PRICE)
+    assert not cap.reserve_nowait(PRICE)
 
 
 class Spending(RuleBasedStateMachine):
@@ -42,7 +42,7 @@ class Spending(RuleBasedStateMachine):
     @rule(target=out, cents=st.integers(1, 50))
     def reserve(self, cents: int) -> Decimal | None:
         price = Decimal(cents) / 100
-        if not self.cap.reserve(price):
+        if not self.cap.reserve_nowait(price):
             assert price > self.cap.left
             return None
         self.held.append(price)
@@ -60,7 +60,7 @@ class Spending(RuleBasedStateMachine):
         if price is not None:
             self.held.remove(price)
             self.charged += price
-            self.cap.keep(price)
+            self.cap.settle(price, price)
 
     @invariant()
     def the_cap_holds_and_every_reservation_is_open(self) -> None:

@@ -1,0 +1,97 @@
+"""From a good answer to an Image: its bytes made safe, its links followed, its facts told."""
+
+from collections.abc import Sequence
+
+from nbp_async._dialects.base import Answer
+from nbp_async._errors import DownloadError, MalformedReplyError, NbpError
+from nbp_async._flow.wiring import Wiring
+from nbp_async._images.collect import Collector, Kept
+from nbp_async._models import Attempt, Image, Prompt
+from nbp_async._sinks.base import Sink
+
+Brought = tuple[Kept, str]
+"""An image that is safe, and the link that it came by, or ""."""
+
+
+async def store(
+    wiring: Wiring, sink: Sink, answer: Answer, collector: Collector, stem: str
+) -> list[Brought]:
+    """Make the answer's images safe, the wanted one first; of several, some may be broken.
+
+    Raises:
+        MalformedReplyError: None of them is a whole image.
+        DownloadError: None of its links brought one.
+        StorageError: They cannot be kept.
+    """
+    if answer.images:
+        return [(one, "") for one in await collector.keep(answer.images, stem)]
+    return await follow(wiring, sink, answer.links, stem)
+
+
+async def follow(wiring: Wiring, sink: Sink, links: Sequence[str], stem: str) -> list[Brought]:
+    """Bring the images behind these links; one bad link does not cost us the others.
+
+    Raises:
+        NbpError: None of them brought one; what is wrong with the first.
+        StorageError: They cannot be kept.
+    """
+    brought: list[Brought] = []
+    problem: NbpError | None = None
+    for link in links:
+        stem_of_this = f"{stem}-extra{len(brought)}" if brought else stem
+        try:
+            brought.append((await wiring.downloads.fetch(link, sink, stem_of_this), link))
+        except (DownloadError, MalformedReplyError) as exc:
+            problem = problem or exc
+    if not brought:
+        raise problem or DownloadError("There is no link to follow.", url="")
+    return brought
+
+
+def describe(
+    brought: Sequence[Brought],
+    answer: Answer,
+    *,
+    index: int,
+    prompt: Prompt,
+    pixels: tuple[int, int] | None,
+    expires: float | None,
+    attempts: tuple[Attempt, ...] = (),
+    earlier: tuple[Attempt, ...] = (),
+) -> Image:
+    """Say what came: the first is the image, the others are its extras."""
+
+    def one(
+        found: Brought,
+        attempts: tuple[Attempt, ...] = (),
+        earlier: tuple[Attempt, ...] = (),
+        extras: tuple[Image, ...] = (),
+    ) -> Image:
+        kept, url = found
+        facts = kept.facts
+        return Image(
+            index=index,
+            prompt=prompt,
+            attempts=attempts,
+            earlier=earlier,
+            stored=kept.stored,
+            format=facts.format,
+            width=facts.width,
+            height=facts.height,
+            url=url,
+            url_expires=expires if url else None,
+            model=answer.model,
+            usage=answer.usage,
+            mismatch=mismatch(pixels, (facts.width, facts.height)),
+            extras=extras,
+        )
+
+    extras = tuple(one(found) for found in brought[1:])
+    return one(brought[0], attempts, earlier, extras)
+
+
+def mismatch(expected: tuple[int, int] | None, got: tuple[int, int]) -> str:
+    """How the pixels differ from what was asked, in words, or ""."""
+    if expected is None or expected == got:
+        return ""
+    return f"asked for {expected[0]}x{expected[1]}, got {got[0]}x{got[1]}"

@@ -1,0 +1,302 @@
+"""What an earlier call on the same run left: done, waiting behind a link, or not to be sent again.
+
+| an earlier call left | now |
+| --- | --- |
+| its image, and the file is there | it is the outcome; nothing is sent |
+| a link to it | the link is fetched; nothing is sent |
+| a request that may have been billed | a failure that names it, unless `resend_ambiguous` |
+| one that was billed and brought nothing, or whose file is gone | the same, unless `retry_failed` |
+| only what was not billed, or nothing | it is sent |
+"""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import anyio.to_thread
+import msgspec
+
+from nbp_async._dialects.base import Answer
+from nbp_async._errors import (
+    InterruptedAttemptError,
+    JournalError,
+    LinkExpiredError,
+    NbpError,
+    ParkedError,
+)
+from nbp_async._flow.answers import Brought, describe, follow
+from nbp_async._flow.books import Books, Page, failure_of, worst
+from nbp_async._flow.run import Past, Run
+from nbp_async._flow.wiring import Wiring
+from nbp_async._images.collect import Kept
+from nbp_async._images.sniff import SUFFIX, ImageSniffer
+from nbp_async._journal.base import Entry, Journal, Pending
+from nbp_async._journal.identity import identity
+from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Reference, Stored, Timings
+
+_CHUNK = 1024 * 1024  # bytes of a file that are looked at in one go
+_LARGE = 256 * 1024  # bytes of references above which hashing would be felt by the event loop
+_SLACK = 2.0  # seconds by which a file system's clock may be behind ours
+
+
+async def begin(wiring: Wiring, run: Run, past: Past) -> list[Entry]:
+    """Open the journal, and take in what its last process left.
+
+    Returns:
+        Those whose image waits behind a link, soonest to end first.
+
+    Raises:
+        JournalError: It cannot be opened, is another account's, or is being worked on by another
+            process. Nothing was changed, and nothing sent.
+    """
+    journal = past.journal = await past.open()
+    linked = []
+    for entry in await journal.unsettled():
+        if _links_of(entry):
+            linked.append(entry)
+        elif entry.pending:
+            await _take_in(wiring, past, journal, entry)
+    period = wiring.window.spend.period if wiring.window is not None else 0.0
+    account = await journal.account(period)
+    if run.cap is not None:
+        run.cap.spent += account.spent + account.maybe
+    if wiring.window is not None:
+        wiring.window.remember(account.recent, wiring.open_for())
+    linked.sort(key=lambda entry: (_expiry_of(entry) is None, _expiry_of(entry) or 0.0))
+    return linked
+
+
+async def end(run: Run, past: Past) -> None:
+    """Write what is still to be written, and close the journal. Carried to its end."""
+    if past.journal is None:
+        return
+    closing = asyncio.ensure_future(_close(run, past.journal))
+    cancelled: BaseException | None = None
+    while not closing.done():
+        try:
+            await asyncio.wait([closing])
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        raise cancelled
+    closing.result()
+
+
+async def _close(run: Run, journal: Journal) -> None:
+    try:
+        for item, outcome in run.unfinished:
+            await journal.finish(item, outcome)
+    except JournalError as exc:
+        run.stop(exc)
+    finally:
+        await journal.aclose()
+
+
+async def recall(
+    wiring: Wiring, run: Run, past: Past, job: Job, references: tuple[Reference, ...]
+) -> Outcome | Books:
+    """What is known of a job: its outcome, or the books to go on with.
+
+    Raises:
+        JournalError: The journal cannot say. Nothing was sent.
+    """
+    assert past.journal is not None, "the run has begun"
+    entry = await past.journal.claim(job, identity(job, past.account, await _digests(references)))
+    rescue = past.rescues.get(entry.item)
+    if rescue is not None:
+        return _at(job, await asyncio.shield(rescue))
+    books = Books(wiring, run, job, _settled(entry), Page(past.journal, entry))
+    why = entry.error
+    if entry.image is not None:
+        why = await _what_is_wrong(wiring, past, entry.image)
+        if not why:
+            found = msgspec.structs.replace(entry.image, earlier=books.earlier)
+            return _at(job, found)
+        if entry.image.url:
+            return _at(job, await rescue_links(wiring, run, past, entry))
+    refusal = _refusal(past, books.earlier, why)
+    return books if refusal is None else failure_of(job, refusal, books)
+
+
+async def rescue_links(wiring: Wiring, run: Run, past: Past, entry: Entry) -> Outcome:
+    """Fetch the image that was paid for and is only a link yet. Nothing is sent to the vendor."""
+    assert past.journal is not None, "the run has begun"
+    links, expires = _links_of(entry), _expiry_of(entry)
+    earlier = _settled(entry)
+    try:
+        with run.stand_aside():
+            brought = await follow(wiring, run.sink, links, f"{entry.index:06d}")
+    except NbpError as exc:
+        run.heard(exc)
+        lost = isinstance(exc, LinkExpiredError)
+        outcome: Outcome = Failure(
+            index=entry.index,
+            prompt=entry.prompt,
+            earlier=earlier,
+            error=exc,
+            billing=worst(earlier),
+            links=() if lost else links,
+            link_expires=None if lost else expires,
+        )
+    else:
+        outcome = _image(entry, brought, earlier, Answer(links=links), expires)
+    await past.journal.finish(entry.item, outcome)
+    return outcome
+
+
+def _at(job: Job, outcome: Outcome) -> Outcome:
+    """The outcome at this job's place: the prompts may have changed their order."""
+    return msgspec.structs.replace(outcome, index=job.index, prompt=job.prompt)
+
+
+async def _digests(references: tuple[Reference, ...]) -> tuple[bytes, ...]:
+    def digests() -> tuple[bytes, ...]:
+        return tuple(hashlib.sha256(r.data or r.uri.encode()).digest() for r in references)
+
+    if sum(len(reference.data) for reference in references) < _LARGE:
+        return digests()
+    return await anyio.to_thread.run_sync(digests)
+
+
+def _refusal(past: Past, earlier: tuple[Attempt, ...], why: str) -> ParkedError | None:
+    """Why this job must not be sent again unasked, or None."""
+    after = f" ({why})" if why else ""
+    if any(a.billing == "maybe" for a in earlier) and not past.again.resend_ambiguous:
+        return ParkedError(
+            f"Not sent again: an earlier request for it may have been billed{after}.",
+            hint="To pay for it once more: resend_ambiguous=True (nbp many --resend-ambiguous).",
+        )
+    if any(a.billing == "yes" for a in earlier) and not past.again.retry_failed:
+        return ParkedError(
+            f"Not sent again: an earlier request for it was billed{after}.",
+            hint="To pay for it once more: retry_failed=True (nbp many --retry-failed).",
+        )
+    return None
+
+
+async def _what_is_wrong(wiring: Wiring, past: Past, image: Image) -> str:
+    """What keeps the stored file from being the outcome, or "" if nothing does."""
+    path, stored = image.path, image.stored
+    if path is None:
+        return ""  # it never had a file of ours: somebody else's store keeps it
+
+    def look() -> str:
+        try:
+            size = path.stat().st_size
+        except OSError as exc:
+            return f"its file is gone: {path.name}: {exc.strerror}"
+        if size != stored.size:
+            return f"its file {path.name} has {size} bytes and not {stored.size}"
+        if past.again.verify and _hash_of(path) != stored.digest:
+            return f"its file {path.name} was changed: the hash differs"
+        return ""
+
+    return await wiring.files.run(look)
+
+
+def _hash_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _links_of(entry: Entry) -> tuple[str, ...]:
+    """Links to the image that was paid for, if its bytes are not here."""
+    if entry.links:
+        return entry.links
+    if entry.image is not None:
+        return (entry.image.url,) if entry.image.url else ()
+    return next((pending.links for pending in entry.pending if pending.links), ())
+
+
+def _expiry_of(entry: Entry) -> float | None:
+    if entry.links:
+        return entry.link_expires
+    if entry.image is not None:
+        return entry.image.url_expires
+    return next((p.link_expires for p in entry.pending if p.links), None)
+
+
+def _settled(entry: Entry) -> tuple[Attempt, ...]:
+    """All attempts of the item; what was out when its process ended may have been billed."""
+    return (*entry.attempts, *(_judged(p, bool(p.links)) for p in entry.pending))
+
+
+def _judged(pending: Pending, paid: bool) -> Attempt:
+    return Attempt(
+        number=pending.number,
+        billing="yes" if paid else "maybe",
+        cost=pending.price if paid else pending.most,
+        timings=Timings(0.0, 0.0),
+        request_id=pending.request_id,
+        error="" if paid else "InterruptedAttemptError: its process ended while it was out.",
+    )
+
+
+async def _take_in(wiring: Wiring, past: Past, journal: Journal, entry: Entry) -> None:
+    """Settle an item that was out: its image may be there though nobody could say so."""
+    last = entry.pending[-1]
+    found = await wiring.files.run(lambda: _file_of(past.folder, last))
+    for pending in entry.pending:
+        journal.settle(entry.item, _judged(pending, found is not None and pending is last))
+    if found is None:
+        error = InterruptedAttemptError("Its process ended while the request was out.")
+        earlier = _settled(entry)
+        await journal.finish(
+            entry.item,
+            Failure(index=entry.index, prompt=entry.prompt, earlier=earlier, error=error,
+                    billing=worst(earlier)),
+        )  # fmt: skip
+        return
+    earlier = (*entry.attempts, *(_judged(p, p is last) for p in entry.pending))
+    image = _image(entry, [(found, "")], earlier, Answer(request_id=last.request_id), None)
+    await journal.finish(entry.item, image)
+
+
+def _image(
+    entry: Entry,
+    brought: list[Brought],
+    earlier: tuple[Attempt, ...],
+    answer: Answer,
+    expires: float | None,
+) -> Image:
+    return describe(
+        brought,
+        answer,
+        index=entry.index,
+        prompt=entry.prompt,
+        pixels=entry.pixels,
+        expires=expires,
+        earlier=earlier,
+    )
+
+
+def _file_of(folder: Path | None, pending: Pending) -> Kept | None:
+    """The image that was stored in the moment before its process ended, if it was."""
+    if folder is None:
+        return None
+    for path in sorted(folder.glob(f"{pending.stem}-{'[0-9a-f]' * 12}.*")):
+        facts = path.stat()
+        if path.suffix not in SUFFIX.values() or facts.st_mtime < pending.armed_at - _SLACK:
+            continue
+        kept = _looked_at(path)
+        if kept is not None:
+            return kept
+    return None
+
+
+def _looked_at(path: Path) -> Kept | None:
+    """The file as an image, if it is whole and the one that its name says."""
+    sniffer, hasher, size = ImageSniffer(), hashlib.sha256(), 0
+    try:
+        with path.open("rb") as file:
+            while data := file.read(_CHUNK):
+                sniffer.feed(data)
+                hasher.update(data)
+                size += len(data)
+        facts = sniffer.close()
+    except (OSError, NbpError):
+        return None
+    digest = hasher.digest()
+    if not path.stem.endswith(digest.hex()[:12]):
+        return None
+    return Kept(Stored(size, digest, str(path)), facts)

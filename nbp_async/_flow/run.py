@@ -1,0 +1,189 @@
+"""One `one`, `many` or `stream`: where its images go, what it may spend, and why it stops."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from nbp_async._errors import (
+    AuthError,
+    BudgetError,
+    JournalError,
+    NbpError,
+    RateLimitError,
+    StoppedError,
+    StorageError,
+)
+from nbp_async._journal.base import Journal
+from nbp_async._models import Outcome
+from nbp_async._pacing.budget import SpendCap
+from nbp_async._sinks.base import Sink
+from nbp_async._sinks.room import Room
+
+MOST_AUTH_FAILURES = 3  # in a row: then the key or its balance is the problem, not the prompt
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What may be bought again of what an earlier call on the same run left unfinished.
+
+    Attributes:
+        resend_ambiguous: What may have been billed and brought nothing.
+        retry_failed: What was billed and brought no image, or whose file is gone.
+        verify: Read each file that is there, and compare its hash; its size is always compared.
+    """
+
+    resend_ambiguous: bool = False
+    retry_failed: bool = False
+    verify: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Past:
+    """The journal of a run, and what it knew when this call began.
+
+    Attributes:
+        open: Opens the journal.
+        account: Who pays: part of each job's identity.
+        again: What may be bought again.
+        folder: Where its images are, or None.
+        journal: Once it is open.
+        rescues: Links of paid images that are being fetched, by item.
+    """
+
+    open: Callable[[], Awaitable[Journal]]
+    account: str
+    again: Again = field(default_factory=Again)
+    folder: Path | None = None
+    journal: Journal | None = None
+    rescues: dict[int, "asyncio.Task[Outcome]"] = field(default_factory=dict)
+
+
+class Run:
+    """What belongs to one call alone.
+
+    Attributes:
+        sink: Where its images go.
+        cap: What it may spend, or None.
+        stopped: Why nothing more is sent, or None.
+        past: What earlier calls on the same folder left, and the journal; None without one.
+        room: Watches the disk that images go to, or None.
+        dropped: Outcomes that nobody waits for any more: what they may cost has a name.
+        unfinished: Those of them that the journal has to be told of, by item.
+        aside: Prompts that hold no slot for now, as they wait out a backoff or fetch a link.
+        on_aside: Called when `aside` has changed.
+    """
+
+    __slots__ = (
+        "_auth_failures", "_waiting", "_woken", "aside", "cap", "dropped", "on_aside", "past",
+        "room", "sink", "stopped", "unfinished",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        sink: Sink,
+        cap: SpendCap | None,
+        *,
+        past: Past | None = None,
+        room: Room | None = None,
+    ) -> None:
+        self.sink = sink
+        self.cap = cap
+        self.past = past
+        self.room = room
+        self.stopped: NbpError | None = None
+        self.dropped: list[Outcome] = []
+        self.unfinished: list[tuple[int, Outcome]] = []
+        self.aside = 0
+        self.on_aside: Callable[[], None] | None = None
+        self._auth_failures = 0
+        self._waiting: set[asyncio.Task[object]] = set()
+        self._woken: set[asyncio.Task[object]] = set()
+
+    @property
+    def durable(self) -> bool:
+        """Something has to be made sure of before a request leaves."""
+        return self.past is not None or self.room is not None
+
+    def stop(self, reason: NbpError) -> None:
+        """Send nothing more. Who waits to send something is told at once."""
+        if self.stopped is None:
+            self.stopped = reason
+        if self.why_stopped() is None:
+            return
+        for task in self._waiting - self._woken:
+            self._woken.add(task)
+            task.cancel()
+
+    def heard(self, error: NbpError | None) -> None:
+        """An attempt ended so; three refusals of the key in a row stop the run, or a full disk."""
+        if isinstance(error, StorageError | JournalError):
+            self.stop(error)
+        if not isinstance(error, AuthError):
+            self._auth_failures = 0
+            return
+        self._auth_failures += 1
+        if self._auth_failures >= MOST_AUTH_FAILURES:
+            self.stop(error)
+
+    def why_stopped(self) -> NbpError | None:
+        """Why nothing more may be sent, or None; a spent cap is said prompt by prompt."""
+        return None if isinstance(self.stopped, BudgetError) else self.stopped
+
+    def stop_error(self) -> StoppedError | None:
+        """What becomes of a prompt that is not sent because of it, or None."""
+        reason = self.why_stopped()
+        return None if reason is None else StoppedError(f"Not sent: the run was stopped. {reason}")
+
+    def check(self) -> None:
+        """Raise a StoppedError if nothing more may be sent."""
+        problem = self.stop_error()
+        if problem is not None:
+            raise problem
+
+    def turned_away(self, error: NbpError) -> None:
+        """The gate is closed for longer than anybody is willing to wait: that stops the run too."""
+        if isinstance(error, RateLimitError | JournalError | StorageError):
+            self.stop(error)
+
+    async def wait(self, begin: Callable[[], Awaitable[T]]) -> T:
+        """Wait for what `begin` begins, or until the run is stopped.
+
+        Raises:
+            StoppedError: It was stopped. What was waited for is cancelled.
+        """
+        self.check()
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            return await begin()
+        except asyncio.CancelledError:
+            if task not in self._woken or task.cancelling() > 1:
+                raise
+        finally:
+            self._waiting.discard(task)
+            if task in self._woken:
+                self._woken.discard(task)
+                task.uncancel()
+        problem = self.stop_error()
+        assert problem is not None, "only a stop wakes who waits"
+        raise problem
+
+    @contextmanager
+    def stand_aside(self) -> Iterator[None]:
+        """While the body runs this prompt uses no slot: another one may be drawn in its stead."""
+        self.aside += 1
+        self._tell_aside()
+        try:
+            yield
+        finally:
+            self.aside -= 1
+            self._tell_aside()
+
+    def _tell_aside(self) -> None:
+        if self.on_aside is not None:
+            self.on_aside()

@@ -1,0 +1,210 @@
+"""What a client is made of: the only place that chooses implementations, and wires them."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
+from nbp_async._dialects.base import Dialect
+from nbp_async._dialects.gemini import GeminiNative
+from nbp_async._dialects.openai import OpenAIImages
+from nbp_async._errors import ConfigError
+from nbp_async._events import Listener
+from nbp_async._flow.run import Again, Past, Run
+from nbp_async._flow.wiring import Totals, Wiring
+from nbp_async._images.download import Downloader, LinkPolicy
+from nbp_async._journal.base import Journal
+from nbp_async._options import Ask, RunAsk
+from nbp_async._pacing.bucket import TokenBucket
+from nbp_async._pacing.budget import RetryBudget, SpendCap
+from nbp_async._pacing.slots import Slots
+from nbp_async._pacing.window import SpendWindow
+from nbp_async._profiles import Profile
+from nbp_async._sinks.base import Sink
+from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.room import Room
+from nbp_async._sinks.threads import FileThreads
+from nbp_async._transports.addresses import refusal_of
+from nbp_async._transports.base import Transport
+
+DIALECTS: dict[str, Callable[[], Dialect]] = {
+    "openai_images": OpenAIImages,
+    "gemini": GeminiNative,
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Chosen:
+    """What the user chose; see `Client`."""
+
+    profile: Profile
+    key: Secret
+    limits: Limits
+    timeouts: Timeouts
+    retry: Retry
+    transport: Literal["aiohttp", "httpx"] | Transport
+    listeners: tuple[Listener, ...]
+    links: LinkPolicy
+    ca: str | None
+    account: str | None
+    rng: Callable[[], float]
+    totals: Totals
+
+
+class Parts:
+    """The open parts of one client. Belongs to one event loop."""
+
+    def __init__(self, chosen: Chosen) -> None:
+        limits, retry = chosen.limits, chosen.retry
+        rate, spend = limits.departures, limits.spend_window
+        self._chosen = chosen
+        self._memory: MemorySink | None = None
+        self.loop = asyncio.get_running_loop()
+        self.wiring = Wiring(
+            profile=chosen.profile,
+            key=chosen.key,
+            dialect=DIALECTS[chosen.profile.dialect](),
+            transport=_transport(chosen),
+            downloads=_downloader(chosen),
+            files=FileThreads(),
+            limits=limits,
+            timeouts=chosen.timeouts,
+            retry=retry,
+            slots=Slots(limits.max_in_flight),
+            bucket=None if rate is None else TokenBucket(rate, limits.burst),
+            window=None if spend is None else SpendWindow(spend),
+            retry_budget=RetryBudget(limits.max_in_flight),
+            ambiguous=SpendCap(retry.ambiguous_dollars),
+            listeners=chosen.listeners,
+            rng=chosen.rng,
+            wall_clock=time.time,
+            totals=chosen.totals,
+            opened_at=self.loop.time(),
+        )
+
+    def run(self, ask: Ask) -> Run:
+        """What belongs to one `one` alone."""
+        return Run(self._sink(ask), cap_of(ask), room=self._room(ask))
+
+    def durable_run(self, ask: RunAsk) -> Run:
+        """What belongs to one `many` or `stream` alone: with a journal, where one is wanted."""
+        return Run(self._sink(ask), cap_of(ask), past=self._past(ask), room=self._room(ask))
+
+    async def aclose(self) -> None:
+        """Close connections and threads; images stay."""
+        self.wiring.close()
+        await self.wiring.transport.aclose()
+        await self.wiring.downloads.aclose()
+        if self._memory is not None:
+            await self._memory.aclose()
+        self.wiring.files.close()
+
+    def _sink(self, ask: Ask) -> Sink:
+        out = ask.get("out")
+        if isinstance(out, str | Path):
+            return DirectorySink(out, self.wiring.files)
+        if out is not None:
+            return out
+        if self._memory is None:
+            self._memory = MemorySink(self._chosen.limits.max_memory, self.wiring.files)
+        return self._memory
+
+    def _room(self, ask: Ask) -> Room | None:
+        out = ask.get("out")
+        return Room(out, self.wiring.files) if isinstance(out, str | Path) else None
+
+    def _past(self, ask: RunAsk) -> Past | None:
+        out, journal = ask.get("out"), ask.get("journal")
+        folder = Path(out).absolute() if isinstance(out, str | Path) else None
+        if journal is None or isinstance(journal, str | Path | bool):
+            return None
+        account = account_of(self._chosen)
+        again = Again(
+            resend_ambiguous=ask.get("resend_ambiguous", False),
+            retry_failed=ask.get("retry_failed", False),
+            verify=ask.get("verify", False),
+        )
+        return Past(open=_opener(journal), account=account, again=again, folder=folder)
+
+
+def cap_of(ask: Ask) -> SpendCap | None:
+    cost = ask.get("max_cost")
+    return None if cost is None else SpendCap(dollars(cost, "max_cost"))
+
+
+def check_run(ask: RunAsk) -> None:
+    """Refuse options that cannot work together.
+
+    Raises:
+        ConfigError: What is wrong with them. Nothing was sent.
+    """
+    journal, has_folder = ask.get("journal"), isinstance(ask.get("out"), str | Path)
+    if journal is True and not has_folder:
+        raise ConfigError(
+            'journal=True needs a folder to be in: give out="folder/", or journal="run.sqlite3". '
+            "Nothing was sent."
+        )
+    names = [name for name in ("resend_ambiguous", "retry_failed", "verify") if ask.get(name)]
+    if names and (journal is False or (journal is None and not has_folder)):
+        raise ConfigError(
+            f"{names[0]} goes by the journal of a run, and this call has none. Nothing was sent."
+        )
+    if ask.get("resend_ambiguous") and ask.get("max_cost") is None:
+        raise ConfigError(
+            "resend_ambiguous may pay twice for an image: say how much the run may cost in all, "
+            'earlier calls included, with max_cost="45". Nothing was sent.'
+        )
+
+
+def account_of(chosen: Chosen) -> str:
+    """Who pays, as part of a job's identity: the account's name, or what stands for the key."""
+    if chosen.account is not None:
+        return f"{chosen.profile.name}:{chosen.account}"
+    print_of_key = hashlib.sha256(b"nbp_async account\0" + chosen.key.reveal().encode())
+    return f"{chosen.profile.name}:{print_of_key.hexdigest()[:16]}"
+
+
+def _opener(journal: Journal) -> Callable[[], Awaitable[Journal]]:
+    async def open_journal() -> Journal:
+        return journal
+
+    return open_journal
+
+
+def _transport(chosen: Chosen) -> Transport:
+    if not isinstance(chosen.transport, str):
+        return chosen.transport
+    reuse, vendor = chosen.limits.reuse_connections, chosen.profile.name
+    if chosen.transport == "httpx":
+        from nbp_async._transports.httpx import HttpxTransport
+
+        return HttpxTransport(reuse=reuse, vendor=vendor, ca=chosen.ca)
+    from nbp_async._transports.aiohttp import AiohttpTransport
+
+    return AiohttpTransport(reuse=reuse, vendor=vendor, ca=chosen.ca)
+
+
+def _downloader(chosen: Chosen) -> Downloader:
+    from nbp_async._transports.aiohttp import AiohttpTransport
+
+    guard = None if chosen.links.private else _refuse_private
+    return Downloader(
+        AiohttpTransport(reuse=True, vendor="image store", guard=guard, ca=chosen.ca),
+        policy=chosen.links,
+        at_once=chosen.limits.max_downloads,
+        patience=chosen.timeouts.download,
+        max_body=chosen.limits.max_body,
+        rng=chosen.rng,
+    )
+
+
+def _refuse_private(address: str) -> None:
+    """The guard of downloads: called with each address before it is dialled."""
+    reason = refusal_of(address)
+    if reason is not None:
+        raise PermissionError(f"an image link leads to {address}, which is {reason}")

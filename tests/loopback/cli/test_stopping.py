@@ -27,7 +27,7 @@ async def test_ctrl_c_sends_nothing_more_and_keeps_what_is_paid(
     assert len(vendor.asked) == 3
     assert [row["ok"] for row in objects(out)] == [True] * 3
     assert len(list((shell.folder / "shop").iterdir())) == 3
-    assert "3 images · 3 not sent · $0.440 spent" in err
+    assert "3 images · 3 not sent · $0.402 spent" in err
 
 
 async def test_sigterm_does_the_same(shell: Shell, vendor: Vendor) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nbp_async._dialects.base import ImageText, Part
-from nbp_async._errors import MalformedReplyError
+from nbp_async._errors import MalformedReplyError, NbpError, StorageError
 from nbp_async._images.base64_stream import Base64Stream
 from nbp_async._images.sniff import SUFFIX, ImageFacts, ImageSniffer
 from nbp_async._models import Stored
@@ -46,6 +46,28 @@ class ByteIntake:
         self._writer.discard()
 
 
+class _Arriving:
+    """One image of an answer while it comes; broken ones wait until it is known if they count."""
+
+    __slots__ = ("_text", "broken", "intake")
+
+    def __init__(self, writer: Writer) -> None:
+        self._text = Base64Stream()
+        self.intake = ByteIntake(writer)
+        self.broken: MalformedReplyError | None = None
+
+    async def take(self, part: Part) -> None:
+        if self.broken is not None:
+            return
+        text = self._text
+        try:
+            data = text.feed(part.text) if isinstance(part, ImageText) else text.close()
+            await self.intake.take(data)
+        except MalformedReplyError as exc:
+            self.broken = exc.with_traceback(None)  # whose frames hold what was being decoded
+            self.intake.discard()
+
+
 class Collector:
     """The images of one answer, from their first character to the sink."""
 
@@ -53,46 +75,51 @@ class Collector:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._images: dict[int, tuple[Base64Stream, ByteIntake]] = {}
+        self._images: dict[int, _Arriving] = {}
 
     async def take(self, parts: list[Part]) -> None:
         """Decode and write what the parts bring.
 
+        A draft, or a string that only looks like an image's, may be anything: what is wrong with
+        it is said by `keep`, if it counts.
+
         Raises:
-            MalformedReplyError: An image's text is not base64.
             StorageError: The sink cannot keep it.
         """
         for part in parts:
-            entry = self._images.get(part.image)
-            if entry is None:
-                entry = Base64Stream(), ByteIntake(await self._sink.open())
-                self._images[part.image] = entry
-            text, intake = entry
-            await intake.take(text.feed(part.text) if isinstance(part, ImageText) else text.close())
+            image = self._images.get(part.image)
+            if image is None:
+                image = self._images[part.image] = _Arriving(await self._sink.open())
+            await image.take(part)
 
     async def keep(self, images: Sequence[int], stem: str) -> list[Kept]:
         """Commit the images that count, in this order; the others are dropped by `discard`.
 
         Raises:
-            NotAnImageError: None of them is a whole image; what is wrong with the last.
-            StorageError: It cannot be kept.
+            MalformedReplyError: None of them is a whole image; what is wrong with the first.
+            StorageError: They cannot be kept.
         """
         kept: list[Kept] = []
+        problem: NbpError | None = None
         for place, number in enumerate(images):
-            if number not in self._images:
-                raise MalformedReplyError("The answer names an image that it does not hold.")
-            _, intake = self._images[number]
             try:
-                kept.append(await intake.keep(f"{stem}-extra{place}" if kept else stem))
-            except MalformedReplyError:
-                if not kept and place == len(images) - 1:
-                    raise
-                continue  # broken, and not the only one
-            del self._images[number]
+                kept.append(await self._keep(number, f"{stem}-extra{place}" if kept else stem))
+            except (MalformedReplyError, StorageError) as exc:
+                problem = problem or exc  # one bad image does not cost us the others
+        if not kept:
+            raise problem or MalformedReplyError("The answer names no image.")
         return kept
+
+    async def _keep(self, number: int, stem: str) -> Kept:
+        image = self._images.get(number)
+        if image is None:
+            raise MalformedReplyError("The answer names an image that it does not hold.")
+        if image.broken is not None:
+            raise image.broken
+        return await image.intake.keep(stem)
 
     def discard(self) -> None:
         """Leave no trace of what was not kept."""
-        for _, intake in self._images.values():
-            intake.discard()
+        for image in self._images.values():
+            image.intake.discard()
         self._images.clear()

@@ -86,7 +86,10 @@ def judge(
             return Verdict("finish", billing)
         return _ambiguous(retry, tries, rng)
     if isinstance(error, NoImageError):
-        return Verdict("finish", profile.billed_without_image)
+        who = profile.billed_without_image
+        if who == "yes" and error.usage is None and profile.prices.by_tokens:
+            who = "maybe"  # charged by tokens, and told of none
+        return Verdict("finish", who)
     return Verdict("finish", error.billed)
 
 

@@ -14,6 +14,9 @@ from nbp_async._config import Spend
 from nbp_async._errors import BudgetError
 
 _ZERO = Decimal(0)
+# A timer may fire a little before its moment. Charges count so much longer, and are let go so
+# much earlier than that.
+_EARLY = 0.001  # seconds
 
 
 class Charge:
@@ -68,7 +71,7 @@ class SpendWindow:
         """The attempt ended and cost `actual`, which counts for one more period."""
         self.counted += actual - charge.dollars
         charge.dollars = actual
-        charge.until = self._loop.time() + self.spend.period
+        charge.until = self._loop.time() + self.spend.period + _EARLY
         if actual:
             self._settled.append(charge)
         self._wake()
@@ -82,7 +85,7 @@ class SpendWindow:
         for ago, dollars in recent:
             if since <= ago < self.spend.period and dollars:
                 charge = self._count(dollars)
-                charge.until = now + self.spend.period - ago
+                charge.until = now + self.spend.period - ago + _EARLY
                 self._settled.append(charge)
         self._settled = deque(sorted(self._settled, key=lambda charge: charge.until or 0.0))
 
@@ -92,7 +95,7 @@ class SpendWindow:
 
     def _forget(self) -> None:
         """Let go of what no longer counts."""
-        now = self._loop.time()
+        now = self._loop.time() + _EARLY
         while self._settled and (self._settled[0].until or 0.0) <= now:
             self.counted -= self._settled.popleft().dollars
 

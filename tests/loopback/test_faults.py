@@ -138,6 +138,8 @@ async def test_what_goes_wrong_has_its_name_and_its_bill_and_is_not_sent_again(
     outcome, vendor = await play(fault, dialect=dialect, out=tmp_path / "out")
     assert isinstance(outcome, Failure), outcome
     assert type(outcome.error).__name__ == error, outcome.error
+    if error == "NoImageError" and dialect == "openai_images":
+        billing = "maybe"  # charged by tokens, and a relay tells of none
     assert outcome.billing == billing, outcome
     assert vendor.stats().requests == arrivals
     assert KEY not in str(outcome.error) + repr(outcome.error) + repr(outcome)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
@@ -10,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from nbp_async._config import Limits
+from nbp_async._config import Limits, Retry
 from nbp_async._errors import (
     BudgetError,
     ConfigError,
     DisconnectedError,
 )
 from nbp_async._events import AttemptEnded, AttemptStarted, Listener
-from nbp_async._models import Outcome, Prompt
+from nbp_async._models import Failure, Image, Outcome, Prompt
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.unit.flow.helpers import MOST, PRICE, answer, assert_settled, client, good, refusal
 
@@ -223,18 +224,24 @@ async def test_without_out_memory_is_bounded_and_the_rest_goes_to_files() -> Non
 
 
 async def test_out_gets_each_image_as_soon_as_it_is_there(tmp_path: Path) -> None:
-    transport = FakeTransport(good(hold=10), default=good(hold=50))
-    async with client(transport) as gen:
-        task = asyncio.create_task(gen.many(["a", "b"], out=tmp_path / "catalogue"))
-        while not transport.billed:  # the folder is made in a thread, in real time
-            await asyncio.sleep(0.01)
-        while not list((tmp_path / "catalogue").glob("0*")):
-            await asyncio.sleep(1)
-        (first,) = (tmp_path / "catalogue").iterdir()
-        batch = await task
-    assert first.name.startswith("000000-")
-    assert first.suffix == ".png"
-    assert sorted((tmp_path / "catalogue").iterdir()) == [i.path for i in batch.images]
+    seen: list[list[str]] = []
+
+    class Look(Listener):
+        def on_outcome(self, outcome: Outcome) -> None:
+            names = sorted(path.name for path in (tmp_path / "catalogue").glob("0*"))
+            assert isinstance(outcome, Image)
+            assert outcome.path is not None
+            assert outcome.path.name in names
+            seen.append(names)
+
+    transport = FakeTransport(default=good(hold=10))
+    limits = Limits(max_in_flight=1)
+    async with client(transport, listeners=[Look()], limits=limits) as gen:
+        batch = await gen.many(["a", "b"], out=tmp_path / "catalogue")
+    assert [len(names) for names in seen] == [1, 2]
+    assert seen[0][0].startswith("000000-")
+    assert seen[0][0].endswith(".png")
+    assert sorted((tmp_path / "catalogue").glob("0*")) == [i.path for i in batch.images]
 
 
 async def test_listeners_hear_everything_and_cannot_break_anything() -> None:
@@ -268,3 +275,79 @@ async def test_a_plan_that_is_never_awaited_sends_nothing_and_says_so() -> None:
             del plan
             gc.collect()
     assert transport.requests == []
+
+
+async def test_who_waits_out_a_backoff_leaves_the_slot_to_another_prompt() -> None:
+    """One slot: while the first waits 30 s for its second try, the second prompt is made."""
+    transport = FakeTransport(refusal(500), default=good(hold=10))
+    retry = Retry(base=30, jitter=False, statuses=frozenset({500}))
+    async with client(transport, limits=Limits(max_in_flight=1), retry=retry) as gen:
+        began = asyncio.get_running_loop().time()
+        batch = await gen.many(["a", "b", "c"])
+        assert asyncio.get_running_loop().time() - began == pytest.approx(40)
+    assert transport.peak == 1
+    assert len(batch.images) == 3
+
+
+async def test_those_who_stand_aside_are_bounded() -> None:
+    """An outage must not draw the whole list into a backoff."""
+    drawn = 0
+
+    def prompts() -> Iterator[str]:
+        nonlocal drawn
+        for drawn in range(1, 10_001):
+            yield f"prompt {drawn}"
+
+    transport = FakeTransport(default=refusal(500))
+    retry = Retry(base=50, cap=50, jitter=False, statuses=frozenset({500}), budget=False)
+    async with client(transport, limits=Limits(max_in_flight=5), retry=retry) as gen:
+        task = asyncio.create_task(gen.many(prompts()))
+        await asyncio.sleep(20)
+        assert drawn <= 5 + 5 + 16 + 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_money_that_was_set_aside_and_not_needed_buys_the_next_image() -> None:
+    transport = FakeTransport(refusal(400), default=good())
+    async with client(transport, limits=Limits(max_in_flight=2)) as gen:
+        batch = await gen.many(["a", "b", "c"], max_cost=MOST * 2)
+    assert [o.ok for o in batch] == [False, True, True]
+    assert_settled(batch, transport)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"n": 3},
+        {"model": "dear"},
+        {"size": "4096x4096"},
+        {"generationConfig": {"candidateCount": 2}},
+    ],
+)
+async def test_what_would_change_the_price_does_not_hide_in_extra(extra: dict[str, Any]) -> None:
+    transport = FakeTransport(default=good())
+    async with client(transport) as gen:
+        with pytest.raises(ConfigError, match="does not belong in `extra`"):
+            await gen.many([{"text": "a", "extra": extra}])
+    assert transport.requests == []
+
+
+async def test_an_answer_without_image_and_tokens_may_have_been_billed() -> None:
+    body = json.dumps({"created": 1, "data": []}).encode()
+    transport = FakeTransport(default=Canned(body))
+    async with client(transport) as gen:
+        (failure,) = await gen.many(["a"], max_cost="1")
+    assert isinstance(failure, Failure)
+    assert (failure.billing, failure.maybe_spent) == ("maybe", MOST)
+
+
+async def test_dollars_in_a_rolling_period_hold_the_run_back() -> None:
+    transport = FakeTransport(default=good(hold=10))
+    async with client(transport, limits=Limits(spend="$1/10min")) as gen:
+        began = asyncio.get_running_loop().time()
+        batch = await gen.many([f"prompt {n}" for n in range(12)])
+        took = asyncio.get_running_loop().time() - began
+    assert len(batch.images) == 12
+    assert 600 < took < 640  # six or seven in the first period, the rest in the second

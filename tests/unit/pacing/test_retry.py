@@ -32,6 +32,7 @@ from nbp_async._errors import (
     UploadTimeout,
 )
 from nbp_async._pacing.retry import Tries, Verdict, judge
+from nbp_async._http import Usage
 from nbp_async._profiles import PROFILES, Profile
 
 RELAY = Profile(name="relay", base_url="https://relay.example/v1")
@@ -71,8 +72,8 @@ def verdict(
         (BadHeadError("x"), "finish", "maybe"),
         (CancelledAttemptError("x"), "finish", "maybe"),
         (TruncatedError("x"), "finish", "yes"),
-        (NoImageError("x", reason="STOP"), "finish", "yes"),
-        (ContentBlockedError("x", reason="SAFETY"), "finish", "yes"),
+        (NoImageError("x", reason="STOP"), "finish", "maybe"),
+        (ContentBlockedError("x", reason="SAFETY", usage=Usage()), "finish", "yes"),
         (DownloadError("x", url="https://x"), "finish", "yes"),
         (StorageError("x"), "finish", "yes"),
     ],

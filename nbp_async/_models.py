@@ -4,10 +4,10 @@ A million outcomes are nothing that the cyclic collector should walk through. Wh
 holds nothing that could lead back to it is not tracked (`gc=False`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -158,18 +158,26 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     error: str = ""
 
 
+class Store(Protocol):
+    """Counts the bytes that are held in memory."""
+
+    def release(self, size: int) -> None:
+        """Bytes that nobody holds any more."""
+        ...
+
+
 class Held:
     """Bytes in memory; tells the store that counts them when nobody holds them any more."""
 
-    __slots__ = ("_release", "data")
+    __slots__ = ("_store", "data")
 
-    def __init__(self, data: bytes, release: Callable[[int], object] | None = None) -> None:
+    def __init__(self, data: bytes, store: Store | None = None) -> None:
         self.data = data
-        self._release = release
+        self._store = store
 
     def __del__(self) -> None:
-        if self._release is not None:
-            self._release(len(self.data))
+        if self._store is not None:
+            self._store.release(len(self.data))
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):

@@ -47,7 +47,7 @@ class MemorySink:
         return await self._spill.open()
 
     def release(self, size: int) -> None:
-        """Bytes that nobody holds any more."""
+        """See `_models.Store`."""
         self.held -= size
 
     async def aclose(self) -> None:
@@ -87,8 +87,7 @@ class MemoryWriter:
             hasher.update(chunk)
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks, self._size = [], 0
-        held = Held(data, self._sink.release)
-        return Stored(len(data), hasher.digest(), "", held)
+        return Stored(len(data), hasher.digest(), "", Held(data, self._sink))
 
     def discard(self) -> None:
         self._forget()

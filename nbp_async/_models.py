@@ -166,18 +166,18 @@ class Store(Protocol):
         ...
 
 
-class Held:
+class Held(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Bytes in memory; tells the store that counts them when nobody holds them any more."""
 
-    __slots__ = ("_store", "data")
-
-    def __init__(self, data: bytes, store: Store | None = None) -> None:
-        self.data = data
-        self._store = store
+    data: bytes
+    store: Store | None = None
 
     def __del__(self) -> None:
-        if self._store is not None:
-            self._store.release(len(self.data))
+        if self.store is not None:
+            self.store.release(len(self.data))
+
+    def __repr__(self) -> str:
+        return f"Held({len(self.data)} bytes)"
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from nbp_async._batch import Batch
 from nbp_async._errors import NbpError
+from nbp_async._flow.brake import two_steps
 from nbp_async._flow.many import Crew
 from nbp_async._flow.run import Run
 from nbp_async._flow.source import Jobs
@@ -30,10 +31,22 @@ class Errand:
 
     async def work(self, deliver: Deliver) -> None:
         wiring, self.run = self._wire()
-        self._crew = Crew(wiring, self.run, self.jobs, deliver)
+        crew = self._crew = Crew(wiring, self.run, self.jobs, deliver)
         if self._stopping:
-            self._crew.stop()
-        await self._crew.work()
+            crew.stop()
+
+        def brake() -> str:
+            crew.stop()
+            return (
+                f"Stopping: nothing more is sent; waiting for {wiring.slots.in_use} requests that "
+                "are out and paid for. Once more drops them. The same call goes on later."
+            )
+
+        if self.run.past is None:
+            await crew.work()
+            return
+        with two_steps(brake):
+            await crew.work()
 
     def stop(self) -> None:
         self._stopping = True

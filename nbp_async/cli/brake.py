@@ -1,15 +1,13 @@
 """Ctrl-C in two steps: first let what is paid for finish, then drop it. SIGTERM does the same."""
 
 import asyncio
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
+from nbp_async._flow.brake import SIGNALS, on_signal
 from nbp_async.display.counts import Counts
 from nbp_async.display.words import plural, span
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stoppable(Protocol):
@@ -45,7 +43,6 @@ class Brake:
 
         When it is pressed a second time the context ends early, as if the work had: see `dropped`.
         """
-        loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None, "the brake cancels the task that it was made in"
 
@@ -56,21 +53,14 @@ class Brake:
             self.dropped = True
             task.cancel()
 
-        held = []
-        for number in _SIGNALS:
-            try:
-                loop.add_signal_handler(number, pressed)
-            except (NotImplementedError, RuntimeError, ValueError):
-                continue  # Windows, or not the main thread: there Ctrl-C drops at once
-            held.append(number)
         try:
-            yield
+            with ExitStack() as held:
+                for number in SIGNALS:
+                    held.enter_context(on_signal(number, pressed))
+                yield
         except asyncio.CancelledError:
             if not self.dropped or task.uncancel() > 0:
                 raise
-        finally:
-            for number in held:
-                loop.remove_signal_handler(number)
 
     def press(self, work: Stoppable) -> None:
         """Send nothing more, and say what is still waited for."""

@@ -63,6 +63,7 @@ class Vendor:
         self._studio = Studio(settings, store, root)
         self._loop = asyncio.get_running_loop()
         self._meters: dict[str, Meter] = {}
+        self._replays: dict[tuple[str, str], asyncio.Task[Row | Denial]] = {}
         self._visits: set[Visit] = set()
         self._number = 0
         self._unsettled = 0
@@ -81,6 +82,8 @@ class Vendor:
         for visit in self._visits:
             if visit.task is not None:
                 visit.task.cancel()
+        for replay in self._replays.values():
+            replay.cancel()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
@@ -133,7 +136,7 @@ class Vendor:
             words = "Your request was rejected by the safety system."
             kind = "image_generation_user_error"
             raise RefusalError(400, words, code="moderation_blocked", kind=kind)
-        row = await self._make(visit, account, ask, fault)
+        row = await self._once(visit, account, ask, fault)
         if isinstance(row, Denial):
             body, headers = denied(visit.voice, row, ask.model)
             return await self._say(visit, 429, body, headers)
@@ -141,6 +144,19 @@ class Vendor:
             self._bank.settle(row, delivered=False)
             return await self._instead(visit, fault)
         return await self._deliver(visit, row, self._studio.answer(ask, visit.id, fault), fault)
+
+    async def _once(
+        self, visit: Visit, account: Account, ask: Ask, fault: Fault | None
+    ) -> Row | Denial:
+        """Do the work; for an idempotency key that is known, only wait for what it brought."""
+        name = visit.request.headers.get("Idempotency-Key")
+        if name is None or not self._settings.idempotency:
+            return await self._make(visit, account, ask, fault)
+        known = self._replays.get((account.key, name))
+        if known is None or _brought_nothing(known):
+            known = self._loop.create_task(self._make(visit, account, ask, fault))
+            self._replays[account.key, name] = known
+        return await asyncio.shield(known)
 
     async def _make(
         self, visit: Visit, account: Account, ask: Ask, fault: Fault | None
@@ -187,7 +203,7 @@ class Vendor:
         else:
             sent = await wire.send(visit.request, 200, body.type, body.pieces, headers)
         self._counters.bytes_out += sent.body_bytes
-        if row.delivered is None:
+        if not row.delivered:
             self._bank.settle(row, delivered=sent.delivered)
         return sent.response
 
@@ -301,6 +317,10 @@ class Vendor:
         if with_prompts:
             document["images_by_prompt"] = bank.by_digest()
         return msgspec.json.encode(document)
+
+
+def _brought_nothing(work: "asyncio.Task[Row | Denial]") -> bool:
+    return work.done() and (work.cancelled() or isinstance(work.result(), Denial))
 
 
 def _comes_first(fault: Fault | None) -> bool:

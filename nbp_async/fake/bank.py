@@ -114,9 +114,9 @@ class Bank:
         return row
 
     def settle(self, row: Row, *, delivered: bool) -> None:
-        """Note whether the answer that belongs to this row went out whole."""
+        """Note whether the answer that belongs to this row went out whole, at last."""
+        self.lost += (not delivered) - (row.delivered is False)
         row.delivered = delivered
-        self.lost += not delivered
 
     def billed_for(self, prompt: str) -> int:
         """How many images were rendered of this prompt's text."""

@@ -57,6 +57,8 @@ class FakeServer:
         kind: Format of the images: "png" or "jpeg".
         delivery: How images are handed out where the request does not say it: "url" for links.
         links_expire: Seconds until a link expires, on `clock`.
+        idempotency: A request whose Idempotency-Key is known is answered with what the first one
+            brought, and billed once; no vendor that we know does it.
         clock: Seconds since 1970: for links and dates, never for waiting.
         host: Address to listen on.
         port: Port to listen on; 0 for a free one.
@@ -81,6 +83,7 @@ class FakeServer:
         kind: Kind = "png",
         delivery: Delivery = "b64_json",
         links_expire: float = 7 * _DAY,
+        idempotency: bool = False,
         clock: Callable[[], float] = time.time,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -91,7 +94,7 @@ class FakeServer:
         self._settings = Settings(
             latency=latency_of(latency), speed=speed, seed=seed, faults=faults_of(faults),
             quotas=quotas or Quotas(), weight=weight, kind=kind, link=delivery == "url",
-            links_expire=links_expire, clock=clock,
+            links_expire=links_expire, idempotency=idempotency, clock=clock,
         )  # fmt: skip
         self._address = (host, port)
         self._tls = tls

@@ -22,6 +22,7 @@ class Settings:
     kind: Kind
     link: bool
     links_expire: float
+    idempotency: bool
     clock: Callable[[], float]
 
     def __post_init__(self) -> None:

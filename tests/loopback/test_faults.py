@@ -1,6 +1,7 @@
 """Everything that a vendor can do to a paid call, over real sockets, before the bank."""
 
 import asyncio
+import dataclasses
 import logging
 from decimal import Decimal
 from pathlib import Path
@@ -342,3 +343,17 @@ async def test_the_key_is_seen_nowhere(caplog: pytest.LogCaptureFixture) -> None
         assert outcome.error.__context__ is None
         assert outcome.error.__cause__ is None
     assert KEY not in caplog.text
+
+
+async def test_an_endpoint_that_knows_idempotency_keys_bills_a_resent_prompt_once() -> None:
+    async with FakeServer(latency=30.0, idempotency=True) as vendor:
+        vendor.script(faults.reset())
+        known = dataclasses.replace(profile(vendor, "openai_images"), idempotency=True)
+        retry = Retry(ambiguous="resend", ambiguous_budget_usd="1")
+        async with Client(known, vendor.key, retry=retry) as gen:
+            batch = await gen.many(["a", "b"], size="1K")
+            await assert_settled(gen, vendor, batch)
+        assert [len(o.attempts) for o in batch.images] in ([2, 1], [1, 2])
+        assert vendor.bank.images == 2
+        assert vendor.stats().requests == 3
+        assert vendor.bank.lost == 0

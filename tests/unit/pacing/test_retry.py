@@ -31,8 +31,8 @@ from nbp_async._errors import (
     TruncatedError,
     UploadTimeout,
 )
-from nbp_async._pacing.retry import Tries, Verdict, judge
 from nbp_async._http import Usage
+from nbp_async._pacing.retry import Tries, Verdict, judge
 from nbp_async._profiles import PROFILES, Profile
 
 RELAY = Profile(name="relay", base_url="https://relay.example/v1")

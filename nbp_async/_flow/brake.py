@@ -1,0 +1,78 @@
+"""SIGINT and SIGTERM in two steps: the first lets what is paid for finish, the second drops it.
+
+Only where nobody else minds these signals: Python's own handler, asyncio's, and the one that
+Jupyter's kernel sets while a cell runs. A web server that stops gracefully keeps its own.
+"""
+
+import asyncio
+import functools
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Any
+
+log = logging.getLogger("nbp_async")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+@contextmanager
+def two_steps(stop: Callable[[], str]) -> Iterator[None]:
+    """While the body runs, the first signal calls `stop`, which says what is still waited for.
+
+    The second one does what it would have done without us; a second SIGTERM cancels the task that
+    runs the body.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    pressed = False
+
+    def press(number: int, former: Handler) -> None:
+        nonlocal pressed
+        if not pressed:
+            pressed = True
+            log.warning("%s", stop())
+        elif number == signal.SIGINT and callable(former):
+            former(number, None)
+        else:
+            task.cancel()
+
+    with ExitStack() as held:
+        for number in SIGNALS:
+            former = signal.getsignal(number)
+            if _is_free(number, former):
+                held.enter_context(on_signal(number, functools.partial(press, number, former)))
+        yield
+
+
+@contextmanager
+def on_signal(number: int, call: Callable[[], None]) -> Iterator[None]:
+    """Let the loop call `call` for each such signal; of no effect off the main thread."""
+    loop, former = asyncio.get_running_loop(), signal.getsignal(number)
+    try:
+        loop.add_signal_handler(number, call)
+    except (NotImplementedError, RuntimeError, ValueError):
+        yield  # Windows, or not the main thread: the signal does what it always did
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(number)
+        if former is not None:
+            signal.signal(number, former)
+
+
+def _is_free(number: int, handler: Handler) -> bool:
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    if number == signal.SIGTERM:
+        return handler == signal.SIG_DFL
+    if handler is signal.default_int_handler:
+        return True
+    function = handler.func if isinstance(handler, functools.partial) else handler
+    module = str(getattr(function, "__module__", ""))
+    return module == "asyncio.runners" or module.startswith("ipykernel")

@@ -9,23 +9,33 @@ from nbp_async._models import Stored
 class Writer(Protocol):
     """One image on its way. Exactly one of `commit` and `discard` ends it.
 
-    Nothing is visible before commit. `discard` may be called in any state, more than once, and
-    from a `finally` while the task is being cancelled: it does not wait, and it does not raise.
+    The image is paid for. Where it can't be written to where it should be, it goes on in memory,
+    and the sink's `trouble` says why. Nothing is visible before commit. `discard` may be called in
+    any state, more than once, and from a `finally` while the task is being cancelled: it does not
+    wait, and it does not raise. After a commit it changes nothing.
     """
+
+    @property
+    def stored(self) -> Stored | None:
+        """Where the image is, once it is committed; known even if who committed was cancelled."""
+        ...
 
     async def write(self, data: bytes) -> None:
         """Append; returns when the sink can take more.
 
         Raises:
-            StorageError: It cannot be kept. The writer is to be discarded.
+            StorageError: What had come is lost. The writer is to be discarded.
         """
         ...
 
     async def commit(self, stem: str, suffix: str) -> Stored:
-        """Make it safe and visible, as `{stem}-{start of its SHA-256}{suffix}`.
+        """Make it safe and visible, as `{stem}-{start of its SHA-256}{suffix}`; or in memory.
+
+        Once begun it is carried to its end: if the caller is cancelled meanwhile, the cancellation
+        is raised after that, and `stored` says where the image is.
 
         Raises:
-            StorageError: It cannot be kept. What was written so far is gone.
+            StorageError: It is lost.
         """
         ...
 
@@ -35,20 +45,24 @@ class Writer(Protocol):
 
 
 class Sink(Protocol):
-    """A place for images.
+    """A place for images."""
 
-    Attributes:
-        trouble: Why images can no longer be kept where they should be, or None. The flow then
-            sends nothing more; what had come is kept in memory, and returned.
-    """
+    @property
+    def trouble(self) -> StorageError | None:
+        """Why images can't be kept where they should be, or None.
 
-    trouble: StorageError | None
+        The first reason is remembered. What had come is kept in memory and handed out as an image
+        like any other, with a path of ""; but memory ends, too. So the flow looks at this after
+        each image, sends nothing more once it is set, and returns what is there.
+        """
+        ...
 
     async def open(self) -> Writer:
         """Begin an image.
 
         Raises:
-            StorageError: There is no place for it.
+            StorageError: There is no place for it. Called before the first request of a run, so
+                that nothing is bought then.
         """
         ...
 

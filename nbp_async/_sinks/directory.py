@@ -1,22 +1,26 @@
 """Images in a folder: a temporary file, fsync, then one rename.
 
 A name holds the image's place in the run and the start of its hash, nothing that a vendor or a
-prompt can choose. Until the rename there is only a dot-file, which a later run may delete.
+prompt can choose. Until the rename there is only a dot-file, which a later run may delete. Where
+the disk fails, the image goes on in memory: it is paid for.
 """
 
-import contextlib
-import hashlib
+import asyncio
+import errno
 import os
-import secrets
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from nbp_async._errors import StorageError
 from nbp_async._models import Stored
-from nbp_async._sinks.threads import FileThreads
+from nbp_async._sinks.draft import Draft, delete_left_over
+from nbp_async._sinks.pieces import in_memory
+from nbp_async._sinks.threads import FileThreads, storage_error
 
 _FLUSH = 128 * 1024  # bytes; each visit to a thread costs about 0.1 ms
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-_CREATE |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE})  # over as soon as other files are closed
+_PAUSES = (0.1, 0.3, 0.6, 1.0)  # seconds between tries of what may pass
 
 
 class DirectorySink:
@@ -24,101 +28,139 @@ class DirectorySink:
 
     def __init__(self, folder: str | Path, threads: FileThreads, *, keep: object = None) -> None:
         self.folder = os.path.abspath(folder)  # noqa: PTH100  resolving links would change what the user named
-        self._threads = threads
-        self._keep = keep
+        self.threads = threads
+        self.keep = keep
         self._made = False
         self.trouble: StorageError | None = None
 
     async def open(self) -> "DirectoryWriter":
         if not self._made:
-            await self._threads.run(self._make)
+            await self.threads.run(self._make)
             self._made = True
-        return DirectoryWriter(self.folder, self._threads, self._keep)
+        return DirectoryWriter(self)
+
+    async def clean(self, wall_clock: Callable[[], float] = time.time) -> int:
+        """Delete the temporary files of processes that are gone; returns how many. Never raises.
+
+        Those of a process that lives are in use, by whatever client it is.
+        """
+        return await self.threads.run(lambda: delete_left_over(self.folder, wall_clock()))
+
+    def troubled(self, exc: OSError) -> None:
+        """An image could not be written. The first reason is remembered."""
+        if self.trouble is None:
+            self.trouble = storage_error(exc)
 
     def _make(self) -> None:
         """Make the folder, and find out whether it can be written to."""
         os.makedirs(self.folder, exist_ok=True)  # noqa: PTH103
-        name = os.path.join(self.folder, f".{secrets.token_hex(8)}.part")  # noqa: PTH118
-        os.close(os.open(name, _CREATE, 0o666))
-        os.unlink(name)  # noqa: PTH108
+        Draft(self.folder).remove()
 
     async def aclose(self) -> None:
         """Nothing is held open between two images."""
 
 
 class DirectoryWriter:
-    """One image on its way into the folder. Small ones cost a single visit to a thread."""
+    """One image on its way into the folder. Small ones cost a single visit to a thread.
 
-    def __init__(self, folder: str, threads: FileThreads, keep: object) -> None:
-        self._folder = folder
-        self._threads = threads
-        self._keep = keep
-        self._pending: list[bytes] = []
-        self._pending_size = 0
-        self._fd = -1
-        self._temporary = ""
-        self._hash = hashlib.sha256()
-        self._size = 0
+    Its bytes are in the draft and, after those, in `_pieces`; once a write has failed they are all
+    in `_pieces`, and what is written from then on is a copy.
+    """
+
+    def __init__(self, sink: DirectorySink) -> None:
+        self._sink = sink
+        self._threads = sink.threads
+        self._pieces: list[bytes] = []
+        self._waiting = 0  # bytes that no visit to a thread was made for yet
+        self._draft: Draft | None = None
+        self._problem: OSError | None = None  # the last one; from the first on, all is in memory
+        self._lost = False
+        self.stored: Stored | None = None
 
     async def write(self, data: bytes) -> None:
-        self._pending.append(data)
-        self._pending_size += len(data)
-        if self._pending_size >= _FLUSH:
+        self._pieces.append(data)
+        self._waiting += len(data)
+        if self._waiting >= _FLUSH and self._problem is None:
             await self._threads.run(self._flush)
 
     async def commit(self, stem: str, suffix: str) -> Stored:
         try:
-            return await self._threads.run(lambda: self._finish(stem, suffix))
-        except StorageError:
-            self.discard()
-            raise
+            await self._publish(stem, suffix)
+        finally:
+            if self.stored is None and not self._lost:  # no file could be made, or we are cancelled
+                await self._threads.finish(self._settle_in_memory)
+        assert self.stored is not None, "what is lost was raised"
+        return self.stored
 
     def discard(self) -> None:
-        self._pending.clear()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        if self._temporary:
-            with contextlib.suppress(OSError):  # gone already, or the disk is
-                os.unlink(self._temporary)  # noqa: PTH108
-            self._temporary = ""
+        self._pieces.clear()
+        if self._draft is not None:
+            self._draft.remove()
+            self._draft = None
+
+    async def _publish(self, stem: str, suffix: str) -> None:
+        """Make it a file: tried once more after a failure, and a few times where that may pass."""
+        pauses = iter(_PAUSES)
+        last = self._problem is not None
+        while problem := await self._threads.finish(lambda: self._finish(stem, suffix)):
+            pause = next(pauses, None) if problem.errno in _PASSING else None
+            if pause is not None:
+                await asyncio.sleep(pause)
+            elif last:
+                return
+            else:
+                last = True
 
     def _flush(self) -> None:
-        if self._fd < 0:
-            name = os.path.join(self._folder, f".{secrets.token_hex(8)}.part")  # noqa: PTH118
-            self._fd = os.open(name, _CREATE, 0o666)
-            self._temporary = name
-        pending, self._pending, self._pending_size = self._pending, [], 0
-        for data in pending:
-            self._hash.update(data)
-            self._size += len(data)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-
-    def _finish(self, stem: str, suffix: str) -> Stored:
-        self._flush()
-        os.fsync(self._fd)
-        os.close(self._fd)
-        self._fd = -1
-        digest = self._hash.digest()
-        path = os.path.join(self._folder, f"{stem}-{digest.hex()[:12]}{suffix}")  # noqa: PTH118
-        os.replace(self._temporary, path)  # noqa: PTH105
-        self._temporary = ""
-        _sync_folder(self._folder)
-        return Stored(self._size, digest, path, None, self._keep)
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the rename itself survive a power cut; Windows has no such call.
-
-    The image is in its place by now: failing here must not take it for lost.
-    """
-    if os.name != "posix":
-        return
-    with contextlib.suppress(OSError):
-        fd = os.open(folder, os.O_RDONLY)
+        self._waiting = 0
         try:
-            os.fsync(fd)
+            if self._draft is None:
+                self._draft = Draft(self._sink.folder)
+            self._draft.append(self._pieces)
+        except OSError as exc:
+            self._hold(exc)
+
+    def _finish(self, stem: str, suffix: str) -> OSError | None:
+        """One try to make it a file; why not, if so: then it is in memory."""
+        try:
+            if self._draft is None:
+                self._draft = Draft(self._sink.folder)
+            self._draft.append(self._pieces if self._problem is None else list(self._pieces))
+            draft, digest = self._draft, self._draft.digest()
+            path = os.path.join(self._sink.folder, f"{stem}-{digest.hex()[:12]}{suffix}")  # noqa: PTH118
+            draft.publish(path)
+        except OSError as exc:
+            self._hold(exc)
+            return exc
+        self._draft, self._pieces = None, []
+        self.stored = Stored(draft.size, digest, path, None, self._sink.keep)
+        return None
+
+    def _hold(self, exc: OSError) -> None:
+        """The file will not do. What it has is taken back into memory, unless it is a copy.
+
+        Raises:
+            OSError: It can't be read either: the image is lost.
+        """
+        first = self._problem is None
+        self._problem = exc.with_traceback(None)  # whose frames hold us
+        if exc.errno not in _PASSING:
+            self._sink.troubled(exc)
+        draft, self._draft = self._draft, None
+        if draft is None:
+            return
+        try:
+            if first:
+                self._pieces[:0] = draft.read_back()
+        except OSError as unreadable:
+            self._lost = True
+            self._sink.troubled(unreadable)
+            raise
         finally:
-            os.close(fd)
+            draft.remove()
+
+    def _settle_in_memory(self) -> None:
+        if self._problem is not None:
+            self._sink.troubled(self._problem)
+        self.stored = in_memory(self._pieces)
+        self._pieces = []

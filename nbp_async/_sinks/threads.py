@@ -28,6 +28,13 @@ class FileThreads:
         When the caller is cancelled, a piece that was begun is waited for, so that no file is
         closed under a thread that writes to it; one that still waits for a thread is not begun.
         """
+        return await self._run(work, certain=False)
+
+    async def finish(self, work: Callable[[], T]) -> T:
+        """The same, but `work` is done before this returns, even if the caller is cancelled."""
+        return await self._run(work, certain=True)
+
+    async def _run(self, work: Callable[[], T], *, certain: bool) -> T:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="nbp-files")
         begun = self._pool.submit(work)
@@ -35,7 +42,7 @@ class FileThreads:
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
-            if not begun.cancel():
+            if certain or not begun.cancel():
                 await _settled(done)
             raise
         except OSError as exc:
@@ -69,5 +76,6 @@ def storage_error(exc: OSError) -> StorageError:
         errno.EROFS: "That folder is read-only: give another `out`.",
         errno.EACCES: "You may not write there: give another `out`, or change its permissions.",
         errno.EMFILE: "Raise the file limit (ulimit -n), or lower max_in_flight.",
+        errno.ENFILE: "Raise the system's file limit (fs.file-max), or lower max_in_flight.",
     }.get(exc.errno or 0, "")
     return StorageError(f"Could not store an image: {exc.strerror or exc}{where}.", hint=hint)

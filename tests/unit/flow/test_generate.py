@@ -237,6 +237,10 @@ class _Slow:
         self._writer = writer
         self._write = write
 
+    @property
+    def stored(self) -> Stored | None:
+        return self._writer.stored
+
     async def write(self, data: bytes) -> None:
         await self._write(data)
 

@@ -257,6 +257,10 @@ class Borrowed:
         self._writer = writer
         self._commit = commit
 
+    @property
+    def stored(self) -> Stored | None:
+        return self._writer.stored
+
     async def write(self, data: bytes) -> None:
         await self._writer.write(data)
 

@@ -17,8 +17,9 @@ SUFFIX: dict[ImageFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"
 MOST_PIXELS = 100_000_000  # the largest that the models draw has 23 million
 _HEAD = 64  # bytes that tell a PNG or WebP; a JPEG's frame header may come much later
 _TAIL = 12  # bytes of a PNG's end, the longest
-_PADDING = b"\0\r\n\t "
+_PADDING = b"\0\r\n\t "  # may follow the end: some encoders fill up, some relays add a line
 _JPEG = b"\xff\xd8\xff"
+_JPEG_END = b"\xff\xd9"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 # Start-of-frame markers of a JPEG: C0 to CF but for C4, C8 and CC, which are tables.
@@ -40,13 +41,13 @@ _known = lru_cache(maxsize=64)(ImageFacts)
 class ImageSniffer:
     """Look at an image's bytes as they pass; keeps some of the first and the last of them."""
 
-    __slots__ = ("_facts", "_frame", "_head", "_last", "_padded", "_size", "_tail")
+    __slots__ = ("_facts", "_filling", "_frame", "_head", "_size", "_solid", "_tail")
 
     def __init__(self) -> None:
         self._head = b""
-        self._tail = b""
-        self._last = b""  # the last two bytes but for padding
-        self._padded = False  # padding came after them
+        self._tail = b""  # the last bytes but for what may be padding
+        self._filling = b""  # the last bytes of that
+        self._solid = 0  # how many bytes there are without it
         self._size = 0
         self._frame: _FrameSearch | None = None
         self._facts: ImageFacts | None = None
@@ -58,12 +59,13 @@ class ImageSniffer:
             NotAnImageError: They are no image, or one of impossible pixels.
         """
         self._size += len(data)
-        self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
         solid = data.rstrip(_PADDING)
         if solid:  # then the padding before it was none
-            self._last = ((b"\0" if self._padded else self._last) + solid[-2:])[-2:]
-            self._padded = False
-        self._padded |= len(solid) < len(data)
+            more = solid if len(solid) >= _TAIL else self._tail + self._filling + solid
+            self._tail, self._filling = more[-_TAIL:], b""
+            self._solid = self._size - len(data) + len(solid)
+        if len(solid) < len(data):
+            self._filling = (self._filling + data[len(solid) :][-_TAIL:])[-_TAIL:]
         if self._facts is None:
             self._begin(data)
 
@@ -97,13 +99,11 @@ class ImageSniffer:
         if facts is None:
             raise NotAnImageError(f"The image ends after {self._size} bytes, within its head.")
         if facts.format == "png":
-            whole = self._tail.endswith(_PNG_END)
+            whole = self._tail == _PNG_END
         elif facts.format == "jpeg":
-            # Some encoders fill the file up; what is before that must be the end marker.
-            whole = self._last == b"\xff\xd9"
+            whole = self._tail.endswith(_JPEG_END)
         else:
-            length = int.from_bytes(self._head[4:8], "little") + 8
-            whole = self._size in (length, length + (length & 1))
+            whole = self._solid <= int.from_bytes(self._head[4:8], "little") + 8 <= self._size
         if not whole:
             raise NotAnImageError(
                 f"The image's {facts.format} of {self._size} bytes does not end as one: it is cut "

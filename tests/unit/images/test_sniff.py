@@ -5,7 +5,7 @@ import tracemalloc
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
@@ -78,11 +78,55 @@ def test_what_is_no_image_or_an_impossible_one_is_refused(content: bytes) -> Non
         sniff([content])
 
 
-def test_a_jpeg_that_was_filled_up_is_whole_however_long_the_filling() -> None:
-    content, facts = SAMPLES["jpeg"]
-    for filled in (content + b"\0" * 20, content + b"\0" * 5000, content + b"\r\n"):
-        assert sniff([filled]) == facts
-        assert sniff([filled[i : i + 1] for i in range(len(filled))]) == facts
+@st.composite
+def split(draw: st.DrawFn, content: bytes) -> list[bytes]:
+    """The content in pieces of any length, most of them near its end."""
+    near = st.integers(max(0, len(content) - 40), len(content))
+    cuts = sorted(draw(st.lists(near | st.integers(0, len(content)), max_size=8)))
+    return [content[a:b] for a, b in zip([0, *cuts], [*cuts, len(content)], strict=True)]
+
+
+PADDING = st.text("\0\r\n\t ", max_size=40).map(str.encode)
+
+
+@given(st.data(), st.sampled_from(sorted(SAMPLES)), PADDING)
+@settings(max_examples=200, deadline=None)
+def test_zeros_and_blanks_may_follow_an_image_in_any_pieces(
+    data: st.DataObject, name: str, padding: bytes
+) -> None:
+    content, facts = SAMPLES[name]
+    assert sniff(data.draw(split(content + padding))) == facts
+
+
+@given(st.data(), st.sampled_from(sorted(SAMPLES)), PADDING, st.binary(min_size=1, max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_nothing_else_may_follow_one(
+    data: st.DataObject, name: str, padding: bytes, rest: bytes
+) -> None:
+    content, _ = SAMPLES[name]
+    assume(rest.strip(b"\0\r\n\t ") and not rest.rstrip(b"\0\r\n\t ").endswith(b"\xff\xd9"))
+    with pytest.raises(NotAnImageError):
+        sniff(data.draw(split(content + padding + rest)))
+
+
+@given(st.data(), st.sampled_from(sorted(SAMPLES)), st.integers(1, 40))
+@settings(max_examples=200, deadline=None)
+def test_padding_does_not_stand_for_an_end_that_is_missing(
+    data: st.DataObject, name: str, lost: int
+) -> None:
+    """A WebP tells its length and has no end mark: filled up it looks whole, cut it does not."""
+    content, _ = SAMPLES[name]
+    webp = content.startswith(b"RIFF")
+    filled = content[:-lost] + bytes(0 if webp else 40)
+    with pytest.raises(NotAnImageError):
+        sniff(data.draw(split(filled)))
+
+
+def test_padding_may_be_as_long_as_it_likes() -> None:
+    for name in ("png", "jpeg", "webp"):
+        content, facts = SAMPLES[name]
+        assert sniff([content + bytes(5000)]) == facts
+        assert sniff([content, *[b"\0"] * 5000]) == facts
 
 
 def test_an_end_marker_with_a_zero_inside_is_none_wherever_it_is_cut() -> None:

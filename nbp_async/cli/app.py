@@ -50,8 +50,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 all images made; 2 usage; 3 some failed, or may have been billed; "
-    "4 the key is missing or was refused; 130 stopped.",
+    epilog="Exit codes: 0 all images made, or a run stopped with nothing open; 2 usage; "
+    "3 some failed, or may have been billed; 4 the key is missing or was refused; 130 stopped.",
 )
 @click.version_option(__version__, prog_name="nbp")
 @click.pass_context

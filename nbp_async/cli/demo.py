@@ -140,7 +140,7 @@ async def play(scene: Scene) -> int:
         )
         client = Client(profile, server.key, listeners=[counts], **scene.client)
         async with client:
-            plan = client.many(prompts, size="1K", out=target)
+            plan = client.many(prompts, size="1K", out=target, journal=False)
             brake = Brake(lambda text: say(console, text), counts, _LONGEST / scene.speed)
             async with Progress(counts, console):
                 with brake.on(plan):

@@ -55,6 +55,7 @@ def gen(
         model=model,
         size=size,
         aspect_ratio=aspect_ratio,
+        durable=False,  # each call makes new images, under names of their own
         console=console,
         as_json=as_json,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nbp_async import Client, ConfigError, Image, Limits, Listener, Outcome
+from nbp_async._flow.run import Again
 from nbp_async._keys import endpoint_from
 from nbp_async._pixels import resolve
 from nbp_async._profiles import find_profile
@@ -31,6 +32,8 @@ class Order:
         name: Gives an image its last name, and says what that is. Called in a thread.
         size: For prompts that name none; None for the model's default.
         max_cost: US dollars, as text; None for no cap.
+        durable: The folder is a run, which can go on later.
+        again: What may be bought again of what earlier calls left.
         console: Where people look.
         as_json: One JSON object for each outcome on stdout, and not the paths.
         quiet: No progress, and no summary unless something failed.
@@ -45,6 +48,9 @@ class Order:
     size: str | None
     aspect_ratio: str | None = None
     max_cost: str | None = None
+    durable: bool = True
+    again: Again = field(default_factory=Again)
+    account: str | None = None
     console: Console = field(default_factory=people)
     as_json: bool = False
     quiet: bool = False
@@ -83,6 +89,10 @@ async def make(order: Order) -> int:
             aspect_ratio=order.aspect_ratio,
             out=order.folder,
             max_cost=order.max_cost,
+            journal=None if order.durable else False,
+            resend_ambiguous=order.again.resend_ambiguous,
+            retry_failed=order.again.retry_failed,
+            verify=order.again.verify,
         )
         brake = Brake(lambda text: say(console, text), counts, patience)
         async with Progress(counts, console, quiet=order.quiet):
@@ -94,7 +104,9 @@ async def make(order: Order) -> int:
     if tally.code(stopped=False) != codes.ALL_MADE or not (order.quiet or order.total == 1):
         for line in tally.lines():
             say(console, line)
-    return tally.code(stopped=brake.stopped)
+        if order.durable and tally.not_sent:
+            say(console, "The same command goes on where this one ended.")
+    return tally.code(stopped=brake.stopped, durable=order.durable)
 
 
 def connect(order: Order, listeners: Sequence[Listener]) -> Client:
@@ -107,7 +119,11 @@ def connect(order: Order, listeners: Sequence[Listener]) -> Client:
     profile = find_profile(order.endpoint or endpoint_from(os.environ))
     try:
         return Client.from_env(
-            endpoint=profile, model=order.model, limits=order.limits, listeners=listeners
+            endpoint=profile,
+            model=order.model,
+            limits=order.limits,
+            listeners=listeners,
+            account=order.account,
         )
     except ConfigError as exc:
         raise codes.NoKey(str(exc)) from exc

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from nbp_async import Image, Limits
+from nbp_async._flow.run import Again
 from nbp_async.cli import codes
 from nbp_async.cli.lists import read_prompts
 from nbp_async.cli.making import Order, folder, make
@@ -18,6 +19,9 @@ Make one image for each prompt in FILE (- for stdin); paths go to stdout as they
 .txt, -   one prompt a line; blank lines and lines that begin with # are skipped
 .csv      the column "prompt" or "text", or --prompt-column
 .jsonl    a string, or an object: text, size, aspect_ratio, seed, n, references, extra
+
+DIR is a run: its journal knows what was sent, what came and what it cost. The same command
+goes on where the last one ended, was stopped or was killed; what is there is not bought again.
 
 Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that as well.
 """
@@ -32,7 +36,30 @@ Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that
 @click.option("--rate", metavar="N/PERIOD", help="Requests that may leave: 60/min, 2/s, 1000/hour.")
 @click.option("--burst", type=click.IntRange(min=1), default=1, show_default=True,
               help="Requests that may leave together after an idle spell.")  # fmt: skip
-@click.option("--max-cost", metavar="USD", help="No attempt goes beyond this many dollars.")
+@click.option(
+    "--max-cost",
+    metavar="USD",
+    help="No attempt goes beyond so many dollars, all calls of the run together.",
+)
+@click.option(
+    "--spend", metavar="USD/PERIOD", help="Dollars that may be billed in any such period: 50/10min."
+)
+@click.option(
+    "--resend-ambiguous",
+    is_flag=True,
+    help="Send again what may have been billed; needs --max-cost.",
+)
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Send again what was billed and brought nothing, or whose file is gone.",
+)
+@click.option("--verify", is_flag=True, help="Compare the hash of each file that is there.")
+@click.option(
+    "--account",
+    metavar="NAME",
+    help="Who pays, if its keys change. Default: the key stands for it.",
+)
 @click.option("--prompt-column", metavar="NAME",
               help="Column of a .csv, or field of a .jsonl, that holds the prompt.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr unless something failed.")
@@ -44,6 +71,11 @@ def many(
     rate: str | None,
     burst: int,
     max_cost: str | None,
+    spend: str | None,
+    resend_ambiguous: bool,
+    retry_failed: bool,
+    verify: bool,
+    account: str | None,
     prompt_column: str | None,
     quiet: bool,
     size: str | None,
@@ -52,6 +84,7 @@ def many(
     as_json: bool,
 ) -> None:
     """Read the prompts, and make them."""
+    limits = Limits(max_in_flight=max_in_flight, rate=rate, burst=burst, spend=spend)
 
     async def work() -> int:
         return await make(
@@ -59,11 +92,15 @@ def many(
                 prompts=read_prompts(file, _text(file), prompt_column),
                 folder=folder(out),
                 name=lambda image: _beneath(out, image),
-                limits=Limits(max_in_flight=max_in_flight, rate=rate, burst=burst),
+                limits=limits,
                 endpoint=endpoint,
                 model=model,
                 size=size,
                 max_cost=max_cost,
+                again=Again(
+                    resend_ambiguous=resend_ambiguous, retry_failed=retry_failed, verify=verify
+                ),
+                account=account,
                 as_json=as_json,
                 quiet=quiet,
             )

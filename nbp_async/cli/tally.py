@@ -46,6 +46,8 @@ class Tally:
         dropped: Prompts that were given up while their request was out.
         spent: US dollars that were certainly charged.
         maybe: US dollars that may have been charged besides.
+        resumed: Images among them that an earlier call had made.
+        saved: US dollars that those had cost.
         key_refused: The vendor refused the key.
     """
 
@@ -56,6 +58,8 @@ class Tally:
         self.dropped = 0
         self.spent = Decimal(0)
         self.maybe = Decimal(0)
+        self.saved = Decimal(0)
+        self.resumed = 0
         self.key_refused = False
         self._reasons: dict[str, Reason] = {}
 
@@ -64,6 +68,8 @@ class Tally:
         self.maybe += outcome.maybe_spent
         if isinstance(outcome, Image):
             self.images += 1
+            self.resumed += outcome.resumed
+            self.saved += outcome.spent_earlier if outcome.resumed else 0
         elif isinstance(outcome.error, CancelledAttemptError):
             self.dropped += 1
         elif not isinstance(outcome.error, StoppedError) or outcome.attempts:
@@ -87,9 +93,14 @@ class Tally:
         """Prompts for which nothing was sent, because the run was stopped before."""
         return max(0, self.total - self.images - self.failed - self.dropped)
 
-    def code(self, *, stopped: bool) -> int:
-        """The exit code of the command."""
-        if stopped and self.images + self.failed < self.total:
+    def code(self, *, stopped: bool, durable: bool = False) -> int:
+        """The exit code of the command.
+
+        A stopped run that can go on later has done well if nothing that it sent is left open.
+        """
+        if stopped and durable and not (self.failed or self.dropped or self.maybe):
+            return codes.ALL_MADE
+        if stopped and not durable and self.images + self.failed < self.total:
             return codes.STOPPED
         if self.key_refused:
             return codes.KEY
@@ -103,6 +114,8 @@ class Tally:
         parts += [f"{self.failed} failed"] if self.failed else []
         parts += [f"{self.not_sent} not sent"] if self.not_sent else []
         yield " · ".join([*parts, f"{money(self.spent)} spent"])
+        if self.resumed:
+            yield f"{plural(self.resumed, 'image')} were there already: {money(self.saved)} saved."
         if self.dropped:
             yield (
                 f"{plural(self.dropped, 'image')} dropped in flight: the vendor goes on, and may "

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from nbp_async._flow.brake import SIGNALS
 from nbp_async.cli.brake import Brake
 from nbp_async.display.counts import Counts
 
@@ -81,7 +82,7 @@ async def test_with_nothing_in_flight_there_is_nothing_to_wait_for() -> None:
 
 
 async def test_after_the_context_a_signal_does_what_it_always_does() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
     with brake([]).on(Work()):
         pass
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert [signal.getsignal(number) for number in SIGNALS] == before

@@ -9,7 +9,6 @@ ports, unknown names, failed handshakes and cancelled connects never come so far
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
@@ -108,46 +107,42 @@ class AiohttpTransport:
         )
 
 
-_current: ContextVar["_Exchange"] = ContextVar("nbp_async_exchange")
-
-
 class _Exchange:
     """One request and its reply, as a context."""
 
-    __slots__ = ("_body", "_coding", "_owner", "_request", "_response", "_watch", "_wire", "head")
+    __slots__ = ("_coding", "_owner", "_request", "_response", "_wire", "accepted", "head", "watch")
 
     def __init__(self, owner: AiohttpTransport, request: HttpRequest, watch: Watch) -> None:
         self._owner = owner
         self._request = request
-        self._watch = watch
-        self._body = _Body(request.body, watch) if request.body else None
+        self.watch = watch
+        self.accepted = not request.body
+        """All of the body has been taken from us."""
         self._wire: asyncio.Transport | None = None
 
     async def __aenter__(self) -> Self:
         request, session = self._request, self._owner.session()
         problem: NbpError | None = unsendable(request, self._owner.vendor)
         if problem is None:
-            token = _current.set(self)
+            body = _Body(request.body, self) if request.body else None
             try:
                 response = await session.request(
                     request.method,
                     self._owner.url(request.url),
-                    data=self._body,
+                    data=body,
                     headers=request.headers,
                     allow_redirects=False,
-                    middlewares=_ONCE if request.method == "GET" else None,
+                    middlewares=None if body is not None else (self._once,),
                 )
             except Exception as exc:  # noqa: BLE001  whatever it is: it may have been paid for
                 problem = self._translate(exc)
             except BaseException:
                 self._drop()
                 raise
-            finally:
-                _current.reset(token)
         if problem is not None:
             self._drop()
             raise problem
-        self._watch.first_byte()
+        self.watch.first_byte()
         self._response = response
         self._coding = response.headers.get("Content-Encoding", "identity").strip().lower()
         self.head = ReplyHead(response.status, response.headers)
@@ -156,9 +151,9 @@ class _Exchange:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        response, body = self._response, self._body
+        response = self._response
         # A body that was read to its end has given its connection back by itself.
-        ended = response.connection is None and (body is None or body.accepted)
+        ended = response.connection is None and self.accepted
         if not (ended and self._owner.reuse):
             self._drop()
             response.close()
@@ -167,22 +162,35 @@ class _Exchange:
         """See `base.Reply`."""
         if self._coding not in ("identity", ""):
             raise compressed(self._coding, self._owner.vendor)
+        content = self._response.content
         try:
-            piece = await self._response.content.readany()
+            ended = content.at_eof() and content.exception() is None
+            piece = b"" if ended else await content.readany()
         except Exception as exc:  # noqa: BLE001  the same
             problem = truncated(exc, self._owner.vendor)
         else:
             if not piece:
-                self._watch.rest()
+                self.watch.rest()
             return piece
         raise problem
 
     def may_send(self, wire: asyncio.Transport | None) -> None:
         """There is a connection, and nothing was written to it yet."""
         self._wire = wire
-        self._watch.may_send()
+        self.watch.may_send()
         if wire is not None:
             receive_less(wire)
+
+    async def _once(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Carry a request that has no body to carry us."""
+        assert isinstance(request, _Request)
+        request.exchange = self
+        try:
+            return await handler(request)
+        except (aiohttp.ClientError, OSError) as exc:
+            raise _FailedOnce from exc
 
     def _drop(self) -> None:
         """Close the socket now.
@@ -204,19 +212,23 @@ class _Exchange:
     def _translate_cause(self, exc: BaseException) -> NbpError:
         # The parser written in Python lets its own errors out, unwrapped.
         unread = isinstance(exc, aiohttp.ClientResponseError | http_exceptions.HttpProcessingError)
-        sent, vendor = self._watch.sent, self._owner.vendor
+        sent, vendor = self.watch.sent, self._owner.vendor
         return translated(exc, sent=sent, vendor=vendor, bad_head=unread)
 
 
 class _Request(aiohttp.ClientRequest):
     """A request that tells its exchange when its bytes may leave."""
 
+    exchange: _Exchange
+
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         protocol = conn.protocol
         if protocol is None or protocol.should_close:
             # Bytes that nobody asked for are waiting; they would be taken for the answer.
             raise aiohttp.ClientConnectionError("the connection is not clean")
-        _current.get().may_send(conn.transport)
+        body = self.body
+        exchange = body.exchange if isinstance(body, _Body) else self.exchange
+        exchange.may_send(conn.transport)
         return await super().send(conn)
 
 
@@ -225,11 +237,10 @@ class _Body(Payload):
 
     _headers = CIMultiDict({"Content-Type": "application/json"})
 
-    def __init__(self, data: bytes, watch: Watch) -> None:
+    def __init__(self, data: bytes, exchange: _Exchange) -> None:
         # The base's would make a table of headers for each body.
         self._data = data
-        self._watch = watch
-        self.accepted = False
+        self.exchange = exchange
 
     @property
     def size(self) -> int:
@@ -250,21 +261,9 @@ class _Body(Payload):
             for start in range(0, len(body), _SLICE):
                 await writer.write(body[start : start + _SLICE])
             await writer.drain()
-            self._watch.uploaded()
-        self.accepted = True
+            self.exchange.watch.uploaded()
+        self.exchange.accepted = True
 
 
 class _FailedOnce(aiohttp.ClientError):
     """Takes an error past the loop in aiohttp that sends a GET a second time."""
-
-
-async def _once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    try:
-        return await handler(request)
-    except (aiohttp.ClientError, OSError) as exc:
-        raise _FailedOnce from exc
-
-
-_ONCE = (_once,)

@@ -10,7 +10,7 @@ from nbp_async._flow.run import Again
 from nbp_async.cli import codes
 from nbp_async.cli.lists import read_prompts
 from nbp_async.cli.making import Order, folder, make
-from nbp_async.cli.options import vendor_options
+from nbp_async.cli.options import run_options, vendor_options
 
 _HELP = """\
 Make one image for each prompt in FILE (- for stdin); paths go to stdout as they come.
@@ -45,17 +45,6 @@ Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that
     "--spend", metavar="USD/PERIOD", help="Dollars that may be billed in any such period: 50/10min."
 )
 @click.option(
-    "--resend-ambiguous",
-    is_flag=True,
-    help="Send again what may have been billed; needs --max-cost.",
-)
-@click.option(
-    "--retry-failed",
-    is_flag=True,
-    help="Send again what was billed and brought nothing, or whose file is gone.",
-)
-@click.option("--verify", is_flag=True, help="Compare the hash of each file that is there.")
-@click.option(
     "--account",
     metavar="NAME",
     help="Who pays, if its keys change. Default: the key stands for it.",
@@ -63,6 +52,7 @@ Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that
 @click.option("--prompt-column", metavar="NAME",
               help="Column of a .csv, or field of a .jsonl, that holds the prompt.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr unless something failed.")
+@run_options
 @vendor_options
 def many(
     file: str,
@@ -72,9 +62,7 @@ def many(
     burst: int,
     max_cost: str | None,
     spend: str | None,
-    resend_ambiguous: bool,
-    retry_failed: bool,
-    verify: bool,
+    again: Again,
     account: str | None,
     prompt_column: str | None,
     quiet: bool,
@@ -84,7 +72,6 @@ def many(
     as_json: bool,
 ) -> None:
     """Read the prompts, and make them."""
-    limits = Limits(max_in_flight=max_in_flight, rate=rate, burst=burst, spend=spend)
 
     async def work() -> int:
         return await make(
@@ -92,14 +79,12 @@ def many(
                 prompts=read_prompts(file, _text(file), prompt_column),
                 folder=folder(out),
                 name=lambda image: _beneath(out, image),
-                limits=limits,
+                limits=Limits(max_in_flight=max_in_flight, rate=rate, burst=burst, spend=spend),
                 endpoint=endpoint,
                 model=model,
                 size=size,
                 max_cost=max_cost,
-                again=Again(
-                    resend_ambiguous=resend_ambiguous, retry_failed=retry_failed, verify=verify
-                ),
+                again=again,
                 account=account,
                 as_json=as_json,
                 quiet=quiet,

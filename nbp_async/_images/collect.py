@@ -37,10 +37,19 @@ class ByteIntake:
             self._sniffer.feed(data)
             await self._writer.write(data)
 
-    async def keep(self, stem: str) -> Kept:
-        """Check that it is a whole image, and commit it."""
+    async def keep(self, stem: str, kept: list[Kept]) -> None:
+        """Check that it is a whole image, and commit it.
+
+        It is added to `kept`, for that is known even if we are cancelled while it is committed.
+        """
         facts = self._sniffer.close()
-        return Kept(await self._writer.commit(stem, SUFFIX[facts.format]), facts)
+        stored: Stored | None = None
+        try:
+            stored = await self._writer.commit(stem, SUFFIX[facts.format])
+        finally:
+            stored = self._writer.stored if stored is None else stored
+            if stored is not None:
+                kept.append(Kept(stored, facts))
 
     def discard(self) -> None:
         self._writer.discard()
@@ -69,11 +78,17 @@ class _Arriving:
 
 
 class Collector:
-    """The images of one answer, from their first character to the sink."""
+    """The images of one answer, from their first character to the sink.
 
-    __slots__ = ("_images", "_sink")
+    Attributes:
+        kept: The images that are safe, the wanted one first; `discard` leaves them. An image that
+            was being committed when `keep` was cancelled is among them.
+    """
+
+    __slots__ = ("_images", "_sink", "kept")
 
     def __init__(self, sink: Sink) -> None:
+        self.kept: list[Kept] = []
         self._sink = sink
         self._images: dict[int, _Arriving] = {}
 
@@ -99,24 +114,23 @@ class Collector:
             MalformedReplyError: None of them is a whole image; what is wrong with the first.
             StorageError: They cannot be kept.
         """
-        kept: list[Kept] = []
         problem: NbpError | None = None
         for place, number in enumerate(images):
             try:
-                kept.append(await self._keep(number, f"{stem}-extra{place}" if kept else stem))
+                await self._keep(number, f"{stem}-extra{place}" if self.kept else stem)
             except (MalformedReplyError, StorageError) as exc:
                 problem = problem or exc  # one bad image does not cost us the others
-        if not kept:
+        if not self.kept:
             raise problem or MalformedReplyError("The answer names no image.")
-        return kept
+        return self.kept
 
-    async def _keep(self, number: int, stem: str) -> Kept:
+    async def _keep(self, number: int, stem: str) -> None:
         image = self._images.get(number)
         if image is None:
             raise MalformedReplyError("The answer names an image that it does not hold.")
         if image.broken is not None:
             raise image.broken
-        return await image.intake.keep(stem)
+        await image.intake.keep(stem, self.kept)
 
     def discard(self) -> None:
         """Leave no trace of what was not kept."""

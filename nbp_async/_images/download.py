@@ -7,7 +7,6 @@ asked about the address that is really dialled).
 """
 
 import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,21 +14,18 @@ from urllib.parse import urlsplit
 from nbp_async._errors import (
     BodyTooLargeError,
     DownloadError,
-    LinkExpiredError,
     MalformedReplyError,
     NbpError,
     NoReplyError,
     NotAnImageError,
     NotSentError,
-    StorageError,
 )
-from nbp_async._http import HttpRequest, ReplyHead
-from nbp_async._images.collect import ByteIntake, Kept
+from nbp_async._images.collect import Kept
+from nbp_async._images.transfer import StoreError, Transfer
 from nbp_async._sinks.base import Sink
-from nbp_async._transports.base import Reply, Transport, Watch
+from nbp_async._transports.base import Transport, Watch
 
 TRIES = 8
-_GONE = (403, 404, 410)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +94,11 @@ class Downloader:
         self._max_body = max_body
         self._rng = rng
 
-    async def fetch(self, url: str, sink: Sink, stem: str) -> Kept:
+    async def fetch(self, url: str, sink: Sink, stem: str, kept: list[Kept] | None = None) -> Kept:
         """Bring the image behind `url` into `sink`.
+
+        It is added to `kept` as well, where that is given: the caller finds it there even if it
+        was cancelled while the image was committed.
 
         Raises:
             LinkExpiredError: The link answers 403, 404 or 410.
@@ -109,23 +108,16 @@ class Downloader:
         reason = self._policy.refusal_of(url)
         if reason is not None:
             raise DownloadError(f"The image's link was not followed: {reason}.", url=url)
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._patience
-        async with self._places:
-            transfer = _Transfer(url, sink, self._max_body)
-            try:
-                for number in range(1, TRIES + 1):
-                    problem = await self._try(transfer, stem)
-                    if isinstance(problem, Kept):
-                        return problem
-                    wait = self._rng() * min(60.0, 2.0**number)
-                    if number == TRIES or loop.time() + wait > give_up:
-                        break
-                    await asyncio.sleep(wait)
-            finally:
-                transfer.discard()
+        kept = [] if kept is None else kept
+        transfer = Transfer(url, sink, self._max_body)
+        try:
+            problem = await self._tries(transfer, stem, kept)
+        finally:
+            transfer.discard()
+        if problem is None:
+            return kept[-1]
         raise DownloadError(
-            f"The image was made, and could not be fetched in {number} tries: {problem}",
+            f"The image was made, and could not be fetched in {transfer.tries} tries: {problem}",
             url=url,
             hint="Its link is in this error; fetch it before it expires.",
         )
@@ -134,7 +126,24 @@ class Downloader:
         """Close the connections to image stores."""
         await self._transport.aclose()
 
-    async def _try(self, transfer: "_Transfer", stem: str) -> Kept | NbpError:
+    async def _tries(self, transfer: Transfer, stem: str, kept: list[Kept]) -> NbpError | None:
+        """Try until it is kept; what was wrong with the last try, if it never is.
+
+        Between two tries others have the place. The patience is for the image store: waiting for
+        the first place takes nothing of it.
+        """
+        loop = asyncio.get_running_loop()
+        give_up: float | None = None
+        while True:
+            async with self._places:
+                give_up = loop.time() + self._patience if give_up is None else give_up
+                problem = await self._try(transfer, stem, kept)
+            wait = self._rng() * min(60.0, 2.0**transfer.tries)
+            if problem is None or transfer.tries == TRIES or loop.time() + wait > give_up:
+                return problem
+            await asyncio.sleep(wait)
+
+    async def _try(self, transfer: Transfer, stem: str, kept: list[Kept]) -> NbpError | None:
         """One try; what can be tried again comes back, what can't is raised."""
         try:
             watch = Watch(
@@ -144,86 +153,16 @@ class Downloader:
             )
             async with watch, self._transport.send(transfer.request(), watch) as reply:
                 await transfer.receive(reply, watch)
-            return await transfer.keep(stem)
-        except (StorageError, LinkExpiredError, DownloadError):
-            raise
-        except (BodyTooLargeError, NotAnImageError) as exc:
-            problem: NbpError = DownloadError(f"The link is no image: {exc}", url=transfer.url)
-        except (NotSentError, NoReplyError, MalformedReplyError, _StoreError) as exc:
+            await transfer.keep(stem, kept)
+        except NotAnImageError as exc:
+            # A page that asks for a moment's patience may be gone the next time.
+            if not transfer.came_again():
+                return exc
+            problem = DownloadError(f"The link is no image: {exc}", url=transfer.url)
+        except BodyTooLargeError as exc:
+            problem = DownloadError(f"The link is no image: {exc}", url=transfer.url)
+        except (NotSentError, NoReplyError, MalformedReplyError, StoreError) as exc:
             return exc
-        raise problem
-
-
-class _StoreError(NbpError):
-    """The image store answered something that may pass."""
-
-
-class _Transfer:
-    """How much of one image is here, and how to ask for the rest."""
-
-    def __init__(self, url: str, sink: Sink, max_body: int) -> None:
-        self.url = url
-        self._sink = sink
-        self._max_body = max_body
-        self._intake: ByteIntake | None = None
-        self._received = 0
-        self._validator = ""
-
-    def request(self) -> HttpRequest:
-        headers = {"Accept": "image/*"}
-        if self._received and self._validator:
-            headers |= {"Range": f"bytes={self._received}-", "If-Range": self._validator}
-        return HttpRequest("GET", self.url, headers)
-
-    async def receive(self, reply: Reply, watch: Watch) -> None:
-        head = reply.head
-        await self._begin(head)
-        assert self._intake is not None
-        if head.length is not None and self._received + head.length > self._max_body:
-            raise BodyTooLargeError(f"The image has more than {self._max_body} bytes.")
-        while data := await reply.read():
-            watch.received(len(data))
-            self._received += len(data)
-            if self._received > self._max_body:
-                raise BodyTooLargeError(f"The image has more than {self._max_body} bytes.")
-            watch.rest()
-            await self._intake.take(data)
-            watch.resume()
-
-    async def _begin(self, head: ReplyHead) -> None:
-        """Go on where the last try stopped, or start afresh."""
-        if head.status in _GONE:
-            raise LinkExpiredError(
-                f"The image's link no longer answers (HTTP {head.status}).", url=self.url
-            )
-        if head.status == 206 and self._intake is not None and self._continues(head):
-            return
-        self.discard()
-        if head.status != 200:
-            raise _StoreError(f"the image store answered HTTP {head.status}")
-        etag = head.headers.get("etag", "")
-        strong = etag if etag.startswith('"') else ""
-        self._validator = strong or head.headers.get("last-modified", "")
-        self._intake = ByteIntake(await self._sink.open())
-
-    def _continues(self, head: ReplyHead) -> bool:
-        match = re.match(r"bytes (\d{1,12})-", head.headers.get("content-range", ""))
-        return match is not None and int(match[1]) == self._received
-
-    async def keep(self, stem: str) -> Kept:
-        """Commit it; a body that is no whole image is forgotten, to be fetched from its start."""
-        assert self._intake is not None
-        try:
-            kept = await self._intake.keep(stem)
-        except MalformedReplyError as exc:
-            self.discard()
-            problem = _StoreError(str(exc))
         else:
-            self._intake = None
-            return kept
+            return None
         raise problem
-
-    def discard(self) -> None:
-        if self._intake is not None:
-            self._intake.discard()
-        self._intake, self._received, self._validator = None, 0, ""

@@ -132,6 +132,68 @@ async def test_a_redirect_of_the_image_store_is_not_followed() -> None:
     assert "302" in str(outcome.error)
 
 
+async def test_a_store_that_fails_between_two_pieces_does_not_cost_the_first() -> None:
+    async with linked(server={"weight": 60_000}) as (server, gen):
+        server.script(faults.cut_download(0.8), faults.download(faults.status(503)))
+        outcome = await one(server, gen)
+        stats = server.stats()
+    assert isinstance(outcome, Image)
+    assert stats.downloads == 3
+    assert stats.bytes_out < 1.3 * outcome.stored.size + 20_000
+
+
+async def test_the_rest_of_another_image_is_not_sewn_to_the_first_half() -> None:
+    """A store that heeds the range and not the If-Range answers 206 with another ETag."""
+    other = (
+        b'HTTP/1.1 206 Partial Content\r\nETag: "another"\r\nContent-Range: bytes %d-%d/%d\r\n'
+        b"Content-Length: 4\r\n\r\n\xff\xff\xff\xff"
+    )
+    async with linked(server={"weight": 60_000}) as (server, gen):
+        server.script(faults.cut_download(0.5))
+        outcome = await one(server, gen)
+        assert isinstance(outcome, Image)
+        size = outcome.stored.size
+        half = size // 2
+        rest = other % (half, half + 3, half + 4)
+        server.script(faults.cut_download(0.5), faults.download(faults.raw(rest)))
+        again = await gen.many(["a red bicycle"], size="1K")
+        await assert_settled(gen, server, [outcome, *again])
+    assert isinstance(again[0], Image)
+    assert again[0].stored.size == size
+
+
+def page(words: str) -> faults.Fault:
+    return faults.download(faults.status(200, body=f"<!DOCTYPE html><title>{words}</title>"))
+
+
+async def test_a_page_that_passes_does_not_cost_the_image() -> None:
+    async with linked() as (server, gen):
+        server.script(page("One moment, request 4711"), page("One moment, request 4712"))
+        outcome = await one(server, gen)
+        assert server.stats().downloads == 3
+    assert isinstance(outcome, Image)
+
+
+async def test_a_page_that_comes_again_word_for_word_is_all_there_is() -> None:
+    async with linked() as (server, gen):
+        server.script(*[page("This is no image") for _ in range(8)])
+        outcome = await one(server, gen)
+        assert server.stats().downloads == 2
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.error, DownloadError)
+    assert outcome.billing == "yes"
+
+
+async def test_pages_that_never_end_the_same_are_given_eight_tries() -> None:
+    async with linked() as (server, gen):
+        server.script(*[page(f"Request {n}") for n in range(20)])
+        outcome = await one(server, gen)
+        assert server.stats().downloads == 8
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.error, DownloadError)
+    assert outcome.error.url.startswith(server.base_url)
+
+
 def answers_with(link: str) -> FakeTransport:
     return FakeTransport(Canned(b'{"data":[{"url":"' + link.encode() + b'"}]}'))
 

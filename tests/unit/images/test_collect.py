@@ -1,5 +1,6 @@
 """The images of one answer: those that count are kept, whatever else the answer brings."""
 
+import asyncio
 import base64
 from pathlib import Path
 
@@ -79,3 +80,21 @@ async def test_what_was_not_kept_gives_its_memory_back() -> None:
     kept = await collector.keep([1], "000000")
     collector.discard()
     assert sink.held == kept[0].stored.size
+
+
+async def test_an_image_that_is_committed_while_we_are_cancelled_has_a_name(
+    tmp_path: Path,
+) -> None:
+    threads = FileThreads()
+    collector = Collector(DirectorySink(tmp_path, threads))
+    await collector.take(image(0, png(4, 4)) + image(1, png(5, 5)))
+    task = asyncio.create_task(collector.keep([0, 1], "000000"))
+    while not any(tmp_path.iterdir()):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    collector.discard()
+    assert collector.kept
+    assert {str(path) for path in tmp_path.iterdir()} == {k.stored.path for k in collector.kept}
+    assert Path(collector.kept[0].stored.path).read_bytes() == png(4, 4)
+    threads.close()

@@ -1,0 +1,109 @@
+"""Fetching a paid image: places and patience in virtual time, bodies that are none, cancelling."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbp_async._errors import DownloadError
+from nbp_async._images.collect import Kept
+from nbp_async._images.download import Downloader, LinkPolicy
+from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.threads import FileThreads
+from nbp_async.testing.transport import Canned, FakeTransport
+from tests.pictures import png
+
+pytestmark = pytest.mark.looptime
+
+LINK = "https://images.example/a.png"
+
+
+def downloader(transport: FakeTransport, **options: Any) -> Downloader:
+    settings = {"at_once": 16, "patience": 1800.0, "max_body": 10_000_000, "rng": lambda: 1.0}
+    return Downloader(transport, policy=LinkPolicy(), **{**settings, **options})
+
+
+def memory() -> MemorySink:
+    return MemorySink(1 << 20, FileThreads())
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_who_waits_to_try_again_lets_others_have_the_place() -> None:
+    busy = Canned(b"", status=503)
+    transport = FakeTransport(busy, default=Canned(png(4, 4), hold=0.5))
+    downloads = downloader(transport, at_once=1)
+    first = asyncio.create_task(downloads.fetch(LINK, memory(), "000000"))
+    second = asyncio.create_task(downloads.fetch(LINK, memory(), "000001"))
+    await second
+    assert now() == pytest.approx(0.5)
+    await first
+    assert now() == pytest.approx(2.5)
+    assert transport.peak == 1
+
+
+async def test_patience_begins_with_the_first_place() -> None:
+    """Two fetches of 100 s before it use up none of the ten seconds that it has."""
+    slow, busy, good = Canned(png(4, 4), hold=50), Canned(b"", status=503), Canned(png(4, 4))
+    transport = FakeTransport(slow, slow, busy, good)
+    downloads = downloader(transport, at_once=1, patience=60.0)
+    async with asyncio.TaskGroup() as group:
+        for number in range(3):
+            group.create_task(downloads.fetch(LINK, memory(), f"{number:06d}"))
+    assert now() == pytest.approx(102)
+
+
+async def test_patience_ends_the_tries() -> None:
+    transport = FakeTransport(default=Canned(b"", status=503))
+    with pytest.raises(DownloadError, match="2 tries"):
+        await downloader(transport, patience=5.0).fetch(LINK, memory(), "000000")
+    assert now() == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", png(4, 4)[:-5], b"<html>one moment</html>", b"GIF89a" + bytes(300_000)],
+    ids=["empty", "cut", "page", "large"],
+)
+async def test_a_body_that_is_no_image_is_fetched_again_once(body: bytes) -> None:
+    good = FakeTransport(Canned(body), Canned(png(4, 4)))
+    kept = await downloader(good).fetch(LINK, memory(), "000000")
+    assert kept.facts.width == 4
+
+    pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
+    bad = FakeTransport(Canned(body), Canned(pieces))
+    with pytest.raises(DownloadError, match="no image"):
+        await downloader(bad).fetch(LINK, memory(), "000000")
+    assert len(bad.requests) == 2
+
+
+async def test_what_was_no_image_is_not_continued() -> None:
+    headers = {"etag": '"a"'}
+    page = Canned(b"<html>one moment</html>", headers=headers)
+    transport = FakeTransport(page, Canned(png(4, 4), headers=headers))
+    await downloader(transport).fetch(LINK, memory(), "000000")
+    assert all("Range" not in request.headers for request in transport.requests)
+
+
+async def test_an_image_that_is_committed_while_we_are_cancelled_has_a_name(
+    tmp_path: Path,
+) -> None:
+    threads = FileThreads()
+    sink = DirectorySink(tmp_path, threads)
+    (await sink.open()).discard()
+    kept: list[Kept] = []
+    task = asyncio.create_task(
+        downloader(FakeTransport(Canned(png(4, 4)))).fetch(LINK, sink, "000000", kept)
+    )
+    while not any(tmp_path.iterdir()):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    (one,) = kept
+    assert Path(one.stored.path).read_bytes() == png(4, 4)
+    assert list(tmp_path.iterdir()) == [Path(one.stored.path)]
+    threads.close()

@@ -2,7 +2,7 @@
 
 The model thinks in drafts: parts marked `thought` are not the image that was asked. The last image
 that is no thought counts; where every image is marked, which happens, the last one does. A relay
-may give a link inside a text part instead.
+may give a link inside a text part instead; not every link there is one to an image.
 """
 
 import re
@@ -21,8 +21,13 @@ _KEYS = Keys(
     image=frozenset({b"data"}), drop=frozenset({b"thoughtSignature", b"thought_signature"})
 )
 _MODEL = re.compile(r"[A-Za-z0-9._\-]{1,128}")
-_LINK = re.compile(r"https?://[^\s<>\"'()\[\]{}]*[^\s<>\"'()\[\]{}.,;:!?]")
-_LINK_TO_IMAGE = re.compile(r"\.(?:png|jpe?g|webp)(?:[?#]|$)", re.IGNORECASE)
+_LINK = re.compile(
+    r"(?P<shown>!\[[^\[\]]{0,300}\]\(\s{0,9}<?)?"  # Markdown's way to show an image
+    r"(?P<link>https?://[^\s<>\"'()\[\]{}]*[^\s<>\"'()\[\]{}.,;:!?])"
+)
+_LINK_TO_IMAGE = re.compile(
+    r"https?://[^/?#]+/[^?#]*\.(?:png|jpe?g|webp)(?:[?#]|\Z)", re.IGNORECASE
+)
 
 # ai.google.dev: FinishReason and BlockedReason that say no to what was asked or drawn.
 _BLOCKED = frozenset({
@@ -121,10 +126,10 @@ class _Decoder:
         if not images and not links:
             raise _no_image(reason, candidates, words, usage)
         # A relay's image may have any address. What looks like one goes first all the same.
-        links.sort(key=lambda link: _LINK_TO_IMAGE.search(link) is None)
+        links.sort(key=lambda link: _LINK_TO_IMAGE.match(link) is None)
         return Answer(
             images=tuple(images),
-            links=tuple(links),
+            links=tuple(dict.fromkeys(links)),  # shown and linked, it is one image all the same
             text=words,
             usage=usage,
             model=text(either(found, "modelVersion", "model_version")),
@@ -150,8 +155,21 @@ def _read_parts(
             (thought if part.get("thought") is True else drawn).append(number)
         elif part.get("thought") is not True and text(part.get("text")):
             said.append(text(part.get("text")))
-            links += _LINK.findall(text(part.get("text")))
+            links += _links_in(said[-1])
     return drawn[-1:], thought + drawn[:-1]
+
+
+def _links_in(words: str) -> list[str]:
+    """The links that lead to an image: by their name, by being shown, or as all there is.
+
+    Others are what a model may write besides: a source, or the rules that it keeps.
+    """
+    alone = _LINK.fullmatch(words.strip())
+    return [
+        found["link"]
+        for found in _LINK.finditer(words)
+        if alone or found["shown"] or _LINK_TO_IMAGE.match(found["link"])
+    ]
 
 
 def _usage(document: Mapping[str, object], *, made: bool) -> Usage | None:

@@ -10,7 +10,7 @@ import pytest
 
 from nbp_async._client import Client
 from nbp_async._config import Limits
-from nbp_async._errors import DownloadError, LinkExpiredError
+from nbp_async._errors import DownloadError, LinkExpiredError, NoImageError
 from nbp_async._images.download import LinkPolicy
 from nbp_async._models import Failure, Image, Outcome
 from nbp_async._profiles import Profile
@@ -297,3 +297,17 @@ async def test_gemini_links_in_a_text_are_fetched_too() -> None:
             batch = await gen.many(["a red bicycle"], size="2K")
             await assert_settled(gen, server, batch)
         assert batch[0].ok
+
+
+async def test_a_page_that_a_refusal_in_words_cites_is_not_fetched() -> None:
+    words = "I cannot draw this. See https://policy.example/rules for what may be drawn."
+    async with FakeServer(latency=30.0) as server:
+        server.script(faults.no_image("STOP", words))
+        async with Client(server.gemini_url, server.key) as gen:
+            batch = await gen.many(["a red bicycle"], size="2K")
+            await assert_settled(gen, server, batch)
+        assert server.stats().downloads == 0
+    (outcome,) = batch
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.error, NoImageError)
+    assert outcome.error.text == words

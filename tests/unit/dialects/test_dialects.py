@@ -244,10 +244,56 @@ def test_a_link_in_the_text_is_an_image_that_came_by_link() -> None:
     assert answer.images == ()
 
 
-def test_of_several_links_the_one_to_an_image_is_wanted() -> None:
-    said = "Made with https://tool.example/about. Here: https://x.example/a.webp?s=1!"
-    answer = close(GeminiNative(), gemini({"text": said}))
-    assert answer.links == ("https://x.example/a.webp?s=1", "https://tool.example/about")
+@pytest.mark.parametrize(
+    ("said", "links"),
+    [
+        ("Here: https://x.example/a.webp?s=1!", ["https://x.example/a.webp?s=1"]),
+        ("See https://x.example/d/A.JPEG#top.", ["https://x.example/d/A.JPEG#top"]),
+        ("![a red bicycle](https://x.example/get?id=7)", ["https://x.example/get?id=7"]),
+        ('![](<https://x.example/7> "title") done', ["https://x.example/7"]),
+        ("  https://x.example/get?id=7\n", ["https://x.example/get?id=7"]),
+        (
+            "[![small](https://x.example/a.png)](https://x.example/a.png)",
+            ["https://x.example/a.png"],
+        ),
+        (
+            "![small](https://x.example/1) in full: https://x.example/b.png",
+            ["https://x.example/b.png", "https://x.example/1"],
+        ),
+        (
+            "Made with https://tool.example/about. Here: https://x.example/a.png",
+            ["https://x.example/a.png"],
+        ),
+    ],
+)
+def test_links_in_words_count_if_they_lead_to_an_image(said: str, links: list[str]) -> None:
+    assert close(GeminiNative(), gemini({"text": said})).links == tuple(links)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I cannot draw this. See https://policy.example/rules for what may be drawn.",
+        "I cannot draw this ([the rules](https://policy.example/rules)).",
+        "Such images are at https://search.example/?q=bicycle.png for you.",
+        "More at https://images.png and https://a.example.webp",
+        "A page of it: https://x.example/a.png.html",
+    ],
+)
+def test_words_that_cite_a_page_are_an_answer_without_an_image(said: str) -> None:
+    with pytest.raises(NoImageError) as caught:
+        close(GeminiNative(), gemini({"text": said}))
+    assert caught.value.text == said
+
+
+@given(st.text("![]()<> htps:/x.png?#", max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_words_are_a_link_in_them_is_one_of_http(said: str) -> None:
+    try:
+        answer = close(GeminiNative(), gemini({"text": said}))
+    except NoImageError:
+        return
+    assert all(link.startswith(("http://", "https://")) and link in said for link in answer.links)
 
 
 def test_a_link_in_a_refusal_is_no_image() -> None:

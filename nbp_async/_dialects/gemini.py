@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from nbp_async._dialects.base import Answer, Decoder, Part
 from nbp_async._dialects.json_scan import JsonScan, Keys, image_of
-from nbp_async._dialects.read import clean, count, either, items, refusal, spelled, table, text
+from nbp_async._dialects.read import clean, count, either, items, refusal, table, text
+from nbp_async._dialects.spell import Base64, spelled
 from nbp_async._errors import ConfigError, ContentBlockedError, NoImageError, RefusedError
 from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
@@ -75,7 +76,7 @@ class GeminiNative:
 def _part(reference: Reference) -> dict[str, object]:
     if reference.uri:
         return {"fileData": {"fileUri": reference.uri, "mimeType": reference.mime}}
-    return {"inlineData": {"mimeType": reference.mime, "data": reference.data}}
+    return {"inlineData": {"mimeType": reference.mime, "data": Base64(reference.data)}}
 
 
 def _merged(body: dict[str, object], extra: Mapping[str, object]) -> dict[str, object]:

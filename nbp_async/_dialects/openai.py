@@ -8,11 +8,10 @@ import hashlib
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-import pybase64
-
 from nbp_async._dialects.base import Answer, Decoder, Part
 from nbp_async._dialects.json_scan import JsonScan, Keys, image_of
-from nbp_async._dialects.read import clean, count, either, items, refusal, spelled, table, text
+from nbp_async._dialects.read import clean, count, either, items, refusal, table, text
+from nbp_async._dialects.spell import Base64, spelled
 from nbp_async._errors import ConfigError, ContentBlockedError, NoImageError, RefusedError
 from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
@@ -73,7 +72,7 @@ def _fields(job: Job, profile: Profile) -> dict[str, object]:
     return fields
 
 
-def _address(reference: Reference) -> str:
+def _address(reference: Reference) -> str | Base64:
     """A link as it is, or the bytes as a data: address."""
     if reference.uri:
         if urlsplit(reference.uri).scheme not in ("http", "https"):
@@ -82,7 +81,7 @@ def _address(reference: Reference) -> str:
                 "Nothing was sent."
             )
         return reference.uri
-    return f"data:{reference.mime};base64,{pybase64.b64encode_as_string(reference.data)}"
+    return Base64(reference.data, f"data:{reference.mime};base64,")
 
 
 def _multipart(

@@ -10,7 +10,6 @@ import msgspec
 
 from nbp_async._errors import (
     AuthError,
-    ConfigError,
     InvalidRequestError,
     OverloadedError,
     QuotaError,
@@ -69,21 +68,6 @@ def clean(words: str, limit: int = _WORDS) -> str:
     """A stranger's words, fit for a message: one line, short, without what may be a key."""
     printable = "".join(c if c.isprintable() else " " for c in words[: limit * 4])
     return _SECRET.sub("[hidden]", " ".join(printable.split()))[:limit]
-
-
-def spelled(body: Mapping[str, object]) -> bytes:
-    """A request's JSON; bytes in it are written as base64.
-
-    Raises:
-        ConfigError: It holds what JSON has no form for.
-    """
-    try:
-        return msgspec.json.encode(body)
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
-        problem = ConfigError(
-            f"The prompt or its extra fields are no JSON: {exc}. Nothing was sent."
-        )
-    raise problem
 
 
 def refusal(head: ReplyHead, body: bytes, profile: Profile) -> RefusedError:

@@ -1,6 +1,9 @@
 """Reference images made ready: read off the loop, recognised by their bytes, checked for size."""
 
+import errno
+import os
 import re
+import stat
 from pathlib import Path
 
 import anyio.to_thread
@@ -21,13 +24,16 @@ async def load_references(prompt: Prompt) -> tuple[Reference, ...]:
     """
     if not prompt.references:
         return ()
-    loaded = [await _load(item) for item in prompt.references]
-    total = sum(len(reference.data) for reference in loaded)
-    if total > MAX_REQUEST:
-        raise ConfigError(
-            f"The references are {total / 1e6:.0f} MB together; at most {MAX_REQUEST / 1e6:.0f} MB "
-            "fit into one request. Nothing was sent."
-        )
+    loaded: list[Reference] = []
+    total = 0
+    for item in prompt.references:
+        loaded.append(await _load(item))
+        total += len(loaded[-1].data)
+        if total > MAX_REQUEST:
+            raise ConfigError(
+                f"The references are over {MAX_REQUEST / 1e6:.0f} MB together: more does not fit "
+                "into one request. Nothing was sent."
+            )
     return tuple(loaded)
 
 
@@ -37,7 +43,7 @@ async def _load(item: str | Path | bytes) -> Reference:
     if isinstance(item, bytes):
         return _checked(item, "a reference given as bytes")
     try:
-        data = await anyio.to_thread.run_sync(Path(item).read_bytes)
+        data = await anyio.to_thread.run_sync(_read, item)
     except OSError as exc:
         problem = ConfigError(f"Reference {item}: {exc.strerror or exc}. Nothing was sent.")
     else:
@@ -45,15 +51,30 @@ async def _load(item: str | Path | bytes) -> Reference:
     raise problem
 
 
+def _read(path: str | Path) -> bytes:
+    """The file's bytes, if it is no larger than a reference may be; its size is asked first."""
+    about = os.stat(path)  # noqa: PTH116  a pipe would be waited for if it were opened
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EINVAL, "it is no file")
+    if about.st_size > MAX_REFERENCE:
+        raise _too_large(f"reference {path}", about.st_size)
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read(MAX_REFERENCE + 1)  # it may have grown
+
+
+def _too_large(what: str, size: int) -> ConfigError:
+    return ConfigError(
+        f"{what} has {size / 1e6:.1f} MB; at most {MAX_REFERENCE / 1e6:.1f} MB are taken: make it "
+        "smaller (1.5 MB and 4096 pixels are plenty). Nothing was sent."
+    )
+
+
 def _checked(data: bytes, what: str) -> Reference:
     mime = _mime_of(data)
     if mime is None:
         raise ConfigError(f"{what} is no PNG, JPEG, WebP, HEIC or HEIF image. Nothing was sent.")
     if len(data) > MAX_REFERENCE:
-        raise ConfigError(
-            f"{what} has {len(data) / 1e6:.1f} MB; at most {MAX_REFERENCE / 1e6:.1f} MB are taken: "
-            "make it smaller (1.5 MB and 4096 pixels are plenty). Nothing was sent."
-        )
+        raise _too_large(what, len(data))
     return Reference(mime=mime, data=data)
 
 

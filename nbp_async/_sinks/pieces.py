@@ -1,7 +1,6 @@
 """Pieces of an image become one, in memory."""
 
 import hashlib
-import io
 from collections.abc import Sequence
 
 from nbp_async._models import Held, Store, Stored
@@ -15,11 +14,5 @@ def in_memory(pieces: Sequence[bytes], store: Store | None = None) -> Stored:
     hasher = hashlib.sha256()
     for piece in pieces:
         hasher.update(piece)
-    if len(pieces) == 1:
-        data = pieces[0]
-    else:
-        joined = io.BytesIO()
-        for piece in pieces:  # all at a go would keep every other thread from running meanwhile
-            joined.write(piece)
-        data = joined.getvalue()
+    data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     return Stored(len(data), hasher.digest(), "", Held(data, store))

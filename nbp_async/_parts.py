@@ -17,7 +17,7 @@ from nbp_async._events import Listener
 from nbp_async._flow.run import Again, Past, Run
 from nbp_async._flow.wiring import Totals, Wiring
 from nbp_async._images.download import Downloader, LinkPolicy
-from nbp_async._journal.base import Journal
+from nbp_async._journal.base import JOURNAL, MANIFEST, Journal
 from nbp_async._options import Ask, RunAsk
 from nbp_async._pacing.bucket import TokenBucket
 from nbp_async._pacing.budget import RetryBudget, SpendCap
@@ -115,13 +115,13 @@ class Parts:
         return self._memory
 
     def _room(self, ask: Ask) -> Room | None:
-        out = ask.get("out")
-        return Room(out, self.wiring.files) if isinstance(out, str | Path) else None
+        folder = folder_of(ask.get("out"))
+        return None if folder is None else Room(folder, self.wiring.files)
 
     def _past(self, ask: RunAsk) -> Past | None:
         out, journal = ask.get("out"), ask.get("journal")
-        folder = Path(out).absolute() if isinstance(out, str | Path) else None
-        if journal is None or isinstance(journal, str | Path | bool):
+        folder = folder_of(out)
+        if journal is False or (journal is None and folder is None):
             return None
         account = account_of(self._chosen)
         again = Again(
@@ -129,7 +129,19 @@ class Parts:
             retry_failed=ask.get("retry_failed", False),
             verify=ask.get("verify", False),
         )
-        return Past(open=_opener(journal), account=account, again=again, folder=folder)
+        return Past(
+            open=_opener(journal, folder, account, self.wiring),
+            account=account,
+            again=again,
+            folder=folder,
+        )
+
+
+def folder_of(out: str | Path | Sink | None) -> Path | None:
+    """The folder that images go to, if it is one."""
+    if isinstance(out, DirectorySink):
+        return Path(out.folder)
+    return Path(out).absolute() if isinstance(out, str | Path) else None
 
 
 def cap_of(ask: Ask) -> SpendCap | None:
@@ -143,7 +155,7 @@ def check_run(ask: RunAsk) -> None:
     Raises:
         ConfigError: What is wrong with them. Nothing was sent.
     """
-    journal, has_folder = ask.get("journal"), isinstance(ask.get("out"), str | Path)
+    journal, has_folder = ask.get("journal"), folder_of(ask.get("out")) is not None
     if journal is True and not has_folder:
         raise ConfigError(
             'journal=True needs a folder to be in: give out="folder/", or journal="run.sqlite3". '
@@ -169,9 +181,29 @@ def account_of(chosen: Chosen) -> str:
     return f"{chosen.profile.name}:{print_of_key.hexdigest()[:16]}"
 
 
-def _opener(journal: Journal) -> Callable[[], Awaitable[Journal]]:
+def _opener(
+    journal: str | Path | bool | Journal | None,
+    folder: Path | None,
+    account: str,
+    wiring: Wiring,
+) -> Callable[[], Awaitable[Journal]]:
+    """How to open the journal: in the run's folder, or where it was wanted."""
+    path, manifest = None, None
+    if isinstance(journal, str | Path):
+        path = Path(journal).absolute()
+        manifest = path.with_suffix(".jsonl") if folder is None else folder / MANIFEST
+    elif folder is not None:
+        path, manifest = folder / JOURNAL, folder / MANIFEST
+
     async def open_journal() -> Journal:
-        return journal
+        if journal is not None and not isinstance(journal, str | Path | bool):
+            return journal
+        from nbp_async._journal.sqlite import SqliteJournal
+
+        assert path is not None, "checked when the call was made"
+        return await SqliteJournal.open(
+            path, account=account, folder=folder, wall_clock=wiring.wall_clock, manifest=manifest
+        )
 
     return open_journal
 

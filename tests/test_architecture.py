@@ -22,6 +22,7 @@ FLOORS: list[set[str]] = [
     {"_errors"},
     {"_config", "_prices", "_pixels"},
     {"_models", "_profiles"},
+    {"_rows"},
     {"_batch", "_events", "_keys"},
     {"_dialects", "_transports", "_pacing", "_sinks", "_journal", "fake"},
     {"_images"},

@@ -1,0 +1,87 @@
+"""Look before touching: what is not ours, not whole, or not this account's is left as it is."""
+
+import sqlite3
+from pathlib import Path
+
+from nbp_async._errors import JournalError
+from nbp_async._journal.schema import APPLICATION, CREATE, PRAGMAS, VERSION
+
+_LEFT = "Nothing was changed, nothing was sent."
+_SEE = "`nbp show` reads it without changing it."
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection for writing, in the way that the journal writes."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    for pragma in PRAGMAS:
+        db.execute(pragma)
+    return db
+
+
+def create(db: sqlite3.Connection, account: str, now: float) -> None:
+    """Make the tables, all of them or none."""
+    db.executescript(f"BEGIN IMMEDIATE; {CREATE}")
+    db.execute("INSERT INTO run VALUES (?, ?)", (account, now))
+    db.execute(f"PRAGMA application_id={APPLICATION}")
+    db.execute(f"PRAGMA user_version={VERSION}")
+    db.execute("COMMIT")
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing, whatever state the file is in."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None,
+        check_same_thread=False,
+    )  # fmt: skip
+
+
+def refuse_foreign(path: Path, account: str) -> None:
+    """Raise unless it is a whole journal, of a version that we know, for this account.
+
+    Raises:
+        JournalError: What it is instead, and what to do.
+    """
+    try:
+        problem = _what_is_wrong(path, account)
+    except sqlite3.DatabaseError as exc:
+        problem = JournalError(
+            f"{path} is damaged, or no journal: {exc}. {_LEFT}",
+            hint=f"{_SEE} Put a copy of it back, or use another folder.",
+        )
+    if problem is not None:
+        raise problem
+
+
+def _what_is_wrong(path: Path, account: str) -> JournalError | None:
+    db = read_only(path)
+    try:
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if application != APPLICATION:
+            return JournalError(
+                f"{path} is a database, and no journal of ours. {_LEFT}",
+                hint="Use another folder, or another name for the journal.",
+            )
+        if version > VERSION:
+            return JournalError(
+                f"{path} was written by a newer nbp_async (schema {version}, we know {VERSION}). "
+                f"{_LEFT}",
+                hint=f"{_SEE} Install the newer version to go on.",
+            )
+        found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            return JournalError(
+                f"{path} is damaged: {str(found)[:200]}. {_LEFT}",
+                hint=f"{_SEE} Put a copy of it back, or use another folder.",
+            )
+        owner = db.execute("SELECT account FROM run").fetchone()[0]
+        if owner != account:
+            return JournalError(
+                f"The run in {path.parent} belongs to another account ({owner}; yours is "
+                f"{account}). {_LEFT}",
+                hint="Use the key that began it or another folder; if only the key of the same "
+                "account changed, name the account: Client(account=...), --account.",
+            )
+    finally:
+        db.close()
+    return None

@@ -1,0 +1,171 @@
+"""A run as it is, read without changing or locking anything, while it goes on or long after."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from nbp_async._errors import JournalError, NbpError
+from nbp_async._journal import records
+from nbp_async._journal.base import JOURNAL, Account
+from nbp_async._journal.checks import read_only
+from nbp_async._journal.schema import APPLICATION, VERSION
+from nbp_async._journal.sums import account_of
+from nbp_async._models import Attempt, Failure, Outcome, Timings
+from nbp_async._rows import Row, row_of
+
+_COLUMNS = "id, place, state, asked, image, reason, message, links, expires"
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a run's journal says.
+
+    Attributes:
+        path: The journal.
+        folder: The run's folder, which paths are relative to.
+        owner: The account that pays.
+        account: What it has cost.
+        states: How many items are in each state.
+        processes: How many processes have worked on it.
+        problem: What could not be read, or "".
+    """
+
+    path: Path
+    folder: Path
+    owner: str
+    account: Account
+    states: dict[str, int]
+    processes: int
+    problem: str = ""
+
+    def rows(self) -> Iterator[Row]:
+        """Every item, in the order in which they were first drawn.
+
+        A damaged journal gives what can be read of it, and then a JournalError.
+        """
+        db = read_only(self.path)
+        try:
+            yield from rows(db)
+        except sqlite3.DatabaseError as exc:
+            problem = JournalError(f"{self.path}: the rest cannot be read: {exc}.")
+        else:
+            return
+        finally:
+            db.close()
+        raise problem
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """The outcomes of all items that have ended, with the full names of their files."""
+        db = read_only(self.path)
+        try:
+            for found in _found(db):
+                if found[2] not in ("planned", "armed"):
+                    yield _outcome(db, found, self.folder)
+        finally:
+            db.close()
+
+
+def read_run(where: str | Path) -> Report:
+    """Read the journal of a run.
+
+    Args:
+        where: The run's folder, or its journal.
+
+    Raises:
+        JournalError: There is none, or nothing of it can be read.
+    """
+    path = Path(where)
+    if path.is_dir():
+        path = path / JOURNAL
+    if not path.is_file():
+        raise JournalError(f"There is no run in {where}: no {JOURNAL} in it.")
+    try:
+        return _report(path.absolute())
+    except sqlite3.DatabaseError as exc:
+        problem = JournalError(
+            f"{path} cannot be read: {exc}.",
+            hint="manifest.jsonl beside it has a line for each outcome.",
+        )
+    raise problem
+
+
+def rows(db: sqlite3.Connection) -> Iterator[Row]:
+    """The row of each item; paths are relative to the run's folder."""
+    for found in _found(db):
+        outcome = _outcome(db, found, None)
+        row = row_of(outcome)
+        if isinstance(outcome, Failure):
+            row = msgspec.structs.replace(
+                row, state=found[2], reason=found[5], message=str(found[6])
+            )
+        yield row
+
+
+def _report(path: Path) -> Report:
+    db = read_only(path)
+    try:
+        problem = ""
+        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+            raise JournalError(f"{path} is a database, and no journal of ours.")
+        if db.execute("PRAGMA user_version").fetchone()[0] > VERSION:
+            problem = "It was written by a newer nbp_async: some of it may be missing here."
+        elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            problem = f"It is damaged: {str(found)[:200]}"
+        states = Counter(dict(db.execute("SELECT state, count(*) FROM item GROUP BY state")))
+        return Report(
+            path=path,
+            folder=path.parent,
+            owner=str(db.execute("SELECT account FROM run").fetchone()[0]),
+            account=account_of(db, 0.0, 0.0),
+            states=dict(states),
+            processes=int(db.execute("SELECT count(*) FROM session").fetchone()[0]),
+            problem=problem,
+        )
+    finally:
+        db.close()
+
+
+def _found(db: sqlite3.Connection) -> Iterator[tuple[object, ...]]:
+    """Items, a few hundred at a time: no read transaction stays open for long."""
+    last = 0
+    while found := db.execute(
+        f"SELECT {_COLUMNS} FROM item WHERE id > ? ORDER BY id LIMIT 500",
+        (last,),
+    ).fetchall():
+        yield from found
+        last = found[-1][0]
+
+
+def _outcome(db: sqlite3.Connection, found: tuple[object, ...], folder: Path | None) -> Outcome:
+    item, place, state, asked, image, reason, message, links, expires = found
+    known = records.asked_from(str(asked))
+    prompt, index = known.prompt(), int(str(place))
+    tried = tuple(_attempts(db, int(str(item))))
+    if state == "stored" and image is not None:
+        kept = records.image_from(str(image), folder, index=index, prompt=prompt)
+        return msgspec.structs.replace(kept, earlier=tried)
+    who = [a.billing for a in tried]
+    return Failure(
+        index=index,
+        prompt=prompt,
+        earlier=tried,
+        error=NbpError(f"{reason}: {message}" if reason else f"It is {state}."),
+        billing="yes" if "yes" in who else "maybe" if "maybe" in who else "no",
+        links=records.links_from(links if isinstance(links, str) else None),
+        link_expires=expires if isinstance(expires, float) else None,
+    )
+
+
+def _attempts(db: sqlite3.Connection, item: int) -> Iterator[Attempt]:
+    query = (
+        "SELECT number, price, most, armed_at, stem, links, expires, request_id, record "
+        "FROM attempt WHERE item = ? ORDER BY number"
+    )
+    for row in db.execute(query, (item,)):
+        if row[8] is not None:
+            yield records.attempt_from(row[8])
+        else:
+            out = records.pending_from(row)
+            yield Attempt(out.number, "maybe", out.most, Timings(0.0, 0.0), error="It may be out.")

@@ -1,0 +1,50 @@
+"""The journal's tables. A change here is a new VERSION: older files are then brought up to it."""
+
+APPLICATION = 0x4E42_5031  # "NBP1": tells our files from other databases
+VERSION = 1
+
+# Ids count up in the order of writing, so that no clock has a say in what came first.
+CREATE = """
+CREATE TABLE run (account TEXT NOT NULL, created REAL NOT NULL);
+
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, host TEXT NOT NULL,
+    started REAL NOT NULL, ended REAL
+);
+
+CREATE TABLE item (
+    id INTEGER PRIMARY KEY,
+    identity BLOB NOT NULL,
+    session INTEGER NOT NULL,           -- the one that claimed it last
+    place INTEGER NOT NULL,             -- its index in that session's batch
+    state TEXT NOT NULL,
+    nonce TEXT NOT NULL,
+    asked TEXT NOT NULL,                -- JSON: records.Asked
+    image TEXT,                         -- JSON: records.ImageRecord, where the state is stored
+    reason TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    links TEXT,                         -- JSON: links of a paid image that is not here yet
+    expires REAL
+);
+CREATE INDEX item_claim ON item (identity, session, id);
+CREATE INDEX item_open ON item (state) WHERE state IN ('armed', 'answered');
+
+CREATE TABLE attempt (
+    item INTEGER NOT NULL, number INTEGER NOT NULL,
+    price TEXT NOT NULL, most TEXT NOT NULL, armed_at REAL NOT NULL, stem TEXT NOT NULL,
+    links TEXT, expires REAL, request_id TEXT NOT NULL DEFAULT '',
+    billing TEXT, cost TEXT, settled_at REAL,   -- NULL while it may be out
+    record TEXT,                                -- JSON: models.Attempt
+    PRIMARY KEY (item, number)
+) WITHOUT ROWID;
+"""
+
+# FULL: an armed row that a power cut took back would be a request paid twice in silence.
+# EXCLUSIVE is not used: readers (`nbp show`) may look while a run goes on.
+PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA journal_size_limit=67108864",
+    "PRAGMA mmap_size=0",
+    "PRAGMA busy_timeout=5000",
+)

@@ -1,0 +1,186 @@
+"""One process of a run, to be killed at any moment, or at a point that has a name.
+
+    python -m tests.loopback.durable.child '{"url": ..., "key": ..., "folder": ..., "prompts": 20}'
+
+With `at`, it kills itself (SIGKILL) when that point is passed for the `nth` time. The points lie
+on the seams: the journal, the transport and the sink are wrapped, nothing of the library is
+changed. At its end it prints what the batch says, as JSON.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nbp_async._journal.sqlite import SqliteJournal
+
+from nbp_async import Client, Limits, Profile
+from nbp_async._http import HttpRequest
+from nbp_async._journal.base import JOURNAL, MANIFEST
+from nbp_async._models import Stored
+from nbp_async._sinks.base import Writer
+from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.threads import FileThreads
+from nbp_async._transports.aiohttp import AiohttpTransport
+from nbp_async._transports.base import Reply, Watch
+
+POINTS = (
+    "claim:before", "claim:after", "arm:before", "arm:after", "send:before", "head", "body",
+    "write", "commit:before", "commit:after", "answered:before", "answered:after",
+    "settle:before", "settle:after", "finish:before", "finish:after",
+)  # fmt: skip
+LINKS_ONLY = ("answered:before", "answered:after")
+T = TypeVar("T")
+
+
+class Executioner:
+    """Kills the process when a point is passed for the nth time."""
+
+    def __init__(self, at: str, nth: int) -> None:
+        self._at = at
+        self._left = nth
+
+    def passes(self, point: str) -> None:
+        if point == self._at:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class WatchedJournal:
+    """The journal, with a point before and after each of its methods."""
+
+    def __init__(self, journal: SqliteJournal, points: Executioner) -> None:
+        self._journal = journal
+        self._points = points
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._journal, name)
+        if name == "settle":
+
+            def settle(*args: Any) -> None:
+                self._points.passes("settle:before")
+                method(*args)
+                self._points.passes("settle:after")
+
+            return settle
+
+        async def watched(*args: Any) -> Any:
+            self._points.passes(f"{name}:before")
+            result = await method(*args)
+            self._points.passes(f"{name}:after")
+            return result
+
+        return watched
+
+
+class WatchedTransport:
+    def __init__(self, points: Executioner) -> None:
+        self._transport = AiohttpTransport(reuse=True, vendor="vendor")
+        self._points = points
+        self.aclose: Callable[[], Awaitable[None]] = self._transport.aclose
+
+    def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:
+        return self._watched(request, watch)
+
+    @asynccontextmanager
+    async def _watched(self, request: HttpRequest, watch: Watch) -> AsyncIterator[Reply]:
+        self._points.passes("send:before")
+        async with self._transport.send(request, watch) as reply:
+            self._points.passes("head")
+            yield WatchedReply(reply, self._points)
+
+
+class WatchedReply:
+    def __init__(self, reply: Reply, points: Executioner) -> None:
+        self._reply = reply
+        self._points = points
+        self.head = reply.head
+
+    async def read(self) -> bytes:
+        data = await self._reply.read()
+        self._points.passes("body")
+        return data
+
+
+class WatchedSink(DirectorySink):
+    def __init__(self, folder: Path, threads: FileThreads, points: Executioner) -> None:
+        super().__init__(folder, threads)
+        self._points = points
+
+    async def open(self) -> Writer:  # type: ignore[override]
+        return WatchedWriter(await super().open(), self._points)
+
+
+class WatchedWriter:
+    def __init__(self, writer: Writer, points: Executioner) -> None:
+        self._writer = writer
+        self._points = points
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    async def write(self, data: bytes) -> None:
+        self._points.passes("write")
+        await self._writer.write(data)
+
+    async def commit(self, stem: str, suffix: str) -> Stored:
+        self._points.passes("commit:before")
+        stored = await self._writer.commit(stem, suffix)
+        self._points.passes("commit:after")
+        return stored
+
+    def discard(self) -> None:
+        self._writer.discard()
+
+
+async def main(task: dict[str, Any]) -> None:
+    folder, account = Path(task["folder"]), "tests"
+    profile = Profile(
+        name="vendor", base_url=task["url"], link_lifetime=604800.0,
+        response_format="url" if task.get("links") else "b64_json",
+    )  # fmt: skip
+    options: dict[str, Any] = {"out": folder}
+    transport: Any = "aiohttp"
+    threads = FileThreads()
+    if task.get("at"):
+        points = Executioner(task["at"], task.get("nth", 1))
+        journal = await SqliteJournal.open(
+            folder / JOURNAL, account=f"vendor:{account}", folder=folder,
+            wall_clock=time.time, manifest=folder / MANIFEST,
+        )  # fmt: skip
+        options = {
+            "out": WatchedSink(folder, threads, points), "journal": WatchedJournal(journal, points)
+        }  # fmt: skip
+        transport = WatchedTransport(points)
+    for name in ("resend_ambiguous", "max_cost"):
+        if name in task:
+            options[name] = task[name]
+    limits = Limits(max_in_flight=task.get("in_flight", 50), reuse_connections=True)
+    async with Client(
+        profile, task["key"], limits=limits, account=account, transport=transport
+    ) as gen:
+        prompts = [f"prompt {n}" for n in range(task["prompts"])]
+        batch = await gen.many(prompts, size="1K", **options)
+    bill = batch.billing
+    print(json.dumps({
+        "images": len(batch.images),
+        "resumed": sum(image.resumed for image in batch.images),
+        "failed": [repr(failure) for failure in batch.failures][:5],
+        "unclear": len(bill.unclear),
+        "lost": len(bill.lost),
+        "spent": str(bill.spent),
+        "maybe": str(bill.maybe),
+        "saved": str(bill.saved),
+    }))  # fmt: skip
+    threads.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))

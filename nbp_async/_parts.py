@@ -201,9 +201,12 @@ def _opener(
         from nbp_async._journal.sqlite import SqliteJournal
 
         assert path is not None, "checked when the call was made"
-        return await SqliteJournal.open(
+        opened = await SqliteJournal.open(
             path, account=account, folder=folder, wall_clock=wiring.wall_clock, manifest=manifest
         )
+        if folder is not None:  # it is ours alone by now
+            await DirectorySink(folder, wiring.files).clean()
+        return opened
 
     return open_journal
 

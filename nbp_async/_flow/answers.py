@@ -14,38 +14,52 @@ Brought = tuple[Kept, str]
 
 
 async def store(
-    wiring: Wiring, sink: Sink, answer: Answer, collector: Collector, stem: str
-) -> list[Brought]:
+    wiring: Wiring,
+    sink: Sink,
+    answer: Answer,
+    collector: Collector,
+    stem: str,
+    brought: list[Brought],
+) -> None:
     """Make the answer's images safe, the wanted one first; of several, some may be broken.
+
+    What is safe is added to `brought` at once: who is cancelled meanwhile finds it there.
 
     Raises:
         MalformedReplyError: None of them is a whole image.
         DownloadError: None of its links brought one.
         StorageError: They cannot be kept.
     """
-    if answer.images:
-        return [(one, "") for one in await collector.keep(answer.images, stem)]
-    return await follow(wiring, sink, answer.links, stem)
+    if not answer.images:
+        await follow(wiring, sink, answer.links, stem, brought)
+        return
+    try:
+        await collector.keep(answer.images, stem)
+    finally:
+        brought += [(one, "") for one in collector.kept]
 
 
-async def follow(wiring: Wiring, sink: Sink, links: Sequence[str], stem: str) -> list[Brought]:
+async def follow(
+    wiring: Wiring, sink: Sink, links: Sequence[str], stem: str, brought: list[Brought]
+) -> None:
     """Bring the images behind these links; one bad link does not cost us the others.
 
     Raises:
         NbpError: None of them brought one; what is wrong with the first.
         StorageError: They cannot be kept.
     """
-    brought: list[Brought] = []
     problem: NbpError | None = None
     for link in links:
-        stem_of_this = f"{stem}-extra{len(brought)}" if brought else stem
+        kept: list[Kept] = []
         try:
-            brought.append((await wiring.downloads.fetch(link, sink, stem_of_this), link))
+            stem_of_this = f"{stem}-extra{len(brought)}" if brought else stem
+            await wiring.downloads.fetch(link, sink, stem_of_this, kept)
         except (DownloadError, MalformedReplyError) as exc:
             problem = problem or exc
+        finally:
+            brought += [(one, link) for one in kept]
     if not brought:
         raise problem or DownloadError("There is no link to follow.", url="")
-    return brought
 
 
 def describe(

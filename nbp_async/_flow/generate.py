@@ -4,6 +4,7 @@ import asyncio
 
 import anyio.to_thread
 
+from nbp_async._dialects.base import Answer
 from nbp_async._errors import (
     CancelledAttemptError,
     ConfigError,
@@ -13,7 +14,7 @@ from nbp_async._errors import (
     RateLimitError,
     RefusedError,
 )
-from nbp_async._flow.answers import describe, store
+from nbp_async._flow.answers import Brought, describe, store
 from nbp_async._flow.attempt import Try
 from nbp_async._flow.books import Books, Page, failure_of, stem_of
 from nbp_async._flow.resume import recall
@@ -85,13 +86,16 @@ async def _encode(
 class _Story:
     """What happened to one job so far."""
 
-    __slots__ = ("_backoff", "_books", "_deadline", "_job", "_put_off", "_run", "_tries", "_w")
+    __slots__ = (
+        "_backoff", "_books", "_brought", "_deadline", "_job", "_put_off", "_run", "_tries", "_w"
+    )  # fmt: skip
 
     def __init__(self, wiring: Wiring, run: Run, job: Job, books: Books) -> None:
         self._w = wiring
         self._run = run
         self._job = job
         self._books = books
+        self._brought: list[Brought] = []
         self._tries = Tries()
         self._backoff = 0.0
         self._put_off = 0.0
@@ -114,7 +118,7 @@ class _Story:
             with self._run.stand_aside():
                 await self._run.wait(lambda: asyncio.sleep(self._backoff))
         except asyncio.CancelledError:
-            self._leave()
+            self._leave_without()
             raise
         except NbpError as stopped:
             return self._failure(stopped)
@@ -163,29 +167,33 @@ class _Story:
 
     async def _image(self, attempt: Try) -> Image:
         """The answer was good: make its images safe and say what they are."""
-        answer, job, books, run = attempt.answer, self._job, self._books, self._run
+        answer, run = attempt.answer, self._run
         assert answer is not None
-        stem, expires = stem_of(job), self._expiry()
+        stem = stem_of(self._job)
         if answer.images:
-            brought = await store(self._w, run.sink, answer, attempt.collector, stem)
+            await store(self._w, run.sink, answer, attempt.collector, stem, self._brought)
         else:
-            await books.answered(answer.links, expires, attempt.request_id)
+            await self._books.answered(answer.links, self._expiry(), attempt.request_id)
             with run.stand_aside():
-                brought = await store(self._w, run.sink, answer, attempt.collector, stem)
-        cost = books.cost(attempt, "yes")
-        books.note(attempt, "yes", cost, backoff=self._backoff)
+                await store(self._w, run.sink, answer, attempt.collector, stem, self._brought)
+        return self._made(attempt, answer)
+
+    def _made(self, attempt: Try, answer: Answer) -> Image:
+        """Its images are safe: write it down, and tell the gate that the vendor is well."""
+        books, run, job = self._books, self._run, self._job
+        books.note(attempt, "yes", books.cost(attempt, "yes"), backoff=self._backoff)
         self._w.retry_budget.succeeded()
         run.heard(run.sink.trouble)
         if attempt.ticket is not None:
             attempt.gate.succeeded(attempt.ticket)
-        self._w.totals.images += len(brought)
+        self._w.totals.images += len(self._brought)
         return describe(
-            brought,
+            self._brought,
             answer,
             index=job.index,
             prompt=job.prompt,
             pixels=job.canvas.pixels,
-            expires=expires,
+            expires=self._expiry(),
             attempts=tuple(books.attempts),
             earlier=books.earlier,
         )
@@ -257,6 +265,9 @@ class _Story:
     def _drop(self, attempt: Try) -> None:
         """The caller leaves: say what that may cost, and what had come by then."""
         books = self._books
+        if attempt.answer is not None and self._brought:
+            self._leave(self._made(attempt, attempt.answer))
+            return
         if attempt.sent:
             billing: Billing = "yes" if attempt.answer is not None else "maybe"
             error = CancelledAttemptError("Cancelled while the request was out.")
@@ -264,16 +275,20 @@ class _Story:
             books.note(attempt, billing, cost, backoff=self._backoff, error=error)
         else:
             books.not_sent(attempt)
-        self._leave(attempt)
+        self._leave_without(attempt)
 
-    def _leave(self, attempt: Try | None = None) -> None:
+    def _leave_without(self, attempt: Try | None = None) -> None:
         """Name a prompt whose caller is gone, if it was tried at all."""
         if self._books.attempts:
-            dropped = self._failure(CancelledAttemptError("Cancelled by the caller."), attempt)
-            self._run.dropped.append(dropped)
-            if self._books.page is not None:
-                self._run.unfinished.append((self._books.page.item, dropped))
-            _told(self._w, dropped)
+            error = CancelledAttemptError("Cancelled by the caller.")
+            self._leave(self._failure(error, attempt))
+
+    def _leave(self, outcome: Outcome) -> None:
+        """Nobody waits for this outcome any more: keep it where it is looked for."""
+        self._run.dropped.append(outcome)
+        if self._books.page is not None:
+            self._run.unfinished.append((self._books.page.item, outcome))
+        _told(self._w, outcome)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

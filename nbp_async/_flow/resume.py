@@ -123,9 +123,10 @@ async def rescue_links(wiring: Wiring, run: Run, past: Past, entry: Entry) -> Ou
     assert past.journal is not None, "the run has begun"
     links, expires = _links_of(entry), _expiry_of(entry)
     earlier = _settled(entry)
+    brought: list[Brought] = []
     try:
         with run.stand_aside():
-            brought = await follow(wiring, run.sink, links, f"{entry.index:06d}")
+            await follow(wiring, run.sink, links, f"{entry.index:06d}", brought)
     except NbpError as exc:
         run.heard(exc)
         lost = isinstance(exc, LinkExpiredError)

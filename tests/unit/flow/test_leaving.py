@@ -3,18 +3,23 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from nbp_async._config import Limits, Retry
 from nbp_async._errors import StoppedError
 from nbp_async._sinks.base import Writer
+from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.memory import MemorySink
 from nbp_async._sinks.threads import FileThreads
 from nbp_async.testing.transport import Canned, FakeTransport
-from tests.unit.flow.helpers import assert_settled, client, good, refusal
+from tests.unit.flow.helpers import PRICE, assert_settled, client, good, refusal
 
+T = TypeVar("T")
 pytestmark = pytest.mark.looptime
 
 
@@ -106,3 +111,33 @@ async def test_the_link_of_a_paid_image_is_in_the_failure_when_the_caller_leaves
         (failure,) = plan.partial.failures
     assert failure.billing == "yes"
     assert failure.links == ("https://203.0.113.1/a.png",)
+
+
+async def test_an_image_that_was_stored_in_the_moment_of_leaving_is_an_image(
+    tmp_path: Path,
+) -> None:
+    class Slow(FileThreads):
+        """Comes back a little after its work is done."""
+
+        async def run(self, work: Callable[[], T]) -> T:
+            def and_rest() -> T:
+                result = work()
+                time.sleep(0.1)  # in a thread
+                return result
+
+            return await super().run(and_rest)
+
+    threads = Slow()
+    transport = FakeTransport(default=good(hold=1))
+    async with client(transport) as gen:
+        plan = gen.many(["a"], out=DirectorySink(tmp_path, threads), journal=False)
+        task = asyncio.create_task(plan)
+        while not list(tmp_path.glob("0*")):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        (image,) = plan.partial.images
+        assert image.path in set(tmp_path.glob("0*"))
+        assert plan.partial.billing.spent == PRICE == gen.bill().spent
+    threads.close()

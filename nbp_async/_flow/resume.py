@@ -178,6 +178,8 @@ def _refusal(past: Past, earlier: tuple[Attempt, ...], why: str) -> ParkedError 
 async def _what_is_wrong(wiring: Wiring, past: Past, image: Image) -> str:
     """What keeps the stored file from being the outcome, or "" if nothing does."""
     path, stored = image.path, image.stored
+    if path is None and past.folder is not None:
+        return "the disk had failed: it was handed out in memory, and never had a file"
     if path is None:
         return ""  # it never had a file of ours: somebody else's store keeps it
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from nbp_async.cli import codes
 from nbp_async.cli.brake import Brake
 from nbp_async.cli.lists import Entry
 from nbp_async.cli.output import Data, people, record, say
+from nbp_async.cli.rescue import rescue
 from nbp_async.cli.tally import Tally
 from nbp_async.display.counts import Counts
 from nbp_async.display.progress import Progress
@@ -29,7 +31,7 @@ class Order:
     Attributes:
         prompts: What to draw.
         folder: Where images go; it exists.
-        name: Gives an image its last name, and says what that is. Called in a thread.
+        name: Gives an image in a file its last name, and says what that is. Called in a thread.
         size: For prompts that name none; None for the model's default.
         max_cost: US dollars, as text; None for no cap.
         durable: The folder is a run, which can go on later.
@@ -63,12 +65,18 @@ class Order:
 
     def lines(self, outcome: Outcome) -> Iterator[str]:
         """What goes to stdout about one outcome."""
-        path = self.name(outcome) if isinstance(outcome, Image) else None
+        path = self._file_of(outcome) if isinstance(outcome, Image) else None
         if self.as_json:
             yield record(outcome, path)
         elif isinstance(outcome, Image):
-            yield str(path)
-            yield from (str(extra.path) for extra in outcome.extras)
+            files = (path, *(extra.path or self._rescued(extra) for extra in outcome.extras))
+            yield from (str(file) for file in files if file is not None)
+
+    def _file_of(self, image: Image) -> Path | None:
+        return self.name(image) if image.path is not None else self._rescued(image)
+
+    def _rescued(self, image: Image) -> Path | None:
+        return rescue(image, (self.folder, Path(tempfile.gettempdir())), self.console)
 
 
 async def make(order: Order) -> int:

@@ -104,7 +104,7 @@ def record(outcome: Outcome, path: Path | None) -> str:
     }
     if isinstance(outcome, Image):
         facts |= {
-            "path": str(path),
+            "path": str(path) if path is not None else None,
             "width": outcome.width,
             "height": outcome.height,
             "format": outcome.format,

@@ -1,0 +1,83 @@
+"""A disk that fails in the middle of a run, before the bank: what is paid for is handed out."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbp_async._client import Client
+from nbp_async._config import Limits
+from nbp_async._errors import ParkedError, StoppedError, StorageError
+from nbp_async._models import Failure, Image
+from nbp_async._profiles import Profile
+from nbp_async.fake import FakeServer
+from tests.loopback.oracle import assert_settled
+
+pytestmark = pytest.mark.looptime
+
+PROMPTS = [f"bicycle {n}" for n in range(20)]
+
+
+def full_after(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
+    """The disk takes so many files, and is full then."""
+    fsync, taken = os.fsync, 0
+
+    def fsync_or_not(fd: int) -> None:
+        nonlocal taken
+        taken += stat.S_ISREG(os.fstat(fd).st_mode)
+        if taken > files:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync_or_not)
+
+
+def client(server: FakeServer, **options: Any) -> Client:
+    profile = Profile(name="vendor", base_url=server.openai_url)
+    return Client(profile, server.key, limits=Limits(max_in_flight=4), **options)
+
+
+async def test_a_disk_that_fills_up_stops_the_buying_and_hands_out_what_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    async with FakeServer(latency=30.0) as server:
+        async with client(server) as gen:
+            full_after(monkeypatch, 6)
+            batch = await gen.many(PROMPTS, size="1K", out=out)
+            monkeypatch.undo()
+            in_memory = [image for image in batch.images if image.path is None]
+            await assert_settled(gen, server, batch, out=out)
+        assert server.stats().requests == len(batch.images)
+    assert isinstance(batch.stopped, StorageError)
+    assert len(batch.images) - len(in_memory) == 6
+    assert 1 <= len(in_memory) <= 6
+    assert {type(failure.error) for failure in batch.failures} == {StoppedError}
+
+
+async def test_what_was_in_memory_when_a_run_ended_is_not_taken_for_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    async with FakeServer(latency=30.0) as server:
+        async with client(server) as gen:
+            full_after(monkeypatch, 6)
+            first = await gen.many(PROMPTS, size="1K", out=out)
+            monkeypatch.undo()
+            lost = {image.index for image in first.images if image.path is None}
+            again = await gen.many(PROMPTS, size="1K", out=out)
+            await assert_settled(gen, server, [*first.images, *again.images], out=out)
+        assert server.stats().requests == len(PROMPTS)
+        assert sum(o.spent + o.spent_earlier for o in again) == server.bank.billed
+    assert lost
+    for outcome in again:
+        if outcome.index in lost:
+            assert isinstance(outcome, Failure)
+            assert isinstance(outcome.error, ParkedError)
+            assert "memory" in str(outcome.error)
+        else:
+            assert isinstance(outcome, Image)
+            assert outcome.path is not None

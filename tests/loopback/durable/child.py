@@ -18,11 +18,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nbp_async._journal.sqlite import SqliteJournal
-
 from nbp_async import Client, Limits, Profile
 from nbp_async._http import HttpRequest
 from nbp_async._journal.base import JOURNAL, MANIFEST
+from nbp_async._journal.sqlite import SqliteJournal
 from nbp_async._models import Stored
 from nbp_async._sinks.base import Writer
 from nbp_async._sinks.directory import DirectorySink

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,32 @@ async def test_a_request_leaves_as_it_was_asked_and_asks_for_no_compression(line
     assert (b"connection: close" in lines) is not line.kind.reuse
     names = {line.partition(b":")[0] for line in lines}
     assert not names & {b"expect", b"cookie", b"transfer-encoding"}
+
+
+async def test_a_small_request_leaves_in_one_piece_and_needs_no_task(line: Line) -> None:
+    if line.kind.library != "aiohttp":
+        pytest.skip("httpx writes a head and a body one after the other")
+    pieces: list[bytes] = []
+    tasks: list[object] = []
+
+    async def handler(peer: Peer) -> None:
+        pieces.append(await peer.any())
+        await peer.say(framed(b"{}"))
+
+    def counting(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "asyncio.Task[Any]":
+        tasks.append(work)
+        return asyncio.Task(work, loop=loop, **options)
+
+    async with line.serving(handler) as server:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(counting)
+        got = await line.post(server.url)
+        loop.set_task_factory(None)
+    assert (got.body, got.error, got.watch.sent) == (b"{}", None, True)
+    assert pieces[0].startswith(b"POST /v1/images HTTP/1.1\r\n")
+    assert pieces[0].endswith(b"\r\n\r\n" + BODY)
+    assert (b"Connection: close" in pieces[0]) is not line.kind.reuse
+    assert not [work for work in tasks if "write" in repr(work)]
 
 
 async def test_a_large_upload_leaves_whole_with_its_length(line: Line) -> None:

@@ -13,7 +13,7 @@ from nbp_async._errors import (
 )
 from nbp_async._http import HttpRequest
 from tests.contracts.transport.kit import HEADERS, Got, Line, near
-from tests.raw_server import Peer, RawServer, answering, framed, lingering
+from tests.raw_server import Peer, RawServer, answering, framed, keeping, lingering
 
 pytestmark = pytest.mark.looptime
 
@@ -203,6 +203,28 @@ async def test_cancelled_while_it_waits_it_hangs_up_at_once(line: Line, stage: s
             await task
         await asyncio.sleep(0.05)
         assert server.gone.is_set()
+
+
+async def test_cancelled_in_the_turn_before_it_leaves_it_was_not_sent(line: Line) -> None:
+    if not line.kind.reuse:
+        pytest.skip("a connection has to be there already")
+    async with line.serving(keeping(framed(b"{}"))) as server:
+        await line.post(server.url)
+        request = HttpRequest("POST", server.url, HEADERS, b"{}")
+        watch = line.watch(request)
+
+        async def send() -> None:
+            async with watch, line.transport.send(request, watch):
+                pass
+
+        task = asyncio.create_task(send())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.05)
+        assert len(server.requests) == 1
+        assert not watch.sent
 
 
 async def test_cancelled_amid_an_upload_it_hangs_up_at_once(line: Line) -> None:

@@ -38,6 +38,7 @@ _DATA = b"data:"
 
 # Stands for image number n in the skeleton. No server can guess it, so none can forge it.
 _MARK = f"image-{secrets.token_hex(16)}-"
+_OPEN_MARK = b'"' + _MARK.encode()
 
 _OUTSIDE, _IMAGE, _DROP = range(3)
 
@@ -216,7 +217,7 @@ class JsonScan:
         self._mode = mode
         if mode == _IMAGE:
             self._image += 1
-            self._keep(b'"%b%d"' % (_MARK.encode(), self._image))
+            self._keep(b'%b%d"' % (_OPEN_MARK, self._image))
         else:
             self._keep(b'""')
 

@@ -22,7 +22,7 @@ from nbp_async._images.download import LinkPolicy
 from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
 from nbp_async._models import Failure, Image, Prompt
 from nbp_async._options import Ask, ClientOptions, RunAsk
-from nbp_async._parts import Chosen, Parts, cap_of, check_run
+from nbp_async._parts import Chosen, Parts, cap_of, check_run, preview_of
 from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile
 from nbp_async._transports.base import Transport
 
@@ -183,9 +183,8 @@ class Client:
         """
         jobs = self._jobs(prompts, ask, RunAsk)
         check_run(ask)
-        price = self.profile.prices.estimate(ask.get("size") or "2K")
-        words = describe(jobs.count, self.limits.max_in_flight, price, self.profile.name)
-        return Plan(self._errand(jobs, ask), words)
+        words = describe(jobs.count, self.limits.max_in_flight, self.profile.name)
+        return Plan(self._errand(jobs, ask), words, lambda: preview_of(self._chosen(), jobs, ask))
 
     def stream(self, prompts: Prompts, **ask: Unpack[RunAsk]) -> Stream:
         """The same as `many`, one outcome at a time, in the order of completion.

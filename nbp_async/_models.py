@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from nbp_async._errors import ConfigError, NbpError
+from nbp_async._errors import ConfigError, NbpError, StorageError
 from nbp_async._http import Billing, Usage
 from nbp_async._pixels import Canvas
 
@@ -300,8 +300,17 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         return self.stored.digest.hex()
 
     def read(self) -> bytes:
-        """The image's bytes, as the vendor made them. Reads the file; call it off the loop."""
+        """The image's bytes, as the vendor made them. Reads the file; call it off the loop.
+
+        Raises:
+            StorageError: They were in the memory of a process that has ended.
+        """
         held = self.stored.held
+        if held is None and not self.stored.path:
+            raise StorageError(
+                f"The bytes of image {self.index} were in the memory of a process that has ended.",
+                hint="Its link may still live: see `url`." if self.url else "",
+            )
         return held.data if held is not None else Path(self.stored.path).read_bytes()
 
     def save(self, path: str | Path) -> Path:

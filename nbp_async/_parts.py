@@ -14,7 +14,9 @@ from nbp_async._dialects.gemini import GeminiNative
 from nbp_async._dialects.openai import OpenAIImages
 from nbp_async._errors import ConfigError
 from nbp_async._events import Listener
+from nbp_async._flow.preview import Preview, preview
 from nbp_async._flow.run import Again, Past, Run
+from nbp_async._flow.source import Jobs
 from nbp_async._flow.wiring import Totals, Wiring
 from nbp_async._images.download import Downloader, LinkPolicy
 from nbp_async._journal.base import JOURNAL, MANIFEST, Journal
@@ -119,20 +121,14 @@ class Parts:
         return None if folder is None else Room(folder, self.wiring.files)
 
     def _past(self, ask: RunAsk) -> Past | None:
-        out, journal = ask.get("out"), ask.get("journal")
-        folder = folder_of(out)
+        journal, folder = ask.get("journal"), folder_of(ask.get("out"))
         if journal is False or (journal is None and folder is None):
             return None
         account = account_of(self._chosen)
-        again = Again(
-            resend_ambiguous=ask.get("resend_ambiguous", False),
-            retry_failed=ask.get("retry_failed", False),
-            verify=ask.get("verify", False),
-        )
         return Past(
-            open=_opener(journal, folder, account, self.wiring),
+            open=_opener(ask, account, self.wiring),
             account=account,
-            again=again,
+            again=_again_of(ask),
             folder=folder,
         )
 
@@ -181,19 +177,46 @@ def account_of(chosen: Chosen) -> str:
     return f"{chosen.profile.name}:{print_of_key.hexdigest()[:16]}"
 
 
-def _opener(
-    journal: str | Path | bool | Journal | None,
-    folder: Path | None,
-    account: str,
-    wiring: Wiring,
-) -> Callable[[], Awaitable[Journal]]:
-    """How to open the journal: in the run's folder, or where it was wanted."""
-    path, manifest = None, None
+def preview_of(chosen: Chosen, jobs: Jobs, ask: RunAsk) -> Preview | None:
+    """What the call would do now; None where its prompts are not known before they are drawn.
+
+    Raises:
+        BadPrompt: One of the prompts cannot be sent.
+        JournalError: The run's journal cannot be read.
+    """
+    if not jobs.known:
+        return None
+    from nbp_async._journal.reader import standing_of
+
+    path = _journal_path(ask)
+    return preview(
+        jobs.listed(),
+        chosen.limits,
+        standing={} if path is None else standing_of(path),
+        account=account_of(chosen),
+        again=_again_of(ask),
+        folder=folder_of(ask.get("out")),
+    )
+
+
+def _again_of(ask: RunAsk) -> Again:
+    return Again(
+        resend_ambiguous=ask.get("resend_ambiguous", False),
+        retry_failed=ask.get("retry_failed", False),
+        verify=ask.get("verify", False),
+    )
+
+
+def _journal_path(ask: RunAsk) -> Path | None:
+    """Where the journal is: in the run's folder, or where it was wanted; None without one."""
+    journal, folder = ask.get("journal"), folder_of(ask.get("out"))
     if isinstance(journal, str | Path):
-        path = Path(journal).absolute()
-        manifest = path.with_suffix(".jsonl") if folder is None else folder / MANIFEST
-    elif folder is not None:
-        path, manifest = folder / JOURNAL, folder / MANIFEST
+        return Path(journal).absolute()
+    return None if journal is False or folder is None else folder / JOURNAL
+
+
+def _opener(ask: RunAsk, account: str, wiring: Wiring) -> Callable[[], Awaitable[Journal]]:
+    journal, folder, path = ask.get("journal"), folder_of(ask.get("out")), _journal_path(ask)
 
     async def open_journal() -> Journal:
         if journal is not None and not isinstance(journal, str | Path | bool):
@@ -201,6 +224,7 @@ def _opener(
         from nbp_async._journal.sqlite import SqliteJournal
 
         assert path is not None, "checked when the call was made"
+        manifest = path.with_suffix(".jsonl") if folder is None else folder / MANIFEST
         opened = await SqliteJournal.open(
             path, account=account, folder=folder, wall_clock=wiring.wall_clock, manifest=manifest
         )

@@ -43,6 +43,7 @@ async def generate(wiring: Wiring, run: Run, job: Job) -> Outcome:
                 return _told(wiring, known)
             books = known
         request = await _encode(wiring, job, references, books)
+        del references  # megabytes, for minutes
     except (ConfigError, JournalError) as exc:
         run.heard(exc)
         return _told(wiring, failure_of(job, exc, books))

@@ -3,19 +3,20 @@
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
-from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
 from nbp_async._batch import Batch
-from nbp_async._errors import NbpError
+from nbp_async._errors import ConfigError, NbpError
 from nbp_async._flow.brake import two_steps
 from nbp_async._flow.many import Crew
+from nbp_async._flow.preview import Preview
 from nbp_async._flow.run import Run
-from nbp_async._flow.source import Jobs
+from nbp_async._flow.source import BadPrompt, Jobs
 from nbp_async._flow.wiring import Wiring
 from nbp_async._models import ZERO, Failure, Image, Outcome
 
+_SHOWN = 20_000  # prompts that are looked at for a repr: about a tenth of a second
 Deliver = Callable[[Outcome], Awaitable[None] | None]
 
 
@@ -69,9 +70,10 @@ class Plan(Coroutine[Any, Any, Batch]):
     costs nothing and shows what it would do.
     """
 
-    def __init__(self, errand: Errand, describe: str) -> None:
+    def __init__(self, errand: Errand, describe: str, look: Callable[[], Preview | None]) -> None:
         self._errand = errand
         self._describe = describe
+        self._look = look
         self._outcomes: list[Outcome | None] = []
         self._began_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -80,6 +82,29 @@ class Plan(Coroutine[Any, Any, Batch]):
     def stop(self) -> None:
         """Send nothing more; what was sent is waited for, and the batch then has what came."""
         self._errand.stop()
+
+    def preview(self) -> Preview:
+        """What it would do now: how many images, for how much, how long. Nothing is sent.
+
+        Reads the run's journal and the reference files, and blocks as long as that takes.
+
+        Raises:
+            ConfigError: A prompt cannot be sent, or the prompts are not a list or tuple: what is
+                drawn lazily cannot be looked at beforehand.
+            JournalError: The run's journal cannot be read.
+        """
+        try:
+            found = self._look()
+        except BadPrompt as bad:
+            problem = ConfigError(f"Prompt {bad.index}: {bad.error}")
+        else:
+            if found is not None:
+                return found
+            problem = ConfigError(
+                "Prompts that are drawn lazily cannot be looked at beforehand: give a list. "
+                "Nothing was sent."
+            )
+        raise problem
 
     @property
     def partial(self) -> Batch:
@@ -96,8 +121,8 @@ class Plan(Coroutine[Any, Any, Batch]):
         return self._started().throw(*args)
 
     def close(self) -> None:
-        if self._coroutine is not None:
-            self._coroutine.close()
+        """Forget it; like a coroutine that was closed it cannot be awaited any more."""
+        self._started().close()
 
     def __await__(self) -> Generator[Any, Any, Batch]:
         return self._started().__await__()
@@ -150,7 +175,13 @@ class Plan(Coroutine[Any, Any, Batch]):
             )
 
     def __repr__(self) -> str:
-        return f"<Plan: {self._describe}; nothing is sent before it is awaited>"
+        words = [f"{self._describe}: nothing is sent before it is awaited"]
+        if self._coroutine is None and (self._errand.jobs.count or 0) <= _SHOWN:
+            try:
+                words += self.preview().lines()
+            except NbpError as exc:
+                words.append(str(exc))
+        return "<Plan: " + "\n  ".join(words) + ">"
 
 
 class Stream(AsyncIterator[Outcome]):
@@ -231,8 +262,7 @@ async def _feed(errand: Errand, outcomes: "asyncio.Queue[Outcome | Exception | N
         await outcomes.put(None)
 
 
-def describe(count: int | None, width: int, price: Decimal, where: str) -> str:
+def describe(count: int | None, width: int, where: str) -> str:
     """A plan in a few words."""
     many = "prompts of unknown number" if count is None else f"{count} prompts"
-    cost = "" if count is None else f", about ${price * count:.2f}"
-    return f"many({many}, {width} in flight{cost}, {where})"
+    return f"many({many}, {width} in flight, {where})"

@@ -53,9 +53,10 @@ class Jobs:
                 "Nothing was sent."
             )
         self.count = len(prompts) if isinstance(prompts, Sized) else None
+        self.known = isinstance(prompts, list | tuple)  # before anything is drawn
         self._prompts = prompts
         self._model = model
-        self._prices = profile.prices
+        self._profile = profile
         self._defaults = {key: value for key, value in defaults.items() if value is not None}
         self._known: dict[tuple[str | None, str | None, int, int], _Known] = {}
         self._copies: Iterator[Job] = iter(())
@@ -101,6 +102,20 @@ class Jobs:
                     await asyncio.sleep(0)
                 continue
             raise problem
+
+    def listed(self) -> Iterator[Job]:
+        """All jobs of a list or tuple, without drawing any; of other prompts none is known.
+
+        Raises:
+            BadPrompt: One of them cannot be sent.
+        """
+        if isinstance(self._prompts, list | tuple):
+            again = Jobs(
+                self._prompts, model=self._model, profile=self._profile, defaults=self._defaults
+            )
+            for value in self._prompts:
+                yield again._job(value)
+                yield from again._copies
 
     async def draw(self) -> Job | None:
         """The next job, or None when there are no more.
@@ -166,7 +181,7 @@ class Jobs:
         if known is None:
             size = prompt.size or _default_size(self._model)
             canvas = resolve(self._model, size, prompt.aspect_ratio, references=references)
-            tier, prices = canvas.tier, self._prices
+            tier, prices = canvas.tier, self._profile.prices
             most = prices.most(tier, letters=letters, references=references)
             known = self._known[asked] = canvas, prices.estimate(tier), most
         return known

@@ -28,11 +28,15 @@ def create(db: sqlite3.Connection, account: str, now: float) -> None:
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing, whatever state the file is in."""
+    """A connection that changes nothing, whatever state the file is in.
+
+    A file without a write-ahead log is open nowhere: read as it is, it needs no files beside it.
+    """
+    path = path.absolute()
+    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None,
-        check_same_thread=False,
-    )  # fmt: skip
+        f"{path.as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False
+    )
 
 
 def refuse_foreign(path: Path, account: str) -> None:

@@ -169,3 +169,52 @@ def _attempts(db: sqlite3.Connection, item: int) -> Iterator[Attempt]:
         else:
             out = records.pending_from(row)
             yield Attempt(out.number, "maybe", out.most, Timings(0.0, 0.0), error="It may be out.")
+
+
+def standing_of(path: Path) -> dict[bytes, list[str]]:
+    """What each identity's items are to a further call, in the order in which it claims them.
+
+    "there", "link", "maybe" (may have been billed), "lost" (billed, and not there) or "new".
+    Empty where there is no journal yet.
+
+    Raises:
+        JournalError: It cannot be read.
+    """
+    if not path.is_file():
+        return {}
+    standing: dict[bytes, list[str]] = {}
+    db = read_only(path)
+    try:
+        for identity, state, image, links, bills in db.execute(_STANDING):
+            found = _standing(state, image, links, bills, path.parent)
+            standing.setdefault(identity, []).append(found)
+    except sqlite3.DatabaseError as exc:
+        problem = JournalError(f"{path} cannot be read: {exc}.")
+    else:
+        return standing
+    finally:
+        db.close()
+    raise problem
+
+
+_STANDING = """
+SELECT identity, state, image, links,
+    (SELECT group_concat(coalesce(billing, CASE WHEN a.links IS NULL THEN 'maybe' ELSE 'yes' END))
+     FROM attempt a WHERE a.item = item.id)
+FROM item ORDER BY identity, session, id
+"""
+
+
+def _standing(
+    state: str, image: str | None, links: str | None, bills: str | None, folder: Path
+) -> str:
+    if state == "stored" and image is not None:
+        record = records.record_from(image)
+        file = folder / record.path
+        if not record.path or (file.is_file() and file.stat().st_size == record.size):
+            return "there"
+        return "link" if record.url else "lost"
+    if links is not None:
+        return "link"
+    charged = (bills or "").split(",")
+    return "maybe" if "maybe" in charged else "lost" if "yes" in charged else "new"

@@ -99,6 +99,10 @@ def image_of(image: Image, folder: Path | None) -> str:
     return _encode(_record(image, folder)).decode()
 
 
+def record_from(text: str) -> ImageRecord:
+    return _image.decode(text)
+
+
 def image_from(text: str, folder: Path | None, *, index: int, prompt: Prompt) -> Image:
     return _rebuilt(_image.decode(text), folder, index, prompt)
 

@@ -9,9 +9,14 @@ from nbp_async._sinks.threads import FileThreads
 
 MIB = 1024 * 1024
 FLOOR = 200 * MIB  # bytes that stay free whatever is in flight
-EACH = {"512": 1, "1K": 2, "2K": 5}  # MiB for each request in flight, with room to spare
+EACH = {"512": 1, "1K": 2, "2K": 5}  # MiB of an image, with room to spare
 LARGEST = 12  # MiB, for 4K and what has no name
 _FRESH = 1.0  # seconds for which an answer of the disk is good
+
+
+def weight_of(tier: str) -> int:
+    """Bytes of an image of this size, with room to spare."""
+    return EACH.get(tier, LARGEST) * MIB
 
 
 class Room:
@@ -36,7 +41,7 @@ class Room:
                 if not self._fresh():
                     self._free = await self._threads.run(self._look)
                     self._looked_at = asyncio.get_running_loop().time()
-        needed = self._floor + EACH.get(tier, LARGEST) * MIB * in_flight
+        needed = self._floor + weight_of(tier) * in_flight
         if self._free < needed:
             raise StorageError(
                 f"Not sent: the disk of {self._folder} has {self._free / 1e6:.0f} MB left, and "

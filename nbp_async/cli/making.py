@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 from rich.console import Console
 
-from nbp_async import Client, ConfigError, Image, Limits, Listener, Outcome
+from nbp_async import Client, ConfigError, Image, Limits, Listener, Outcome, Plan
 from nbp_async._flow.run import Again
 from nbp_async._keys import endpoint_from
 from nbp_async._pixels import resolve
@@ -36,6 +37,7 @@ class Order:
         max_cost: US dollars, as text; None for no cap.
         durable: The folder is a run, which can go on later.
         again: What may be bought again of what earlier calls left.
+        dry_run: Say what would be done, and do nothing.
         console: Where people look.
         as_json: One JSON object for each outcome on stdout, and not the paths.
         quiet: No progress, and no summary unless something failed.
@@ -53,6 +55,7 @@ class Order:
     durable: bool = True
     again: Again = field(default_factory=Again)
     account: str | None = None
+    dry_run: bool = False
     console: Console = field(default_factory=people)
     as_json: bool = False
     quiet: bool = False
@@ -91,17 +94,9 @@ async def make(order: Order) -> int:
     data = Data(order.lines, console, lambda: loop.call_soon_threadsafe(reader_left))
     async with connect(order, [counts, data]) as client:
         patience = _patience(client, order)
-        plan = client.many(
-            list(order.prompts),
-            size=order.size,
-            aspect_ratio=order.aspect_ratio,
-            out=order.folder,
-            max_cost=order.max_cost,
-            journal=None if order.durable else False,
-            resend_ambiguous=order.again.resend_ambiguous,
-            retry_failed=order.again.retry_failed,
-            verify=order.again.verify,
-        )
+        plan = plan_of(client, order)
+        if order.dry_run:
+            return dry_run(plan)
         brake = Brake(lambda text: say(console, text), counts, patience)
         async with Progress(counts, console, quiet=order.quiet):
             with data:  # inside: its last lines go above the bar, not into its end
@@ -115,6 +110,30 @@ async def make(order: Order) -> int:
         if order.durable and tally.not_sent:
             say(console, "The same command goes on where this one ended.")
     return tally.code(stopped=brake.stopped, durable=order.durable)
+
+
+def plan_of(client: Client, order: Order) -> Plan:
+    """What the order asks of the client; nothing is sent yet."""
+    return client.many(
+        list(order.prompts),
+        size=order.size,
+        aspect_ratio=order.aspect_ratio,
+        out=order.folder,
+        max_cost=order.max_cost,
+        journal=None if order.durable else False,
+        resend_ambiguous=order.again.resend_ambiguous,
+        retry_failed=order.again.retry_failed,
+        verify=order.again.verify,
+    )
+
+
+def dry_run(plan: Plan) -> int:
+    """Say what it would do; it is then forgotten."""
+    found = plan.preview()
+    for line in found.lines():
+        click.echo(line)
+    plan.close()
+    return codes.ALL_MADE if found.fits else codes.SOME_FAILED
 
 
 def connect(order: Order, listeners: Sequence[Listener]) -> Client:

@@ -49,6 +49,8 @@ Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that
     metavar="NAME",
     help="Who pays, if its keys change. Default: the key stands for it.",
 )
+@click.option("--dry-run", is_flag=True,
+              help="Say how many, for how much and how long; send nothing.")  # fmt: skip
 @click.option("--prompt-column", metavar="NAME",
               help="Column of a .csv, or field of a .jsonl, that holds the prompt.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr unless something failed.")
@@ -64,6 +66,7 @@ def many(
     spend: str | None,
     again: Again,
     account: str | None,
+    dry_run: bool,
     prompt_column: str | None,
     quiet: bool,
     size: str | None,
@@ -85,6 +88,7 @@ def many(
                 size=size,
                 max_cost=max_cost,
                 again=again,
+                dry_run=dry_run,
                 account=account,
                 as_json=as_json,
                 quiet=quiet,

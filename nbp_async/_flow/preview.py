@@ -1,0 +1,170 @@
+"""What a call would do, before it does it: how many, for how much, how long; nothing is sent."""
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from nbp_async._config import Limits
+from nbp_async._flow.run import Again
+from nbp_async._journal.identity import identity
+from nbp_async._models import ZERO, Job
+from nbp_async._sinks.room import FLOOR, weight_of
+
+TYPICAL_HOLD = 100.0  # seconds: the middle of the 30-170 s that images take
+
+Standing = dict[bytes, list[str]]
+"""What is known of the items of each identity: "there", "link", "maybe", "lost" or "new"."""
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `many` would do now.
+
+    Attributes:
+        images: Images that are asked for.
+        there: Of these, already in the run's folder.
+        linked: Paid for, and only to be fetched by their links.
+        unclear: May have been billed by an earlier call: sent again only with `resend_ambiguous`.
+        lost: Billed by an earlier call and not there: sent again only with `retry_failed`.
+        to_send: Requests that would be sent.
+        cost: US dollars that these should cost, by the price list.
+        most: US dollars that are set aside for them, with the text that nobody knows yet.
+        seconds: How long they take at least, by the slots, the rate and the spend limit, if an
+            image takes 100 s as usual.
+        disk_needed: Bytes that the images need, about; 0 without a folder.
+        disk_free: Bytes that are free there, or None without a folder.
+    """
+
+    images: int
+    there: int = 0
+    linked: int = 0
+    unclear: int = 0
+    lost: int = 0
+    to_send: int = 0
+    cost: Decimal = ZERO
+    most: Decimal = ZERO
+    seconds: float = 0.0
+    disk_needed: int = 0
+    disk_free: int | None = None
+
+    @property
+    def fits(self) -> bool:
+        """The disk has room for what would be made."""
+        return self.disk_free is None or self.disk_free >= self.disk_needed + FLOOR
+
+    def lines(self) -> Iterator[str]:
+        """In words."""
+        yield f"{self.images} images: {self.to_send} to make, about ${self.cost:.2f}"
+        kept = [
+            (self.there, "there already"),
+            (self.linked, "paid for, to be fetched by link"),
+            (self.unclear, "may have been billed before: only with resend_ambiguous"),
+            (self.lost, "were billed before and are not there: only with retry_failed"),
+        ]
+        yield from (f"{count} {words}" for count, words in kept if count)
+        if self.to_send:
+            yield f"at least {_span(self.seconds)}, if an image takes {TYPICAL_HOLD:.0f} s"
+        if self.disk_free is not None and self.to_send:
+            short = "" if self.fits else " - NOT ENOUGH"
+            needed, free = self.disk_needed / 1e9, self.disk_free / 1e9
+            yield f"disk: about {needed:.1f} GB needed, {free:.1f} GB free{short}"
+
+
+def preview(
+    jobs: Iterable[Job],
+    limits: Limits,
+    *,
+    standing: Standing,
+    account: str,
+    again: Again,
+    folder: Path | None,
+) -> Preview:
+    """Look at each job, and at what the journal knows of it."""
+    found = Counter[str]()
+    needed, cost, most = 0, ZERO, ZERO
+    for job, kind in _kinds(jobs, standing, account, again):
+        found[kind] += 1
+        if kind == "new":
+            cost += job.price
+            most += job.most
+            needed += weight_of(job.canvas.tier)
+    return Preview(
+        images=found.total(),
+        there=found["there"],
+        linked=found["link"],
+        unclear=found["maybe"],
+        lost=found["lost"],
+        to_send=found["new"],
+        cost=cost,
+        most=most,
+        seconds=_least(limits, found["new"], cost),
+        disk_needed=needed if folder is not None else 0,
+        disk_free=None if folder is None else shutil.disk_usage(_existing(folder)).free,
+    )
+
+
+def _kinds(
+    jobs: Iterable[Job], standing: Standing, account: str, again: Again
+) -> Iterator[tuple[Job, str]]:
+    """Each job, and what would become of it: of equal ones the first takes the first item."""
+    seen = Counter[bytes]()
+    digest_of = _digester()
+    for job in jobs:
+        kind = "new"
+        if standing:
+            key = identity(job, account, digest_of(job))
+            known = standing.get(key, [])
+            kind = known[seen[key]] if seen[key] < len(known) else "new"
+            seen[key] += 1
+        yield job, _asked_again(kind, again)
+
+
+def _asked_again(kind: str, again: Again) -> str:
+    if (kind == "maybe" and again.resend_ambiguous) or (kind == "lost" and again.retry_failed):
+        return "new"
+    return kind
+
+
+def _least(limits: Limits, count: int, cost: Decimal) -> float:
+    """Seconds that so many images take at least."""
+    if not count:
+        return 0.0
+    rounds = -(-count // limits.max_in_flight)
+    least = rounds * TYPICAL_HOLD
+    if limits.departures is not None:
+        least = max(least, (count - limits.burst) * limits.departures.interval + TYPICAL_HOLD)
+    window = limits.spend_window
+    if window is not None:
+        least = max(least, float(int((cost - Decimal("0.01")) // window.dollars)) * window.period)
+    return least
+
+
+def _digester() -> Callable[[Job], tuple[bytes, ...]]:
+    """Digests of a job's references; a file that many prompts share is read once."""
+    known: dict[Path, bytes] = {}
+
+    def digest(item: str | Path | bytes) -> bytes:
+        if isinstance(item, bytes):
+            return hashlib.sha256(item).digest()
+        if isinstance(item, str) and "://" in item:
+            return hashlib.sha256(item.encode()).digest()
+        path = Path(item)
+        if path not in known:
+            known[path] = hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b""
+        return known[path]
+
+    return lambda job: tuple(map(digest, job.prompt.references))
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

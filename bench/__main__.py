@@ -1,11 +1,12 @@
-"""`python -m bench core [--quick] [--only held,calls]`: measure, and print what was found."""
+"""`python -m bench core|durability [--quick]`: measure, and print what was found."""
 
 import argparse
 import asyncio
 import sys
 from pathlib import Path
 
-from bench.core import RESULTS, Core
+from bench.core import RESULTS, Check, Core
+from bench.durability import Durability
 
 
 def main() -> int:
@@ -16,13 +17,35 @@ def main() -> int:
     core.add_argument("--reps", type=int, default=3, help="runs of each client (default 3)")
     core.add_argument("--only", default="", help="import,calls,large,held,lists")
     core.add_argument("--out", type=Path, default=RESULTS / "core.json", help="where the JSON goes")
+    durable = commands.add_parser("durability", help="what the journal costs, and survives")
+    durable.add_argument("--quick", action="store_true", help="20 kills, half a minute in all")
+    durable.add_argument("--reps", type=int, default=3, help="runs of each kind (default 3)")
+    durable.add_argument("--kills", type=int, help="processes to kill (default 200)")
+    durable.add_argument("--out", type=Path, default=RESULTS / "durability.json")
     options = parser.parse_args()
+    if options.command == "durability":
+        return _durability(options)
+    return _core(options)
+
+
+def _durability(options: argparse.Namespace) -> int:
+    reps = 1 if options.quick else options.reps
+    bench = Durability(reps=reps, quick=options.quick, kills=options.kills)
+    asyncio.run(bench.run())
+    bench.save(options.out)
+    return _verdict(bench.checks, options.out)
+
+
+def _core(options: argparse.Namespace) -> int:
     bench = Core(reps=1 if options.quick else options.reps, quick=options.quick)
     asyncio.run(bench.run(frozenset(filter(None, options.only.split(",")))))
     bench.save(options.out)
-    over = [check for check in bench.checks if not check.ok]
-    within = len(bench.checks) - len(over)
-    print(f"\n{within} of {len(bench.checks)} within their bounds; {options.out}")
+    return _verdict(bench.checks, options.out)
+
+
+def _verdict(checks: list[Check], path: Path) -> int:
+    over = [check for check in checks if not check.ok]
+    print(f"\n{len(checks) - len(over)} of {len(checks)} within their bounds; {path}")
     return 1 if over else 0
 
 

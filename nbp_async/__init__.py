@@ -48,6 +48,7 @@ __all__ = [
     "OverloadedError",
     "ParkedError",
     "Plan",
+    "Preview",
     "Prices",
     "Profile",
     "PROFILES",
@@ -55,13 +56,17 @@ __all__ = [
     "QuotaError",
     "Rate",
     "RateLimitError",
+    "read_run",
     "ReadTimeout",
     "RefusedError",
+    "Report",
     "Retry",
+    "Row",
     "run_many",
     "RunBusyError",
     "ServerError",
     "SlowBodyError",
+    "Spend",
     "StoppedError",
     "StorageError",
     "Timeouts",
@@ -75,7 +80,7 @@ TYPE_CHECKING = False  # as type checkers read it; importing typing would cost m
 if TYPE_CHECKING:
     from nbp_async._batch import Batch, Bill
     from nbp_async._client import Client
-    from nbp_async._config import Limits, Rate, Retry, Timeouts
+    from nbp_async._config import Limits, Rate, Retry, Spend, Timeouts
     from nbp_async._errors import (
         AuthError,
         BadHeadError,
@@ -118,10 +123,13 @@ if TYPE_CHECKING:
     )
     from nbp_async._events import Listener
     from nbp_async._flow.plan import Plan
+    from nbp_async._flow.preview import Preview
     from nbp_async._http import Usage
+    from nbp_async._journal.reader import Report, read_run
     from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Prompt, Timings
     from nbp_async._prices import Prices
     from nbp_async._profiles import PROFILES, Profile
+    from nbp_async._rows import Row
     from nbp_async._script import run_many
 
 _ROOMS = {
@@ -132,6 +140,11 @@ _ROOMS = {
     "Timeouts": "_config",
     "Listener": "_events",
     "Plan": "_flow.plan",
+    "read_run": "_journal.reader",
+    "Report": "_journal.reader",
+    "Preview": "_flow.preview",
+    "Row": "_rows",
+    "Spend": "_config",
     "Attempt": "_models",
     "Batch": "_batch",
     "Bill": "_batch",

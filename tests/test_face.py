@@ -18,7 +18,8 @@ NEVER_AT_IMPORT = {"aiohttp", "anyio", "asyncio", "httpx", "msgspec", "ssl", "ty
 NEVER_FOR_HELP = {"aiohttp", "asyncio", "httpx", "jinja2", "msgspec", "rich", "ssl"}
 PROMISED = {
     "Attempt", "Batch", "Bill", "Client", "Failure", "Image", "Job", "Limits", "Listener",
-    "Outcome", "Plan", "Prices", "Profile", "PROFILES", "Prompt", "Rate", "Retry", "run_many",
+    "Outcome", "Plan", "Preview", "Prices", "Profile", "PROFILES", "Prompt", "Rate", "read_run",
+    "Report", "Retry", "Row", "run_many", "Spend",
     "Timeouts", "Timings", "Usage", "__version__",
 }  # fmt: skip
 

@@ -1,0 +1,72 @@
+"""One process of a run, told by JSON what to do; it may be killed at any moment.
+
+python -m bench.durable_worker '{"url": ..., "key": ..., "folder": ..., "prompts": 2000}'
+"""
+
+import asyncio
+import json
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bench.bodies import answer_with, png
+from bench.meter import Meter
+from nbp_async import Client, Limits, Profile
+from nbp_async.testing.transport import Canned, FakeTransport
+
+
+async def images(task: dict[str, Any]) -> dict[str, Any]:
+    """Make images from a fake server into a folder; `journal` False for none."""
+    profile = Profile(name="bench", base_url=task["url"])
+    limits = Limits(max_in_flight=task["in_flight"], reuse_connections=True)
+    prompts = [f"prompt {number}" for number in range(task["prompts"])]
+    again: dict[str, Any] = {}
+    if task.get("resend"):
+        again = {"resend_ambiguous": True, "max_cost": Decimal(task["resend"])}
+    async with Client(profile, task["key"], limits=limits) as gen:
+        if task.get("warm"):
+            await gen.many(["warm up"] * limits.max_in_flight, size="1K")
+        meter = Meter()
+        batch = await gen.many(
+            prompts,
+            size="1K",
+            out=Path(task["folder"]),
+            journal=None if task.get("journal", True) else False,
+            **again,
+        )
+        reading = meter.read(len(batch.images))
+    return {
+        "images": len(batch.images),
+        "unclear": len(batch.billing.unclear),
+        "wall": reading.wall,
+        "cpu": reading.cpu,
+    }
+
+
+async def transitions(task: dict[str, Any]) -> dict[str, Any]:
+    """Images from a transport without sockets, as fast as it goes: only the journal is in the way.
+
+    Each passes three states: it is planned, armed, and stored with its attempt settled.
+    """
+    transport = FakeTransport(default=Canned(answer_with(png(500))))
+    transport.keep_requests = False
+    count = task["prompts"]
+    limits = Limits(max_in_flight=200)
+    async with Client("https://relay.example/v1", "sk-bench-1234", limits=limits,
+                      transport=transport) as gen:  # fmt: skip
+        meter = Meter()
+        journal = str(Path(task["folder"]) / "run.sqlite3")
+        batch = await gen.many((f"prompt {n}" for n in range(count)), size="1K", journal=journal)
+        reading = meter.read(len(batch.images))
+    return {"images": len(batch.images), "wall": reading.wall, "cpu": reading.cpu}
+
+
+def main() -> None:
+    task = json.loads(sys.argv[1])
+    work = transitions if task.get("what") == "transitions" else images
+    print(json.dumps(asyncio.run(work(task))))
+
+
+if __name__ == "__main__":
+    main()

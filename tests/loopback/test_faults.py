@@ -11,51 +11,14 @@ import pytest
 
 from nbp_async._client import Client
 from nbp_async._config import Limits, Retry, Timeouts
-from nbp_async._models import Failure, Image, Outcome
+from nbp_async._models import Failure, Image
 from nbp_async._profiles import DialectName, Profile
 from nbp_async.fake import FakeServer, faults
 from nbp_async.fake.faults import Fault
 from tests.loopback.oracle import assert_settled, file_descriptors
+from tests.loopback.play import KEY, now, play, profile
 
 pytestmark = pytest.mark.looptime
-
-KEY = "sk-canary-key-that-must-never-be-seen-0001"
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def profile(server: FakeServer, dialect: DialectName) -> Profile:
-    gemini = dialect == "gemini"
-    return Profile(
-        name="vendor",
-        base_url=server.gemini_url if gemini else server.openai_url,
-        dialect=dialect,
-        model="gemini-3-pro-image" if gemini else "nano-banana-pro",
-    )
-
-
-async def play(
-    fault: Fault | list[Fault],
-    *,
-    dialect: DialectName = "openai_images",
-    out: Path | None = None,
-    server: dict[str, Any] | None = None,
-    size: str = "1K",
-    **options: Any,
-) -> tuple[Outcome, FakeServer]:
-    """One prompt against a server that plays these faults in turn; ends with the oracle."""
-    script = fault if isinstance(fault, list) else [fault]
-    settings: dict[str, Any] = {"latency": 60.0, "keys": [KEY], **(server or {})}
-    async with FakeServer(**settings) as vendor:
-        vendor.script(*script)
-        options.setdefault("rng", lambda: 0.5)
-        async with Client(profile(vendor, dialect), KEY, **options) as gen:
-            batch = await gen.many(["a red bicycle"], size=size, out=out)
-            await assert_settled(gen, vendor, batch, out=out)
-        return batch[0], vendor
-
 
 # fault, the error's class ("" for an image), who pays, how many requests arrive
 LOST: list[tuple[Fault, str, str, int]] = [

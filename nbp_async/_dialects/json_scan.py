@@ -150,6 +150,9 @@ class JsonScan:
 
     def _begin(self, data: bytes) -> bytes:
         """Look at the first sign of the document."""
+        if data[:1] == b"{":
+            self._begun = True
+            return data
         text = data.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
         if not text or b"\xef\xbb\xbf".startswith(text):
             self._rest = text

@@ -100,7 +100,7 @@ def describe(
             extras=extras,
         )
 
-    extras = tuple(one(found) for found in brought[1:])
+    extras = tuple(one(found) for found in brought[1:]) if len(brought) > 1 else ()
     return one(brought[0], attempts, earlier, extras)
 
 

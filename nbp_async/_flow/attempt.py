@@ -53,8 +53,10 @@ class Try:
 
     @property
     def timings(self) -> Timings:
+        if self.watch is not None:
+            return self.watch.timings()
         now = asyncio.get_running_loop().time()
-        return self.watch.timings() if self.watch is not None else Timings(now, now)
+        return Timings(now, now)
 
     @property
     def request_id(self) -> str:
@@ -166,7 +168,8 @@ class Try:
         When a hundred bodies arrive at once, a few at a time are worked on: what they need stays
         in the processor's cache, and the loop gets round between two rounds of them.
         """
-        await turns.acquire()
+        if not turns.acquire_nowait():
+            await turns.acquire()
         try:
             parts = decoder.feed(data)
             if parts:

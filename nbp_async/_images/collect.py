@@ -71,7 +71,8 @@ class _Arriving:
         text = self._text
         try:
             data = text.feed(part.text) if isinstance(part, ImageText) else text.close()
-            await self.intake.take(data)
+            if data:
+                await self.intake.take(data)
         except MalformedReplyError as exc:
             self.broken = exc.with_traceback(None)  # whose frames hold what was being decoded
             self.intake.discard()

@@ -75,7 +75,7 @@ def _what_is_wrong(path: Path, account: str) -> JournalError | None:
         found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             return JournalError(
-                f"{path} is damaged: {str(found)[:200]}. {_LEFT}",
+                f"{path} is damaged: {' '.join(str(found).split())[:200]}. {_LEFT}",
                 hint=f"{_SEE} Put a copy of it back, or use another folder.",
             )
         owner = db.execute("SELECT account FROM run").fetchone()[0]

@@ -112,7 +112,7 @@ def _report(path: Path) -> Report:
         if db.execute("PRAGMA user_version").fetchone()[0] > VERSION:
             problem = "It was written by a newer nbp_async: some of it may be missing here."
         elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            problem = f"It is damaged: {str(found)[:200]}"
+            problem = f"It is damaged: {' '.join(str(found).split())[:200]}"
         states = Counter(dict(db.execute("SELECT state, count(*) FROM item GROUP BY state")))
         return Report(
             path=path,

@@ -1,0 +1,338 @@
+"""What every journal promises, on a thread of its own and inline."""
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nbp_async._errors import DisconnectedError, JournalError, RunBusyError
+from nbp_async._http import Billing, Usage
+from nbp_async._journal.base import Entry
+from nbp_async._journal.identity import identity
+from nbp_async._journal.reader import read_run
+from nbp_async._journal.sqlite import SqliteJournal
+from nbp_async._models import (
+    Attempt,
+    Failure,
+    Image,
+    Job,
+    Prompt,
+    Stored,
+    Timings,
+)
+from nbp_async._pixels import resolve
+
+PRICE, MOST = Decimal("0.134"), Decimal("0.146512")
+Open = Callable[..., Any]
+
+
+def job(text: str = "a", index: int = 0, **more: Any) -> Job:
+    canvas = resolve("nano-banana-pro", more.get("size") or "1K", more.get("aspect_ratio"))
+    return Job(index, Prompt(text=text, **more), 0, "nano-banana-pro", canvas, PRICE, MOST)
+
+
+def attempt(number: int = 1, billing: Billing = "yes", **more: Any) -> Attempt:
+    return Attempt(number, billing, PRICE, Timings(1.0, 9.5, 2.0, 3.0, 8.0), **more)
+
+
+def image(folder: Path, index: int = 0, **more: Any) -> Image:
+    stored = Stored(1234, bytes(range(32)), str(folder / f"{index:06d}-abc.png"))
+    return Image(
+        index=index, prompt=Prompt(text="a"), stored=stored, format="png", width=1024, height=1024,
+        **more,
+    )  # fmt: skip
+
+
+@pytest.fixture(params=["thread", "inline"])
+async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
+    journals: list[SqliteJournal] = []
+
+    async def again(**more: Any) -> SqliteJournal:
+        for journal in journals:
+            await journal.aclose()
+        given: dict[str, Any] = {
+            "account": "vendor:me", "folder": tmp_path, "wall_clock": lambda: 1000.0,
+            "manifest": tmp_path / "manifest.jsonl", "inline": request.param == "inline",
+        }  # fmt: skip
+        journal = await SqliteJournal.open(tmp_path / "journal.sqlite3", **(given | more))
+        journals.append(journal)
+        return journal
+
+    yield again
+    for journal in journals:
+        await journal.aclose()
+
+
+async def claim(journal: SqliteJournal, a_job: Job) -> Entry:
+    return await journal.claim(a_job, identity(a_job, "vendor:me", ()))
+
+
+async def test_an_item_goes_through_its_states_and_the_next_process_sees_them(
+    opened: Open, tmp_path: Path
+) -> None:
+    journal = await opened()
+    states = []
+    for index, text in enumerate("abcde"):
+        entry = await claim(journal, job(text, index))
+        assert (entry.state, entry.item, len(entry.nonce)) == ("planned", index + 1, 32)
+        if text == "a":
+            continue
+        await journal.arm(entry.item, 1, PRICE, MOST, f"{index:06d}")
+        if text == "b":
+            continue
+        if text == "c":
+            await journal.answered(entry.item, 1, ("https://x/1", "https://x/2"), 99.0, "req-7")
+            continue
+        journal.settle(entry.item, attempt(billing="yes" if text == "d" else "maybe"))
+        outcome: Image | Failure = image(tmp_path, index)
+        if text == "e":
+            outcome = Failure(
+                index=index, prompt=Prompt(text=text), error=DisconnectedError("gone"),
+                billing="maybe", attempts=(attempt(billing="maybe"),),
+            )  # fmt: skip
+        await journal.finish(entry.item, outcome)
+    journal = await opened()
+    found = {}
+    for index, text in enumerate("abcde"):
+        entry = await claim(journal, job(text, index + 10))
+        assert (entry.item, entry.index) == (index + 1, index + 10)
+        found[text] = entry
+        states.append(entry.state)
+    assert states == ["planned", "armed", "answered", "stored", "failed"]
+    (out,) = found["b"].pending
+    assert (out.price, out.most, out.armed_at, out.stem) == (PRICE, MOST, 1000.0, "000001")
+    assert found["c"].links == ("https://x/1", "https://x/2")
+    assert (found["c"].link_expires, found["c"].pending[0].request_id) == (99.0, "req-7")
+    kept = found["d"].image
+    assert kept is not None
+    assert (kept.index, kept.stored) == (13, image(tmp_path, 3).stored)
+    assert found["d"].attempts == (attempt(),)
+    assert found["e"].error == "DisconnectedError: gone"
+    account = await journal.account()
+    assert account.spent == PRICE
+    assert account.maybe == MOST * 2 + PRICE, "what was never settled may cost what was set aside"
+    assert account.images == 1
+    assert [entry.item for entry in await journal.unsettled()] == [2, 3]
+
+
+async def test_equal_jobs_are_claimed_in_turn_and_by_each_process_anew(opened: Open) -> None:
+    for _ in range(3):
+        journal = await opened()
+        items = [(await claim(journal, job("a", index))).item for index in range(4)]
+        assert items == [1, 2, 3, 4]
+
+
+async def test_a_thousand_callers_at_once_are_each_answered(opened: Open) -> None:
+    journal = await opened()
+
+    async def pass_through(index: int) -> int:
+        entry = await claim(journal, job(f"prompt {index}", index))
+        await journal.arm(entry.item, 1, PRICE, MOST, "x")
+        journal.settle(entry.item, attempt())
+        return entry.item
+
+    items = await asyncio.gather(*map(pass_through, range(1000)))
+    assert len(set(items)) == 1000
+    assert (await journal.account()).spent == 1000 * PRICE
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from("armsf")), max_size=60))
+def test_it_says_what_a_plain_dictionary_would(steps: list[tuple[int, str]]) -> None:
+    """Any order of steps on six equal-or-not jobs, with a new process in between now and then."""
+    import tempfile
+
+    async def play(folder: Path) -> None:
+        async def fresh() -> tuple[SqliteJournal, dict[int, Entry]]:
+            opened = await SqliteJournal.open(
+                folder / "j.sqlite3", account="a", folder=folder, wall_clock=lambda: 0.0,
+                inline=True,
+            )  # fmt: skip
+            claims = {
+                n: await opened.claim(job(str(n // 2), n), bytes([n // 2]) * 32) for n in range(6)
+            }
+            return opened, claims
+
+        journal, claims = await fresh()
+        state: dict[int, str] = dict.fromkeys(range(6), "planned")
+        tries: defaultdict[int, list[Billing | None]] = defaultdict(list)
+        for which, step in steps:
+            item = claims[which].item
+            if step == "a":
+                tries[which].append(None)
+                await journal.arm(item, len(tries[which]), PRICE, MOST, "x")
+                state[which] = "armed"
+            elif step in "ms" and tries[which]:
+                tries[which][-1] = "maybe" if step == "m" else "yes"
+                journal.settle(item, attempt(len(tries[which]), tries[which][-1] or "yes"))
+            elif step == "f":
+                await journal.finish(item, image(folder, which))
+                state[which] = "stored"
+            elif step == "r":
+                await journal.aclose()
+                journal, claims = await fresh()
+        known = {n: claims[n].item for n in range(6)}
+        assert sorted(known.values()) == [1, 2, 3, 4, 5, 6]
+        account = await journal.account()
+        bills = [bill for number in tries for bill in tries[number]]
+        assert account.spent == bills.count("yes") * PRICE
+        assert account.maybe == bills.count("maybe") * PRICE + bills.count(None) * MOST
+        assert account.images == list(state.values()).count("stored")
+        await journal.aclose()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(play(Path(folder)))
+
+
+async def test_what_was_recorded_comes_back_whole(opened: Open, tmp_path: Path) -> None:
+    asked = job("ä\n\"", 3, size="2K", aspect_ratio="16:9", seed=5, extra={"b": [1, {"c": None}]},
+                references=("a.png", b"bytes"))  # fmt: skip
+    full = image(
+        tmp_path, 3, url="https://x/a.png", url_expires=5.0, model="m-1", mismatch="smaller",
+        usage=Usage(1, 2, 3, 6), extras=(image(tmp_path, 3, url="https://x/b.png"),),
+    )  # fmt: skip
+    journal = await opened()
+    entry = await claim(journal, asked)
+    tried = attempt(backoff=2.5, status=200, request_id="req", error="")
+    await journal.arm(entry.item, 1, PRICE, MOST, "000003")
+    journal.settle(entry.item, tried)
+    await journal.finish(entry.item, full)
+    journal = await opened()
+    again = await claim(journal, asked)
+    assert again.attempts == (tried,)
+    assert again.image is not None
+    assert again.image.prompt.extra == {"b": [1, {"c": None}]}
+    assert again.image.stored == full.stored
+    assert (again.image.usage, again.image.extras[0].url) == (full.usage, "https://x/b.png")
+    assert again.pixels == asked.canvas.pixels
+
+
+async def test_the_clock_has_no_say_in_what_came_first(opened: Open) -> None:
+    times = iter([5000.0, *[1400.0] * 50])  # an hour back after the first look
+    journal = await opened(wall_clock=lambda: next(times))
+    for index in range(3):
+        entry = await claim(journal, job(str(index), index))
+        await journal.arm(entry.item, 1, PRICE, MOST, "x")
+    assert [entry.item for entry in await journal.unsettled()] == [1, 2, 3]
+    assert len((await journal.account(600.0)).recent) == 3
+
+
+async def test_a_second_opener_is_refused_and_told_who_holds_it(opened: Open) -> None:
+    journal = await opened()
+    with pytest.raises(RunBusyError) as caught:
+        await SqliteJournal.open(
+            journal.path, account="vendor:me", folder=journal.path.parent, wall_clock=lambda: 0.0
+        )
+    assert caught.value.pid == os.getpid()
+    entry = await claim(journal, job())
+    assert entry.item == 1, "the first one works on"
+
+
+async def test_a_newer_journal_and_a_damaged_page_are_refused_and_kept(
+    opened: Open, tmp_path: Path
+) -> None:
+    journal = await opened()
+    for index in range(300):
+        await claim(journal, job(f"prompt {index} " + "x" * 200, index))
+    await journal.aclose()
+    path = tmp_path / "journal.sqlite3"
+    whole = path.read_bytes()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version=99")
+    db.close()
+    newer = path.read_bytes()
+    with pytest.raises(JournalError, match=r"newer nbp_async .*Nothing was changed"):
+        await opened()
+    assert path.read_bytes() == newer
+    assert "newer" in read_run(tmp_path).problem
+    assert len(list(read_run(tmp_path).rows())) == 300
+    broken = bytearray(whole)
+    broken[8192:16384] = b"\xff" * 8192
+    path.write_bytes(bytes(broken))
+    with pytest.raises(JournalError, match=r"damaged.*Nothing was changed"):
+        await opened()
+    assert path.read_bytes() == bytes(broken)
+
+
+async def test_a_disk_that_is_full_fails_everybody_who_waits_and_then_nothing_is_armed(
+    opened: Open, tmp_path: Path
+) -> None:
+    journal = await opened()
+    entry = await claim(journal, job())
+    await journal._writer.run(lambda db: db.execute("PRAGMA max_page_count=1"))
+    big = job("x" * 200_000, 1)
+    waiting = [asyncio.ensure_future(claim(journal, big)) for _ in range(5)]
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert any(isinstance(result, JournalError) for result in results)
+    with pytest.raises(JournalError, match=r"full.*Free space"):
+        await journal.arm(entry.item, 1, PRICE, MOST, "x")
+    journal.settle(entry.item, attempt())  # nobody waits: it must not raise
+    await journal.aclose()
+    assert read_run(tmp_path).states.get("armed") is None
+
+
+async def test_no_row_that_was_acknowledged_is_missing_after_a_power_cut(tmp_path: Path) -> None:
+    """The file and the synced part of its log are what a power cut leaves: cut it anywhere."""
+    journal = await SqliteJournal.open(
+        tmp_path / "a" / "j.sqlite3", account="a", folder=None, wall_clock=lambda: 0.0
+    )
+    log = tmp_path / "a" / "j.sqlite3-wal"
+    acknowledged = []  # (length of the log, items armed by then)
+    for index in range(40):
+        entry = await journal.claim(job(str(index), index), bytes([index]) * 32)
+        await journal.arm(entry.item, 1, PRICE, MOST, "x")
+        acknowledged.append((log.stat().st_size, index + 1))
+    main, whole = (tmp_path / "a" / "j.sqlite3").read_bytes(), log.read_bytes()
+    await journal.aclose()
+    for cut in range(0, len(whole) + 1, 4096 * 3):
+        folder = tmp_path / f"cut{cut}"
+        folder.mkdir()
+        (folder / "j.sqlite3").write_bytes(main)
+        (folder / "j.sqlite3-wal").write_bytes(whole[:cut])
+        db = sqlite3.connect(folder / "j.sqlite3")
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        sure = max((count for size, count in acknowledged if size <= cut), default=0)
+        try:
+            armed = db.execute("SELECT count(*) FROM attempt").fetchone()[0]
+        except sqlite3.OperationalError:
+            armed = 0  # cut before the tables were made
+        assert armed >= sure
+        db.close()
+
+
+async def test_a_reader_may_look_while_the_run_goes_on(tmp_path: Path) -> None:
+    journal = await SqliteJournal.open(
+        tmp_path / "journal.sqlite3", account="a", folder=tmp_path, wall_clock=lambda: 0.0
+    )
+    reader = sqlite3.connect(f"file:{tmp_path}/journal.sqlite3?mode=ro", uri=True)
+    reader.execute("BEGIN")
+    for index in range(50):
+        await journal.claim(job(str(index), index), bytes([index]) * 32)
+        reader.execute("SELECT count(*) FROM item").fetchone()
+    assert read_run(tmp_path).states == {"planned": 50}
+    reader.close()
+    await journal.aclose()
+    assert not (tmp_path / "journal.sqlite3-wal").exists()
+
+
+async def test_the_journal_has_one_thread_and_ends_it(tmp_path: Path) -> None:
+    before = threading.active_count()
+    journal = await SqliteJournal.open(
+        tmp_path / "j.sqlite3", account="a", folder=None, wall_clock=lambda: 0.0
+    )
+    assert threading.active_count() == before + 1
+    await journal.aclose()
+    await journal.aclose()
+    for thread in threading.enumerate():
+        if thread.name == "nbp-journal":
+            thread.join(1)
+    assert threading.active_count() == before

@@ -23,6 +23,7 @@ from nbp_async.fake.bank import prompt_digest
 from nbp_async.fake.process import SpawnedServer
 
 HELD = 1.0  # seconds of an image at 50 images a second with 50 in flight
+PRICE = Decimal("0.134")  # of an image, by the list
 STATES = 3  # planned, armed, stored
 
 
@@ -39,6 +40,7 @@ class Durability:
     async def run(self) -> None:
         await self.transitions()
         await self.overhead()
+        await self.simulated()
         await self.survival()
 
     async def transitions(self) -> None:
@@ -82,6 +84,27 @@ class Durability:
             f"{cpu[False]:.0f} us of CPU an image"
         )
         self._check("time with a journal over time without", wall[True] / wall[False], 1.05)
+
+    async def simulated(self) -> None:
+        """A long run with faults in virtual time: its account is exact, and memory flat."""
+        count = 5_000 if self.quick else 100_000
+        with tempfile.TemporaryDirectory(prefix="nbp-bench-") as folder:
+            done = await _work({"what": "simulated", "folder": folder, "prompts": count})
+            account = read_run(Path(folder) / "run.sqlite3").account
+        spent, maybe = Decimal(done["spent"]), Decimal(done["maybe"])
+        self.readings["simulated"] = done
+        print(
+            f"\nSimulated: {count} prompts, 200 in flight, one request in twenty goes wrong\n"
+            f"  {done['simulated_s'] / 3600:.1f} h of virtual time in {done['wall']:.0f} s; "
+            f"{done['images']} images, {done['failures']} failures\n"
+            f"  ${spent} spent and perhaps ${maybe} more; the journal says ${account.spent} and "
+            f"${account.maybe}; memory grew by {done['growth'] / 2**20:.1f} MiB"
+        )
+        wrong = abs(spent - account.spent) + abs(maybe - account.maybe)
+        self._check("dollars by which outcomes and journal differ", float(wrong), 0, "$")
+        unnamed = done["billed"] - round((spent + maybe) / PRICE)
+        self._check("billed requests that are not named", max(0, unnamed), 0, "")
+        self._check("growth from a tenth to the end", done["growth"] / 2**20, 8, "MiB")
 
     async def survival(self) -> None:
         """Kill one run of 2,000 images until it was killed often enough, then let it end."""

@@ -5,15 +5,22 @@ python -m bench.durable_worker '{"url": ..., "key": ..., "folder": ..., "prompts
 
 import asyncio
 import json
+import random
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from bench.bodies import answer_with, png
-from bench.meter import Meter
-from nbp_async import Client, Limits, Profile
+from bench.meter import Meter, resident
+from nbp_async import Client, ConnectError, DisconnectedError, Limits, Profile
+from nbp_async._http import HttpRequest
+from nbp_async._transports.base import Reply, Watch
+from nbp_async.testing.journal import inline_journal
 from nbp_async.testing.transport import Canned, FakeTransport
+from nbp_async.testing.virtual_time import run_virtual
 
 
 async def images(task: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +69,59 @@ async def transitions(task: dict[str, Any]) -> dict[str, Any]:
     return {"images": len(batch.images), "wall": reading.wall, "cpu": reading.cpu}
 
 
+class Unsteady(FakeTransport):
+    """A vendor with whom one request in twenty goes wrong, each time in another way."""
+
+    def __init__(self) -> None:
+        super().__init__(default=Canned(answer_with(png(500)), hold=100.0))
+        self.keep_requests = False
+        self._luck = random.Random(5)
+        self._wrong: tuple[Callable[[], Canned], ...] = (
+            lambda: Canned(b"{}", status=429, headers={"retry-after": "7"}),
+            lambda: Canned(b"{}", status=400),
+            lambda: Canned(error=ConnectError("refused")),
+            lambda: Canned(error=DisconnectedError("gone"), hold=50.0),
+            lambda: Canned(b'{"data": [{"b64_json": "iVBO', hold=100.0),
+        )
+
+    def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:
+        if self._luck.random() < 0.05:
+            self._script.append(self._luck.choice(self._wrong)())
+        return super().send(request, watch)
+
+
+async def simulated(task: dict[str, Any]) -> dict[str, Any]:
+    """A long run in virtual time with faults, through `stream`, which keeps no outcome."""
+    transport, count = Unsteady(), task["prompts"]
+    journal = await inline_journal(Path(task["folder"]) / "run.sqlite3")
+    images = failures = 0
+    spent = maybe = Decimal(0)
+    early = 0
+    async with Client("https://relay.example/v1", "sk-bench-1234", transport=transport,
+                      limits=Limits(max_in_flight=200)) as gen:  # fmt: skip
+        meter = Meter()
+        prompts = (f"prompt {number}" for number in range(count))
+        async for outcome in gen.stream(prompts, size="1K", journal=journal):
+            images += outcome.ok
+            failures += not outcome.ok
+            spent, maybe = spent + outcome.spent, maybe + outcome.maybe_spent
+            if images + failures == count // 10:
+                early = resident()
+        reading = meter.read(images)
+        growth = resident() - early
+        simulated_s = asyncio.get_running_loop().time()
+    return {
+        "images": images, "failures": failures, "spent": str(spent), "maybe": str(maybe),
+        "billed": transport.billed, "growth": growth, "wall": reading.wall, "cpu": reading.cpu,
+        "simulated_s": simulated_s,
+    }  # fmt: skip
+
+
 def main() -> None:
     task = json.loads(sys.argv[1])
+    if task.get("what") == "simulated":
+        print(json.dumps(run_virtual(simulated(task))))
+        return
     work = transitions if task.get("what") == "transitions" else images
     print(json.dumps(asyncio.run(work(task))))
 

@@ -10,11 +10,13 @@ _LEFT = "Nothing was changed, nothing was sent."
 _SEE = "`nbp show` reads it without changing it."
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection for writing, in the way that the journal writes."""
+def connect(path: Path, *, hasty: bool) -> sqlite3.Connection:
+    """A connection for writing, in the way that the journal writes; `hasty` waits for no disk."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     for pragma in PRAGMAS:
         db.execute(pragma)
+    if hasty:
+        db.execute("PRAGMA synchronous=OFF")
     return db
 
 

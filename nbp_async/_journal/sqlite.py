@@ -39,6 +39,7 @@ class SqliteJournal:
         self._account = account
         self._folder = folder
         self._now = wall_clock
+        self._hasty = inline
         self._session = 0
         self._lock: RunLock | None = None
         self._manifest = Manifest(manifest, folder) if manifest is not None else None
@@ -221,7 +222,7 @@ class SqliteJournal:
             refuse_foreign(self.path, self._account)
         else:
             os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-        db = connect(self.path)
+        db = connect(self.path, hasty=self._hasty)
         if fresh:
             create(db, self._account, self._now())
         made = db.execute(

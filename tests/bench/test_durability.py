@@ -11,12 +11,16 @@ async def test_a_run_that_is_killed_loses_nothing_and_the_journal_keeps_pace(
 ) -> None:
     bench = Durability(reps=1, quick=True, kills=3)
     await bench.transitions()
+    await bench.simulated()
     await bench.survival()
     bench.save(tmp_path / "results" / "durability.json")
     found = {check.name: check for check in bench.checks}
     assert found["images lost"].value == 0
     assert found["dollars paid twice and not named"].value == 0
     assert found["images that the journal does not know"].value == 0
+    assert found["dollars by which outcomes and journal differ"].value == 0
+    assert found["billed requests that are not named"].value == 0
+    assert found["growth from a tenth to the end"].value < 8
     saved = json.loads((tmp_path / "results" / "durability.json").read_text())
     assert saved["readings"]["survival"]["kills"] == 3
     assert saved["readings"]["transitions"]["images"] == 2000

@@ -8,7 +8,6 @@ import json
 import random
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from typing import Any
 from bench.bodies import answer_with, png
 from bench.meter import Meter, resident
 from nbp_async import Client, ConnectError, DisconnectedError, Limits, Profile
-from nbp_async._http import HttpRequest
-from nbp_async._transports.base import Reply, Watch
 from nbp_async.testing.journal import inline_journal
 from nbp_async.testing.transport import Canned, FakeTransport
 from nbp_async.testing.virtual_time import run_virtual
@@ -69,30 +66,28 @@ async def transitions(task: dict[str, Any]) -> dict[str, Any]:
     return {"images": len(batch.images), "wall": reading.wall, "cpu": reading.cpu}
 
 
-class Unsteady(FakeTransport):
+def unsteady() -> FakeTransport:
     """A vendor with whom one request in twenty goes wrong, each time in another way."""
+    luck = random.Random(5)
+    wrong: tuple[Callable[[], Canned], ...] = (
+        lambda: Canned(b"{}", status=429, headers={"retry-after": "7"}),
+        lambda: Canned(b"{}", status=400),
+        lambda: Canned(error=ConnectError("refused")),
+        lambda: Canned(error=DisconnectedError("gone"), hold=50.0),
+        lambda: Canned(b'{"data": [{"b64_json": "iVBO', hold=100.0),
+    )
 
-    def __init__(self) -> None:
-        super().__init__(default=Canned(answer_with(png(500)), hold=100.0))
-        self.keep_requests = False
-        self._luck = random.Random(5)
-        self._wrong: tuple[Callable[[], Canned], ...] = (
-            lambda: Canned(b"{}", status=429, headers={"retry-after": "7"}),
-            lambda: Canned(b"{}", status=400),
-            lambda: Canned(error=ConnectError("refused")),
-            lambda: Canned(error=DisconnectedError("gone"), hold=50.0),
-            lambda: Canned(b'{"data": [{"b64_json": "iVBO', hold=100.0),
-        )
+    def draw() -> Canned | None:
+        return luck.choice(wrong)() if luck.random() < 0.05 else None
 
-    def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:
-        if self._luck.random() < 0.05:
-            self._script.append(self._luck.choice(self._wrong)())
-        return super().send(request, watch)
+    transport = FakeTransport(default=Canned(answer_with(png(500)), hold=100.0), draw=draw)
+    transport.keep_requests = False
+    return transport
 
 
 async def simulated(task: dict[str, Any]) -> dict[str, Any]:
     """A long run in virtual time with faults, through `stream`, which keeps no outcome."""
-    transport, count = Unsteady(), task["prompts"]
+    transport, count = unsteady(), task["prompts"]
     journal = await inline_journal(Path(task["folder"]) / "run.sqlite3")
     images = failures = 0
     spent = maybe = Decimal(0)

@@ -6,7 +6,7 @@ billed, what it cut after the request had left was billed as well, as a vendor w
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from nbp_async._errors import NbpError, NotSentError
@@ -57,7 +57,7 @@ class Canned:
 
 
 class FakeTransport:
-    """Answers from a script, then with `default` for ever.
+    """Answers from a script, then with `default` for ever; `draw`, if it gives one, goes first.
 
     Attributes:
         requests: Every request that was sent, in order.
@@ -65,8 +65,14 @@ class FakeTransport:
         in_flight: Requests that are out now; `peak` is the most there were.
     """
 
-    def __init__(self, *script: Canned, default: Canned | None = None) -> None:
+    def __init__(
+        self,
+        *script: Canned,
+        default: Canned | None = None,
+        draw: Callable[[], Canned | None] = lambda: None,
+    ) -> None:
         self._script = deque(script)
+        self._draw = draw
         self._default = default
         self.requests: list[HttpRequest] = []
         self.keep_requests = True
@@ -81,7 +87,7 @@ class FakeTransport:
 
     @asynccontextmanager
     async def _play(self, request: HttpRequest, watch: Watch) -> AsyncIterator[Reply]:
-        canned = self._script.popleft() if self._script else self._default
+        canned = self._draw() or (self._script.popleft() if self._script else self._default)
         assert canned is not None, "the script is at its end"
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -76,37 +77,37 @@ async def claim(journal: SqliteJournal, a_job: Job) -> Entry:
     return await journal.claim(a_job, identity(a_job, "vendor:me", ()))
 
 
-async def test_an_item_goes_through_its_states_and_the_next_process_sees_them(
-    opened: Open, tmp_path: Path
-) -> None:
-    journal = await opened()
-    states = []
+async def leave_one_in_each_state(journal: SqliteJournal, folder: Path) -> None:
+    """a planned, b armed, c answered, d stored, e failed."""
     for index, text in enumerate("abcde"):
         entry = await claim(journal, job(text, index))
         assert (entry.state, entry.item, len(entry.nonce)) == ("planned", index + 1, 32)
         if text == "a":
             continue
         await journal.arm(entry.item, 1, PRICE, MOST, f"{index:06d}")
-        if text == "b":
-            continue
         if text == "c":
             await journal.answered(entry.item, 1, ("https://x/1", "https://x/2"), 99.0, "req-7")
-            continue
-        journal.settle(entry.item, attempt(billing="yes" if text == "d" else "maybe"))
-        outcome: Image | Failure = image(tmp_path, index)
-        if text == "e":
-            outcome = Failure(
+        elif text == "d":
+            journal.settle(entry.item, attempt())
+            await journal.finish(entry.item, image(folder, index))
+        elif text == "e":
+            tried = attempt(billing="maybe")
+            journal.settle(entry.item, tried)
+            failure = Failure(
                 index=index, prompt=Prompt(text=text), error=DisconnectedError("gone"),
-                billing="maybe", attempts=(attempt(billing="maybe"),),
+                billing="maybe", attempts=(tried,),
             )  # fmt: skip
-        await journal.finish(entry.item, outcome)
+            await journal.finish(entry.item, failure)
+
+
+async def test_an_item_goes_through_its_states_and_the_next_process_sees_them(
+    opened: Open, tmp_path: Path
+) -> None:
+    await leave_one_in_each_state(await opened(), tmp_path)
     journal = await opened()
-    found = {}
-    for index, text in enumerate("abcde"):
-        entry = await claim(journal, job(text, index + 10))
-        assert (entry.item, entry.index) == (index + 1, index + 10)
-        found[text] = entry
-        states.append(entry.state)
+    found = {text: await claim(journal, job(text, n + 10)) for n, text in enumerate("abcde")}
+    assert [(e.item, e.index) for e in found.values()] == [(n + 1, n + 10) for n in range(5)]
+    states = [entry.state for entry in found.values()]
     assert states == ["planned", "armed", "answered", "stored", "failed"]
     (out,) = found["b"].pending
     assert (out.price, out.most, out.armed_at, out.stem) == (PRICE, MOST, 1000.0, "000001")
@@ -145,52 +146,59 @@ async def test_a_thousand_callers_at_once_are_each_answered(opened: Open) -> Non
     assert (await journal.account()).spent == 1000 * PRICE
 
 
+class Model:
+    """Six jobs, two equal ones of each kind, in a journal and in plain dictionaries."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.state: dict[int, str] = dict.fromkeys(range(6), "planned")
+        self.tries: defaultdict[int, list[Billing | None]] = defaultdict(list)
+
+    async def open(self) -> None:
+        """A new process draws them all."""
+        self.journal = await SqliteJournal.open(
+            self._folder / "j.sqlite3", account="a", folder=self._folder,
+            wall_clock=lambda: 0.0, inline=True,
+        )  # fmt: skip
+        jobs = [(job(str(n // 2), n), bytes([n // 2]) * 32) for n in range(6)]
+        self.items = [(await self.journal.claim(*one)).item for one in jobs]
+        assert sorted(self.items) == [1, 2, 3, 4, 5, 6]
+
+    async def step(self, which: int, step: str) -> None:
+        item, tries = self.items[which], self.tries[self.items[which]]
+        if step == "a":
+            tries.append(None)
+            await self.journal.arm(item, len(tries), PRICE, MOST, "x")
+            self.state[item] = "armed"
+        elif step in "ms" and tries:
+            tries[-1] = bill = "maybe" if step == "m" else "yes"
+            self.journal.settle(item, attempt(len(tries), bill))
+        elif step == "f":
+            await self.journal.finish(item, image(self._folder, which))
+            self.state[item] = "stored"
+        elif step == "r":
+            await self.journal.aclose()
+            await self.open()
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from("armsf")), max_size=60))
 def test_it_says_what_a_plain_dictionary_would(steps: list[tuple[int, str]]) -> None:
-    """Any order of steps on six equal-or-not jobs, with a new process in between now and then."""
-    import tempfile
+    """Any order of steps on six jobs, with a new process in between now and then."""
 
-    async def play(folder: Path) -> None:
-        async def fresh() -> tuple[SqliteJournal, dict[int, Entry]]:
-            opened = await SqliteJournal.open(
-                folder / "j.sqlite3", account="a", folder=folder, wall_clock=lambda: 0.0,
-                inline=True,
-            )  # fmt: skip
-            claims = {
-                n: await opened.claim(job(str(n // 2), n), bytes([n // 2]) * 32) for n in range(6)
-            }
-            return opened, claims
-
-        journal, claims = await fresh()
-        state: dict[int, str] = dict.fromkeys(range(6), "planned")
-        tries: defaultdict[int, list[Billing | None]] = defaultdict(list)
+    async def play(model: Model) -> None:
+        await model.open()
         for which, step in steps:
-            item = claims[which].item
-            if step == "a":
-                tries[which].append(None)
-                await journal.arm(item, len(tries[which]), PRICE, MOST, "x")
-                state[which] = "armed"
-            elif step in "ms" and tries[which]:
-                tries[which][-1] = "maybe" if step == "m" else "yes"
-                journal.settle(item, attempt(len(tries[which]), tries[which][-1] or "yes"))
-            elif step == "f":
-                await journal.finish(item, image(folder, which))
-                state[which] = "stored"
-            elif step == "r":
-                await journal.aclose()
-                journal, claims = await fresh()
-        known = {n: claims[n].item for n in range(6)}
-        assert sorted(known.values()) == [1, 2, 3, 4, 5, 6]
-        account = await journal.account()
-        bills = [bill for number in tries for bill in tries[number]]
+            await model.step(which, step)
+        account = await model.journal.account()
+        bills = [bill for tries in model.tries.values() for bill in tries]
         assert account.spent == bills.count("yes") * PRICE
         assert account.maybe == bills.count("maybe") * PRICE + bills.count(None) * MOST
-        assert account.images == list(state.values()).count("stored")
-        await journal.aclose()
+        assert account.images == list(model.state.values()).count("stored")
+        await model.journal.aclose()
 
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(play(Path(folder)))
+        asyncio.run(play(Model(Path(folder))))
 
 
 async def test_what_was_recorded_comes_back_whole(opened: Open, tmp_path: Path) -> None:

@@ -33,9 +33,17 @@ def read_only(path: Path) -> sqlite3.Connection:
     """A connection that changes nothing, whatever state the file is in.
 
     A file without a write-ahead log is open nowhere: read as it is, it needs no files beside it.
+    A log that a killed process left is read without mending its index (`readonly_shm`): then each
+    transaction reads the whole log, so whoever asks much asks it in few. Only where that index is
+    gone, SQLite makes it anew.
     """
     path = path.absolute()
-    how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    if not path.with_name(f"{path.name}-wal").exists():
+        how = "mode=ro&immutable=1"
+    elif path.with_name(f"{path.name}-shm").exists():
+        how = "mode=ro&readonly_shm=1"
+    else:
+        how = "mode=ro"
     return sqlite3.connect(
         f"{path.as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False
     )

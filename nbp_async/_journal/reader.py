@@ -1,5 +1,6 @@
 """A run as it is, read without changing or locking anything, while it goes on or long after."""
 
+import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from nbp_async._errors import JournalError, NbpError
+from nbp_async._errors import ConfigError, JournalError, NbpError
 from nbp_async._journal import records
 from nbp_async._journal.base import JOURNAL, Account
 from nbp_async._journal.checks import read_only
@@ -16,6 +17,8 @@ from nbp_async._journal.sums import account_of
 from nbp_async._models import Attempt, Failure, Outcome, Timings
 from nbp_async._rows import Row, row_of
 
+# What a file that was damaged, or written by a newer version, makes of reading it.
+_UNREADABLE = (sqlite3.Error, ValueError, ArithmeticError, msgspec.MsgspecError, ConfigError)
 _COLUMNS = "id, place, state, asked, image, reason, message, links, expires"
 
 
@@ -48,7 +51,7 @@ class Report(msgspec.Struct, frozen=True):
         db = read_only(self.path)
         try:
             yield from rows(db)
-        except sqlite3.DatabaseError as exc:
+        except _UNREADABLE as exc:
             problem = JournalError(f"{self.path}: the rest cannot be read: {exc}.")
         else:
             return
@@ -57,14 +60,22 @@ class Report(msgspec.Struct, frozen=True):
         raise problem
 
     def outcomes(self) -> Iterator[Outcome]:
-        """The outcomes of all items that have ended, with the full names of their files."""
+        """The outcomes of all items that have ended, with the full names of their files.
+
+        A damaged journal gives what can be read of it, and then a JournalError.
+        """
         db = read_only(self.path)
         try:
-            for found in _found(db):
+            for found, outcome in _found(db, self.folder):
                 if found[2] not in ("planned", "armed"):
-                    yield _outcome(db, found, self.folder)
+                    yield outcome
+        except _UNREADABLE as exc:
+            problem = JournalError(f"{self.path}: the rest cannot be read: {exc}.")
+        else:
+            return
         finally:
             db.close()
+        raise problem
 
 
 def read_run(where: str | Path) -> Report:
@@ -83,7 +94,7 @@ def read_run(where: str | Path) -> Report:
         raise JournalError(f"There is no run in {where}: no {JOURNAL} in it.")
     try:
         return _report(path.absolute())
-    except sqlite3.DatabaseError as exc:
+    except _UNREADABLE as exc:
         problem = JournalError(
             f"{path} cannot be read: {exc}.",
             hint="manifest.jsonl beside it has a line for each outcome.",
@@ -93,8 +104,7 @@ def read_run(where: str | Path) -> Report:
 
 def rows(db: sqlite3.Connection) -> Iterator[Row]:
     """The row of each item; paths are relative to the run's folder."""
-    for found in _found(db):
-        outcome = _outcome(db, found, None)
+    for found, outcome in _found(db, None):
         row = row_of(outcome)
         if isinstance(outcome, Failure):
             row = msgspec.structs.replace(
@@ -106,36 +116,76 @@ def rows(db: sqlite3.Connection) -> Iterator[Row]:
 def _report(path: Path) -> Report:
     db = read_only(path)
     try:
-        problem = ""
-        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-            raise JournalError(f"{path} is a database, and no journal of ours.")
-        if db.execute("PRAGMA user_version").fetchone()[0] > VERSION:
-            problem = "It was written by a newer nbp_async: some of it may be missing here."
-        elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            problem = f"It is damaged: {' '.join(str(found).split())[:200]}"
-        states = Counter(dict(db.execute("SELECT state, count(*) FROM item GROUP BY state")))
-        return Report(
-            path=path,
-            folder=path.parent,
-            owner=str(db.execute("SELECT account FROM run").fetchone()[0]),
-            account=account_of(db, 0.0, 0.0),
-            states=dict(states),
-            processes=int(db.execute("SELECT count(*) FROM session").fetchone()[0]),
-            problem=problem,
-        )
+        with _look(db):
+            return _reported(db, path)
     finally:
         db.close()
 
 
-def _found(db: sqlite3.Connection) -> Iterator[tuple[object, ...]]:
-    """Items, a few hundred at a time: no read transaction stays open for long."""
-    last = 0
-    while found := db.execute(
-        f"SELECT {_COLUMNS} FROM item WHERE id > ? ORDER BY id LIMIT 500",
-        (last,),
-    ).fetchall():
-        yield from found
-        last = found[-1][0]
+def _reported(db: sqlite3.Connection, path: Path) -> Report:
+    problem = ""
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+        raise JournalError(f"{path} is a database, and no journal of ours.")
+    if db.execute("PRAGMA user_version").fetchone()[0] > VERSION:
+        problem = "It was written by a newer nbp_async: some of it may be missing here."
+    elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        problem = f"It is damaged: {' '.join(str(found).split())[:200]}"
+    states = Counter(dict(db.execute("SELECT state, count(*) FROM item GROUP BY state")))
+    return Report(
+        path=path,
+        folder=path.parent,
+        owner=str(db.execute("SELECT account FROM run").fetchone()[0]),
+        account=account_of(db, 0.0, 0.0),
+        states=dict(states),
+        processes=int(db.execute("SELECT count(*) FROM session").fetchone()[0]),
+        problem=problem,
+    )
+
+
+def _found(
+    db: sqlite3.Connection, folder: Path | None
+) -> Iterator[tuple[tuple[object, ...], Outcome]]:
+    """Items and their outcomes, a few hundred in a read transaction: none stays open for long."""
+    last: object = 0
+    while True:
+        outcomes: list[tuple[tuple[object, ...], Outcome]] = []
+        problem = _take(db, folder, last, outcomes)
+        yield from outcomes  # also those before one that cannot be read
+        if problem is not None:
+            raise problem
+        if not outcomes:
+            return
+        last = outcomes[-1][0][0]
+
+
+def _take(
+    db: sqlite3.Connection,
+    folder: Path | None,
+    last: object,
+    outcomes: list[tuple[tuple[object, ...], Outcome]],
+) -> Exception | None:
+    """Add the items after `last`, in one look; returns what keeps the rest from being read."""
+    query = f"SELECT {_COLUMNS} FROM item WHERE id > ? ORDER BY id LIMIT 500"
+    try:
+        with _look(db):
+            for item in db.execute(query, (last,)):
+                outcomes.append((item, _outcome(db, item, folder)))  # noqa: PERF401  it may raise
+    except _UNREADABLE as exc:
+        return exc
+    return None
+
+
+@contextlib.contextmanager
+def _look(db: sqlite3.Connection) -> Iterator[None]:
+    """One read transaction around several queries, unless the caller is in one."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
 
 
 def _outcome(db: sqlite3.Connection, found: tuple[object, ...], folder: Path | None) -> Outcome:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from nbp_async import Batch, Client, Limits, Retry, Timeouts
 from nbp_async._profiles import fake_profile
+from nbp_async._rows import row_of
 from nbp_async.cli import codes
 from nbp_async.cli.brake import Brake
 from nbp_async.cli.lists import read_prompts
@@ -166,7 +167,12 @@ def _conclude(ending: Ending, console: Console, *, stopped: bool) -> int:
         for line in ending.tally.lines():
             say(console, line)
     sheet = write_sheet(
-        ending.batch, scene.out, title=f"nbp demo: {title}", facts=facts, speed=scene.speed
+        [row_of(outcome) for outcome in ending.batch],
+        scene.out / "index.html",
+        folder=scene.out,
+        title=f"nbp demo: {title}",
+        facts=facts,
+        speed=scene.speed,
     )
     more = "--max-in-flight 200" if scene.faults else "--faults"
     say(console, f"\nLook at   {sheet}")

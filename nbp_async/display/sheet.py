@@ -1,4 +1,4 @@
-"""The contact sheet: every image of a batch on one page that needs nothing from elsewhere.
+"""The contact sheet: every image of a run on one page that needs nothing from elsewhere.
 
 Prompts and vendors' messages are untrusted text. Jinja escapes all of it, the page has no script,
 and its policy forbids any. Images are linked, relative to the page, so that the folder can be
@@ -6,14 +6,14 @@ moved or sent as a whole.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
-from nbp_async import Batch, ConfigError, Failure, Image
+from nbp_async._rows import Row
 from nbp_async.display.words import money, plural, printable, span, weight
 
 _TEMPLATE = Path(__file__).with_name("sheet.html.j2")
@@ -25,74 +25,86 @@ _CHARGED = {
 
 
 def write_sheet(
-    batch: Batch,
-    folder: str | Path,
+    rows: Iterable[Row],
+    file: Path,
     *,
+    folder: Path,
     title: str,
     facts: Sequence[tuple[str, str]] = (),
     speed: float = 1.0,
 ) -> Path:
-    """Write `index.html` into `folder`, where the batch's images are, and return its path.
+    """Write the page into `file`, and return its path. Blocks while it reads and writes.
 
     Args:
-        batch: Images and failures, shown in this order. Blocks while it writes.
-        folder: Made if it is missing. A sheet that is there is replaced in one step.
+        rows: Images and failures, shown in this order; what was never sent is left out. An image
+            whose file is not there is listed, with what it cost.
+        file: Its folder is made if it is missing. A page that is there is replaced in one step.
+        folder: Where the images are, if their paths are not full.
         title: Heading of the page.
         facts: Name and value of what is worth saying above the images.
         speed: How many times faster than real the run was; spans are shown as they really are.
 
     Raises:
-        ConfigError: An image of the batch is in memory, so that no page can link it.
+        OSError: It cannot be written.
     """
-    target = Path(folder) / "index.html"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    images = [_card(image, target.parent, speed) for image in batch.images]
-    failures = sorted((_failed(f) for f in batch.failures), key=lambda row: row["reason"])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    images, missing = [], []
+    for row in rows:
+        if row.ok and row.path and (folder / row.path).is_file():
+            images.append(_card(row, os.path.relpath(folder / row.path, file.parent), speed))
+        elif row.state != "planned":
+            missing.append(_missing(row))
+    missing.sort(key=lambda entry: entry["reason"])
+    page = _rendered(
+        title=title,
+        facts=[(name, value) for name, value in facts if name],
+        images=images,
+        failures={k: list(rest) for k, rest in groupby(missing, lambda entry: entry["reason"])},
+    )
+    temporary = file.with_name(f".{file.name}.part")
+    temporary.write_text(page, "utf-8")
+    temporary.replace(file)
+    return file
+
+
+def _rendered(**values: object) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.from_string(_TEMPLATE.read_text("utf-8")).render(
-        title=title,
-        facts=facts,
-        images=images,
-        failures={k: list(rows) for k, rows in groupby(failures, lambda row: row["reason"])},
-    )
-    temporary = target.with_name(".index.html.part")
-    temporary.write_text(page, "utf-8")
-    temporary.replace(target)
-    return target
+    return environment.from_string(_TEMPLATE.read_text("utf-8")).render(values)
 
 
-def _card(image: Image, folder: Path, speed: float) -> dict[str, str | list[str]]:
-    if image.path is None:
-        raise ConfigError(
-            "A contact sheet links images in a folder, and these are in memory: make them with "
-            'out="folder/".'
-        )
-    took = sum(attempt.timings.service for attempt in image.attempts) * speed
-    repeated = f"{len(image.attempts)} attempts" if len(image.attempts) > 1 else ""
-    maybe = f"perhaps {money(image.maybe_spent)} more" if image.maybe_spent else ""
-    facts = (f"{image.width}×{image.height}", span(took), money(image.cost), repeated, maybe)
+def _card(row: Row, link: str, speed: float) -> dict[str, str | list[str]]:
+    repeated = plural(row.attempts, "attempt") if row.attempts > 1 else ""
+    maybe = f"perhaps {money(row.maybe_usd)} more" if row.maybe_usd else ""
+    pixels = f"{row.width}×{row.height}"
+    facts = (pixels, span(row.service_s * speed), money(row.spent_usd), repeated, maybe)
     return {
-        "number": str(image.index + 1),
-        "link": quote(Path(os.path.relpath(image.path, folder)).as_posix()),
-        "prompt": printable(image.prompt.text, 1000),
+        "number": str(row.index + 1),
+        "link": quote(Path(link).as_posix()),
+        "prompt": printable(row.prompt, 1000),
         "facts": [fact for fact in facts if fact],
-        "detail": f"{image.format.upper()}, {weight(image.stored.size)}",
-        "mismatch": image.mismatch,
-        "width": str(image.width),
-        "height": str(image.height),
+        "detail": f"{row.format.upper()}, {weight(row.size_bytes or 0)}",
+        "mismatch": row.mismatch,
+        "width": str(row.width),
+        "height": str(row.height),
     }
 
 
-def _failed(failure: Failure) -> dict[str, str]:
-    amount = failure.spent or failure.maybe_spent
+def _missing(row: Row) -> dict[str, str]:
+    amount = row.spent_usd or row.maybe_usd
+    reason, message = row.reason, row.message
+    if row.ok:
+        reason = "No file"
+        message = f"{row.path} is not there." if row.path else "It has no file in this folder."
+    elif row.state == "armed":
+        reason, message = "No answer yet", "Its request is out, or was when the run was killed."
     return {
-        "number": str(failure.index + 1),
-        "prompt": printable(failure.prompt.text, 1000),
-        "reason": type(failure.error).__name__,
-        "message": printable(str(failure.error)),
-        "billing": _CHARGED[failure.billing] + (f": {money(amount)}" if amount else ""),
-        "charge": failure.billing,
-        "attempts": plural(len(failure.attempts), "attempt"),
+        "number": str(row.index + 1),
+        "prompt": printable(row.prompt, 1000),
+        "reason": reason or "No reason is known",
+        "message": printable(message),
+        "billing": _CHARGED[row.billing] + (f": {money(amount)}" if amount else ""),
+        "charge": row.billing,
+        "attempts": plural(row.attempts, "attempt"),
     }

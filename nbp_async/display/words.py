@@ -10,7 +10,7 @@ def money(amount: Decimal) -> str:
 
 
 def span(seconds: float) -> str:
-    """Seconds as `5.6 s`, `41 s`, `2 m 47 s` or `5 h 33 m`."""
+    """Seconds as `5.6 s`, `41 s`, `2 m 47 s`, `5 h 33 m` or `6 d 23 h`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -19,7 +19,10 @@ def span(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} m {whole % 60} s"
     minutes = round(seconds / 60)
-    return f"{minutes // 60:,} h {minutes % 60} m"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} m"
+    hours = round(seconds / 3600)
+    return f"{hours // 24:,} d {hours % 24} h"
 
 
 def weight(size: int) -> str:

@@ -19,7 +19,8 @@ def test_money_shows_tenths_of_a_cent_only_where_they_matter(amount: str, text: 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.04, "0.0 s"), (5.62, "5.6 s"), (9.96, "10 s"), (41.4, "41 s"), (59.6, "1 m 0 s"),
-     (167, "2 m 47 s"), (3599.7, "1 h 0 m"), (19_980, "5 h 33 m")],
+     (167, "2 m 47 s"), (3599.7, "1 h 0 m"), (19_980, "5 h 33 m"),
+     (601_300, "6 d 23 h")],
 )  # fmt: skip
 def test_spans_are_said_in_the_units_that_people_use(seconds: float, text: str) -> None:
     assert span(seconds) == text

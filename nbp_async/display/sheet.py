@@ -55,12 +55,9 @@ def write_sheet(
         elif row.state != "planned":
             missing.append(_missing(row))
     missing.sort(key=lambda entry: entry["reason"])
-    page = _rendered(
-        title=title,
-        facts=[(name, value) for name, value in facts if name],
-        images=images,
-        failures={k: list(rest) for k, rest in groupby(missing, lambda entry: entry["reason"])},
-    )
+    failures = {k: list(rest) for k, rest in groupby(missing, lambda entry: entry["reason"])}
+    named = [(name, value) for name, value in facts if name]
+    page = _rendered(title=title, facts=named, images=images, failures=failures)
     temporary = file.with_name(f".{file.name}.part")
     temporary.write_text(page, "utf-8")
     temporary.replace(file)

@@ -19,6 +19,8 @@ from nbp_async._errors import (
 from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._models import Timings
 
+STOOD_STILL = 0.1  # seconds that a timer may be late before the loop must have been blocked
+CATCH_UP = 1.0  # seconds to read what came meanwhile
 FLOOR = 10_000  # bytes a second; a body slower than this is cut off
 UPLOAD = 200_000  # bytes a second that an upload is given time for
 LARGE = 65536  # bytes; the upload of a larger body has a time-out of its own
@@ -178,12 +180,27 @@ class Watch:
 
     def _due(self) -> None:
         self._handle = None
-        if self._deadline > self._loop.time():
-            if self._deadline < math.inf:
-                self._handle = self._loop.call_at(self._deadline, self._due)
+        if self._later():
             return
-        self._expired = True
-        self._task.cancel()
+        # Timers go before tasks: if the loop was blocked, the answer may be here, and our task
+        # about to be told. A longer standstill may have left more than one piece to read.
+        if self._loop.time() - self._deadline > STOOD_STILL:
+            self._until(self._loop.time() + CATCH_UP)
+        else:
+            self._loop.call_soon(self._expire)
+
+    def _expire(self) -> None:
+        if self.done_at is None and not self._later():
+            self._expired = True
+            self._task.cancel()
+
+    def _later(self) -> bool:
+        """The deadline was put off since the timer was set: set it again."""
+        if self._deadline <= self._loop.time():
+            return False
+        if self._deadline < math.inf and self._handle is None:
+            self._handle = self._loop.call_at(self._deadline, self._due)
+        return True
 
     def _error(self) -> NbpError:
         spans, who = self._spans, self._vendor

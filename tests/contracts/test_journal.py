@@ -171,7 +171,8 @@ class Model:
             await self.journal.arm(item, len(tries), PRICE, MOST, "x")
             self.state[item] = "armed"
         elif step in "ms" and tries:
-            tries[-1] = bill = "maybe" if step == "m" else "yes"
+            bill: Billing = "maybe" if step == "m" else "yes"
+            tries[-1] = bill
             self.journal.settle(item, attempt(len(tries), bill))
         elif step == "f":
             await self.journal.finish(item, image(self._folder, which))

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,6 +20,7 @@ from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.memory import MemorySink
 from nbp_async._sinks.threads import FileThreads
+from tests.failing_disk import Disk
 
 pytestmark = pytest.mark.looptime
 
@@ -53,26 +53,6 @@ def assert_in_memory(stored: Stored) -> None:
     assert stored.held is not None
     assert stored.held.data == IMAGE
     assert (stored.size, stored.digest) == (len(IMAGE), hashlib.sha256(IMAGE).digest())
-
-
-class Disk:
-    """Calls of the system that fail, each so many times, and then work again."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._monkeypatch = monkeypatch
-
-    def fail(self, call: str, number: int, *, times: int = 10**6, after: int = 0) -> None:
-        real = getattr(os, call)
-        calls = 0
-
-        def failing(*args: Any, **options: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if after < calls <= after + times:
-                raise OSError(number, os.strerror(number))
-            return real(*args, **options)
-
-        self._monkeypatch.setattr(os, call, failing)
 
 
 @pytest.fixture

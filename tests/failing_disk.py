@@ -1,0 +1,26 @@
+"""A disk that fails when it is told to."""
+
+import os
+from typing import Any
+
+import pytest
+
+
+class Disk:
+    """Calls of the system that fail, each so many times, and then work again."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def fail(self, call: str, number: int, *, times: int = 10**6, after: int = 0) -> None:
+        real = getattr(os, call)
+        calls = 0
+
+        def failing(*args: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if after < calls <= after + times:
+                raise OSError(number, os.strerror(number))
+            return real(*args, **options)
+
+        self._monkeypatch.setattr(os, call, failing)

@@ -46,6 +46,18 @@ async def test_what_comes_back_is_read_as_shown(capsys: pytest.CaptureFixture[st
     assert "(1024, 1024) png" in capsys.readouterr().out
 
 
+async def test_a_run_goes_on_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "async def main(gen, prompts):\n" + textwrap.indent(block("max_cost="), "    ")
+    names: dict[str, Any] = {}
+    exec(code + "    return batch\n", names)
+    async with Client.fake(server={"latency": 0.0}) as gen:
+        first = await names["main"](gen, ["a", "b"])
+        second = await names["main"](gen, ["a", "b", "c"])
+    assert second.billing.saved == first.billing.spent
+    assert len(second.images) == 3
+
+
 def test_the_settings_are_real() -> None:
     names: dict[str, Any] = {"api_key": "sk-1234567890123"}
     exec(block("Timeouts(connect"), names)
@@ -66,4 +78,4 @@ async def test_the_fixture_is_used_as_shown(nbp_server: FakeServer) -> None:
 
 
 def test_every_block_is_tested() -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6

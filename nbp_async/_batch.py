@@ -7,7 +7,9 @@ from typing import overload
 import msgspec
 
 from nbp_async._errors import NbpError
+from nbp_async._frames import PandasFrame, PolarsFrame, to_pandas, to_polars
 from nbp_async._models import ZERO, Failure, Image, Outcome
+from nbp_async._rows import row_of
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -67,6 +69,25 @@ class Batch(Sequence[Outcome]):
         errors = [_noted(failure) for failure in self.failures]
         if errors:
             raise ExceptionGroup(f"{len(errors)} of {len(self)} prompts brought no image", errors)
+
+    def to_pandas(self) -> PandasFrame:
+        """A pandas DataFrame with a row for each outcome; the columns are the fields of `Row`.
+
+        An empty batch has the same columns, of the same types. Dollars are exact Decimals in
+        columns of objects: add them up as they are, and take `.astype(float)` for charts.
+
+        Raises:
+            ImportError: pandas is not installed (extra [frames]).
+        """
+        return to_pandas(map(row_of, self.outcomes))
+
+    def to_polars(self) -> PolarsFrame:
+        """The same as a polars DataFrame; dollars are Decimal(38, 12), exact.
+
+        Raises:
+            ImportError: polars is not installed (extra [frames]).
+        """
+        return to_polars(map(row_of, self.outcomes))
 
     def __len__(self) -> int:
         return len(self.outcomes)

@@ -23,6 +23,7 @@ FLOORS: list[set[str]] = [
     {"_config", "_prices", "_pixels"},
     {"_models", "_profiles"},
     {"_rows"},
+    {"_frames"},
     {"_batch", "_events", "_keys"},
     {"_dialects", "_transports", "_pacing", "_sinks", "_journal", "fake"},
     {"_images"},
@@ -49,6 +50,8 @@ HOME_OF_OPTIONAL = {
     "PIL": {"fake"},
     "pytest": {"testing"},
     "looptime": {"testing"},
+    "pandas": {"_frames"},
+    "polars": {"_frames"},
     "openai": set(),
     "google": set(),
 }

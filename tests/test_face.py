@@ -14,7 +14,17 @@ import nbp_async
 from nbp_async import _errors
 
 ROOT = Path(nbp_async.__file__).parent
-NEVER_AT_IMPORT = {"aiohttp", "anyio", "asyncio", "httpx", "msgspec", "ssl", "typing"}
+NEVER_AT_IMPORT = {
+    "aiohttp",
+    "anyio",
+    "asyncio",
+    "httpx",
+    "msgspec",
+    "ssl",
+    "typing",
+    "pandas",
+    "polars",
+}
 NEVER_FOR_HELP = {"aiohttp", "asyncio", "httpx", "jinja2", "msgspec", "rich", "ssl"}
 PROMISED = {
     "Attempt", "Batch", "Bill", "Client", "Failure", "Image", "Job", "Limits", "Listener",
@@ -84,6 +94,11 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     assert "nbp_async" in loaded
     assert not loaded & NEVER_AT_IMPORT
     assert len(loaded) <= 3, sorted(loaded)
+
+
+def test_data_frames_are_loaded_when_they_are_asked_for() -> None:
+    loaded = modules_after("from nbp_async import Batch, Client, read_run; Batch([])")
+    assert not loaded & {"numpy", "pandas", "polars"}
 
 
 def test_help_of_the_command_line_loads_nothing_heavy() -> None:

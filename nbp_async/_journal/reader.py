@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from nbp_async._errors import ConfigError, JournalError, NbpError
+from nbp_async._frames import PandasFrame, PolarsFrame, to_pandas, to_polars
 from nbp_async._journal import records
 from nbp_async._journal.base import JOURNAL, Account
 from nbp_async._journal.checks import read_only
@@ -76,6 +77,24 @@ class Report(msgspec.Struct, frozen=True):
         finally:
             db.close()
         raise problem
+
+    def to_pandas(self) -> PandasFrame:
+        """A pandas DataFrame with a row for each item, as `Batch.to_pandas`; reads the journal.
+
+        Raises:
+            ImportError: pandas is not installed (extra [frames]).
+            JournalError: Some of it cannot be read.
+        """
+        return to_pandas(self.rows())
+
+    def to_polars(self) -> PolarsFrame:
+        """The same as a polars DataFrame.
+
+        Raises:
+            ImportError: polars is not installed (extra [frames]).
+            JournalError: Some of it cannot be read.
+        """
+        return to_polars(self.rows())
 
 
 def read_run(where: str | Path) -> Report:

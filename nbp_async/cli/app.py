@@ -24,6 +24,7 @@ _COMMANDS = {
     "gen": "Make one image.",
     "many": "Make one image for each prompt of a file.",
     "show": "Show a run: images, failures, what it cost, what may have been billed.",
+    "export": "Write a run as CSV, Parquet or JSON.",
     "prices": "Show what an image costs, where, and since when.",
     "fake": "Run the fake server.",
 }

@@ -10,7 +10,7 @@ import nbp_async
 from nbp_async import __main__ as entry
 from nbp_async.cli.app import app
 
-COMMANDS = ["demo", "gen", "many", "show", "prices", "fake"]
+COMMANDS = ["demo", "gen", "many", "show", "export", "prices", "fake"]
 
 
 def test_without_a_command_it_says_what_it_is_and_gives_examples() -> None:
@@ -40,7 +40,7 @@ def test_every_command_that_is_listed_exists_and_explains_itself(name: str) -> N
 
 def test_no_command_takes_a_key_from_its_arguments() -> None:
     """A key on a command line is in the shell's history, and everybody's `ps`."""
-    for name in ("demo", "gen", "many", "show", "prices"):
+    for name in ("demo", "gen", "many", "show", "export", "prices"):
         command = app.get_command(click.Context(app), name)
         assert command is not None
         assert not [p for p in command.params if p.name and "key" in p.name]

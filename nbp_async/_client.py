@@ -22,6 +22,7 @@ from nbp_async._images.download import LinkPolicy
 from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
 from nbp_async._models import Failure, Image, Prompt
 from nbp_async._options import Ask, ClientOptions, RunAsk
+from nbp_async._pacing.gate import GateStatistics
 from nbp_async._parts import Chosen, Parts, cap_of, check_run, preview_of
 from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile
 from nbp_async._transports.base import Transport
@@ -226,6 +227,13 @@ class Client:
     def in_flight(self) -> int:
         """Requests that hold a slot now."""
         return self._parts.wiring.slots.in_use if self._parts is not None else 0
+
+    def statistics(self) -> dict[str, GateStatistics]:
+        """How each model's gate stands now: in flight, waiting, paused for how many seconds."""
+        if self._parts is None:
+            return {}
+        gates = self._parts.wiring.gates.items()
+        return {model: gate.statistics() for model, gate in gates}
 
     def bill(self) -> Bill:
         """What this client has spent so far, and may have spent besides."""

@@ -5,7 +5,8 @@ A change is `dataclasses.replace(limits, rate="60/min")`. None means "no limit",
 
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Literal, Self
 
@@ -263,19 +264,25 @@ class Retry:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class Secret:
-    """An API key that never shows itself: repr and str end in its last four characters."""
+    """An API key that never shows itself: repr and str end in its last four characters.
 
-    _value: str = field(repr=False)
-    origin: str = "api_key="
+    No dataclass and no struct: what takes values apart (`asdict`, a JSON encoder) finds nothing.
+    """
+
+    __slots__ = ("__reveal", "origin")
+
+    def __init__(self, value: str, origin: str = "api_key=") -> None:
+        self.__reveal: Callable[[], str] = lambda: value
+        self.origin = origin
 
     def reveal(self) -> str:
         """The key itself, for the one header that carries it."""
-        return self._value
+        return self.__reveal()
 
     def __str__(self) -> str:
-        return f"…{self._value[-4:]}" if len(self._value) >= 12 else "…"
+        value = self.reveal()
+        return f"…{value[-4:]}" if len(value) >= 12 else "…"
 
     def __repr__(self) -> str:
         return f"Secret({self}, from {self.origin})"

@@ -79,12 +79,12 @@ class Wiring:
     opened_at: float
     turns: Slots = field(default_factory=lambda: Slots(PIECES_AT_ONCE))
     totals: Totals = field(default_factory=Totals)
-    _gates: dict[str, Gate] = field(default_factory=dict)
+    gates: dict[str, Gate] = field(default_factory=dict)
     _spans: dict[str, CallSpans] = field(default_factory=dict)
 
     def gate(self, model: str) -> Gate:
         """The gate of one model: its quota is its own, the slots are shared."""
-        gate = self._gates.get(model)
+        gate = self.gates.get(model)
         if gate is None:
             on_change = self._tell_gate if self.listeners else None
             patience = self.retry.max_throttle
@@ -96,7 +96,7 @@ class Wiring:
                 patience=patience,
                 window=self.window,
             )
-            self._gates[model] = gate
+            self.gates[model] = gate
         return gate
 
     def spans(self, job: Job) -> CallSpans:
@@ -124,7 +124,7 @@ class Wiring:
 
     def close(self) -> None:
         """Stop the gates' timers."""
-        for gate in self._gates.values():
+        for gate in self.gates.values():
             gate.close()
 
     def _tell_gate(self, event: GateClosed | GateOpened) -> None:

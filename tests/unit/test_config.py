@@ -1,5 +1,6 @@
 """Settings are checked where they are made, and say what is wrong."""
 
+import dataclasses
 import pickle
 from decimal import Decimal
 from typing import Any
@@ -76,5 +77,9 @@ def test_a_key_shows_its_last_four_characters_at_most() -> None:
         assert "canary" not in shown
         assert "abcd" in shown
     assert "tiny" not in str(Secret("tiny"))
+    with pytest.raises(TypeError):
+        dataclasses.asdict(secret)  # type: ignore[call-overload]
+    slots = {name: getattr(secret, name, None) for name in dir(secret)}
+    assert "canary" not in repr(slots)
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(secret)

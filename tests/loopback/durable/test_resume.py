@@ -348,3 +348,16 @@ async def test_a_failure_that_is_resumed_keeps_what_it_was(tmp_path: Path) -> No
         assert isinstance(again, Failure)
         assert "DisconnectedError" in str(again.error)
         assert not isinstance(again, Image)
+
+
+async def test_a_resent_prompt_keeps_its_idempotency_key_over_processes(tmp_path: Path) -> None:
+    async with vendor(idempotency=True) as server:
+        profile = Profile(name="vendor", base_url=server.openai_url, idempotency=True)
+        server.script(faults.reset())
+        asks: list[dict[str, Any]] = [{}, {"resend_ambiguous": True, "max_cost": "5"}]
+        for ask in asks:
+            async with Client(profile, server.key) as gen:
+                batch = await gen.many(["a", "b"], size="1K", out=tmp_path, **ask)
+        assert len(batch.images) == 2
+        assert server.bank.images == 2, "the vendor knew it again, and billed it once"
+        assert server.stats().requests == 3

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import json
-import time
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -116,16 +116,18 @@ async def test_the_link_of_a_paid_image_is_in_the_failure_when_the_caller_leaves
 async def test_an_image_that_was_stored_in_the_moment_of_leaving_is_an_image(
     tmp_path: Path,
 ) -> None:
-    class Slow(FileThreads):
-        """Comes back a little after its work is done."""
+    left = threading.Event()
 
-        async def run(self, work: Callable[[], T]) -> T:
-            def and_rest() -> T:
+    class Slow(FileThreads):
+        """Comes back from storing when the caller has left."""
+
+        async def finish(self, work: Callable[[], T]) -> T:
+            def and_wait() -> T:
                 result = work()
-                time.sleep(0.1)  # in a thread
+                left.wait(30)  # in a thread
                 return result
 
-            return await super().run(and_rest)
+            return await super().finish(and_wait)
 
     threads = Slow()
     transport = FakeTransport(default=good(hold=1))
@@ -135,6 +137,7 @@ async def test_an_image_that_was_stored_in_the_moment_of_leaving_is_an_image(
         while not list(tmp_path.glob("0*")):
             await asyncio.sleep(0.01)
         task.cancel()
+        asyncio.get_running_loop().call_soon(left.set)
         with pytest.raises(asyncio.CancelledError):
             await task
         (image,) = plan.partial.images

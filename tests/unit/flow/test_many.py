@@ -351,3 +351,17 @@ async def test_dollars_in_a_rolling_period_hold_the_run_back() -> None:
         took = asyncio.get_running_loop().time() - began
     assert len(batch.images) == 12
     assert 600 < took < 640  # six or seven in the first period, the rest in the second
+
+
+async def test_the_client_says_how_each_models_gate_stands() -> None:
+    transport = FakeTransport(default=refusal(429, retry_after="60"))
+    async with client(transport, limits=Limits(max_in_flight=3)) as gen:
+        assert gen.statistics() == {}
+        task = asyncio.create_task(gen.many(["a", "b"]))
+        await asyncio.sleep(5)
+        (found,) = gen.statistics().values()
+        assert (found.in_flight, found.waiting) == (0, 2)
+        assert 50 < found.paused < 70
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task

@@ -117,6 +117,7 @@ class Durability:
                 landed = 0
                 while landed < self.kills:
                     landed += await _killed(task, rng.uniform(0.3, 0.7))
+                task |= {"in_flight": 50}
                 done = await _work(task)
                 told = await _books(server, Path(folder))
                 resent = await _work(task | {"resend": str(count)})

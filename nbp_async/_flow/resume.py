@@ -161,7 +161,7 @@ async def _digests(references: tuple[Reference, ...]) -> tuple[bytes, ...]:
 
 def _refusal(past: Past, earlier: tuple[Attempt, ...], why: str) -> ParkedError | None:
     """Why this job must not be sent again unasked, or None."""
-    after = f" ({why})" if why else ""
+    after = f" ({why.rstrip('.')})" if why else ""
     if any(a.billing == "maybe" for a in earlier) and not past.again.resend_ambiguous:
         return ParkedError(
             f"Not sent again: an earlier request for it may have been billed{after}.",

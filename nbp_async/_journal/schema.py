@@ -39,6 +39,8 @@ CREATE TABLE attempt (
 ) WITHOUT ROWID;
 """
 
+# One connection writes, and others only read: SQLite before 3.51.3 may damage a file whose log two
+# connections reset at once.
 # FULL: an armed row that a power cut took back would be a request paid twice in silence.
 # EXCLUSIVE is not used: readers (`nbp show`) may look while a run goes on.
 PRAGMAS = (

@@ -36,7 +36,11 @@ from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Reference, 
 
 _CHUNK = 1024 * 1024  # bytes of a file that are looked at in one go
 _LARGE = 256 * 1024  # bytes of references above which hashing would be felt by the event loop
+_HASH = 12  # digits of its hash that an image's name ends in
 _SLACK = 2.0  # seconds by which a file system's clock may be behind ours
+
+
+Files = dict[str, list[Path]]
 
 
 async def begin(wiring: Wiring, run: Run, past: Past) -> list[Entry]:
@@ -51,11 +55,15 @@ async def begin(wiring: Wiring, run: Run, past: Past) -> list[Entry]:
     """
     journal = past.journal = await past.open()
     linked = []
-    for entry in await journal.unsettled():
+    unsettled = await journal.unsettled()
+    files = await wiring.files.run(lambda: _files_of(past.folder)) if unsettled else {}
+    for entry in unsettled:
         if _links_of(entry):
+            for pending in entry.pending:
+                journal.settle(entry.item, _judged(pending, bool(pending.links)))
             linked.append(entry)
         elif entry.pending:
-            await _take_in(wiring, past, journal, entry)
+            await _take_in(wiring, files, journal, entry)
     period = wiring.window.spend.period if wiring.window is not None else 0.0
     account = await journal.account(period)
     if run.cap is not None:
@@ -84,12 +92,13 @@ async def end(run: Run, past: Past) -> None:
 
 async def _close(run: Run, journal: Journal) -> None:
     try:
-        for item, outcome in run.unfinished:
-            await journal.finish(item, outcome)
+        try:
+            for item, outcome in run.unfinished:
+                await journal.finish(item, outcome)
+        finally:
+            await journal.aclose()
     except JournalError as exc:
-        run.stop(exc)
-    finally:
-        await journal.aclose()
+        run.stop(exc)  # what was paid for is in the outcomes: they are still handed out
 
 
 async def recall(
@@ -141,7 +150,10 @@ async def rescue_links(wiring: Wiring, run: Run, past: Past, entry: Entry) -> Ou
         )
     else:
         outcome = _image(entry, brought, earlier, Answer(links=links), expires)
-    await past.journal.finish(entry.item, outcome)
+    try:
+        await past.journal.finish(entry.item, outcome)
+    except JournalError as exc:
+        run.stop(exc)
     return outcome
 
 
@@ -235,10 +247,10 @@ def _judged(pending: Pending, paid: bool) -> Attempt:
     )
 
 
-async def _take_in(wiring: Wiring, past: Past, journal: Journal, entry: Entry) -> None:
+async def _take_in(wiring: Wiring, files: Files, journal: Journal, entry: Entry) -> None:
     """Settle an item that was out: its image may be there though nobody could say so."""
     last = entry.pending[-1]
-    found = await wiring.files.run(lambda: _file_of(past.folder, last))
+    found = await wiring.files.run(lambda: _file_of(files, last))
     for pending in entry.pending:
         journal.settle(entry.item, _judged(pending, found is not None and pending is last))
     if found is None:
@@ -273,17 +285,23 @@ def _image(
     )
 
 
-def _file_of(folder: Path | None, pending: Pending) -> Kept | None:
+def _files_of(folder: Path | None) -> Files:
+    """The images in the folder, by what their names begin with."""
+    files: Files = {}
+    if folder is not None and folder.is_dir():
+        for path in folder.iterdir():
+            if path.suffix in SUFFIX.values():
+                files.setdefault(path.stem[: -_HASH - 1], []).append(path)
+    return files
+
+
+def _file_of(files: Files, pending: Pending) -> Kept | None:
     """The image that was stored in the moment before its process ended, if it was."""
-    if folder is None:
-        return None
-    for path in sorted(folder.glob(f"{pending.stem}-{'[0-9a-f]' * 12}.*")):
-        facts = path.stat()
-        if path.suffix not in SUFFIX.values() or facts.st_mtime < pending.armed_at - _SLACK:
-            continue
-        kept = _looked_at(path)
-        if kept is not None:
-            return kept
+    for path in files.get(pending.stem, ()):
+        if path.stat().st_mtime >= pending.armed_at - _SLACK:
+            kept = _looked_at(path)
+            if kept is not None:
+                return kept
     return None
 
 
@@ -300,6 +318,6 @@ def _looked_at(path: Path) -> Kept | None:
     except (OSError, NbpError):
         return None
     digest = hasher.digest()
-    if not path.stem.endswith(digest.hex()[:12]):
+    if not path.stem.endswith(digest.hex()[:_HASH]):
         return None
     return Kept(Stored(size, digest, str(path)), facts)

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -24,7 +25,13 @@ from nbp_async import (
     RunBusyError,
     StorageError,
 )
+from nbp_async._journal.base import JOURNAL
+from nbp_async._journal.identity import identity
 from nbp_async._journal.reader import read_run
+from nbp_async._journal.sqlite import SqliteJournal
+from nbp_async._models import Job
+from nbp_async._parts import account_of
+from nbp_async._pixels import resolve
 from nbp_async.fake import FakeServer, faults
 
 PRICE = Decimal("0.134")
@@ -360,3 +367,31 @@ async def test_a_resent_prompt_keeps_its_idempotency_key_over_processes(tmp_path
         assert len(batch.images) == 2
         assert server.bank.images == 2, "the vendor knew it again, and billed it once"
         assert server.stats().requests == 3
+
+
+async def test_a_link_that_was_journaled_in_the_last_moment_is_paid_for_once(
+    tmp_path: Path,
+) -> None:
+    """The process ended between the answer and the download."""
+    async with vendor(links=True) as server:
+        lost = (await call(server, ["a"], tmp_path / "other")).images[0]
+        async with client(server) as gen:
+            plan = gen.many(["a"], size="1K", out=tmp_path)
+            account = account_of(gen._chosen())
+            plan.close()
+        journal = await SqliteJournal.open(
+            tmp_path / JOURNAL, account=account, folder=tmp_path, wall_clock=time.time
+        )
+        canvas = resolve("nano-banana-pro", "1K", None)
+        job = Job(0, lost.prompt, 0, "nano-banana-pro", canvas, PRICE, PRICE)
+        entry = await journal.claim(job, identity(job, account, ()))
+        await journal.arm(entry.item, 1, PRICE, 2 * PRICE, "000000")
+        await journal.answered(entry.item, 1, (lost.url,), None, "req-1")
+        await journal.aclose()
+        batch = await call(server, ["a"], tmp_path)
+        (image,) = batch.images
+        assert image.resumed
+        assert image.sha256 == lost.sha256
+        assert server.bank.images == 1
+        report = read_run(tmp_path)
+        assert (report.account.spent, report.account.maybe) == (PRICE, Decimal(0))

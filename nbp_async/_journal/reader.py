@@ -270,7 +270,7 @@ _STANDING = """
 SELECT identity, state, image, links,
     (SELECT group_concat(coalesce(billing, CASE WHEN a.links IS NULL THEN 'maybe' ELSE 'yes' END))
      FROM attempt a WHERE a.item = item.id)
-FROM item ORDER BY identity, session, id
+FROM item ORDER BY identity, session DESC, id
 """
 
 

@@ -97,11 +97,7 @@ class SqliteJournal:
         asked, place, nonce = records.asked_of(job), job.index, secrets.token_hex(16)
 
         def work(db: sqlite3.Connection) -> Entry:
-            found = db.execute(
-                f"SELECT {_ITEM} FROM item WHERE identity = ? AND session < ? "
-                "ORDER BY session, id LIMIT 1",
-                (identity, self._session),
-            ).fetchone()
+            found = db.execute(_NEXT, (identity, identity, self._session)).fetchone()
             if found is None:
                 made = db.execute(
                     "INSERT INTO item (identity, session, place, state, nonce, asked) "
@@ -124,7 +120,7 @@ class SqliteJournal:
 
         def work(db: sqlite3.Connection) -> None:
             db.execute(
-                "INSERT OR REPLACE INTO attempt (item, number, price, most, armed_at, stem) "
+                "INSERT INTO attempt (item, number, price, most, armed_at, stem) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 values,
             )
@@ -269,6 +265,16 @@ class SqliteJournal:
 
 
 _ITEM = "id, place, state, nonce, asked, image, reason, message, links, expires"
+
+
+# Every session claims its items from the first of an identity on, so those that were claimed by
+# the latest of the earlier sessions come before the rest: the lowest of them is the next, found
+# in two steps into the index, however many equal jobs there are.
+_NEXT = f"""
+SELECT {_ITEM} FROM item WHERE id = (
+    SELECT min(id) FROM item WHERE identity = ? AND session = (
+        SELECT max(session) FROM item WHERE identity = ? AND session < ?))
+"""
 
 
 def _beside(path: Path) -> Path:

@@ -7,7 +7,6 @@ import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +20,10 @@ from nbp_async._journal.base import Entry
 from nbp_async._journal.identity import identity
 from nbp_async._journal.reader import read_run
 from nbp_async._journal.sqlite import SqliteJournal
-from nbp_async._models import (
-    Attempt,
-    Failure,
-    Image,
-    Job,
-    Prompt,
-    Stored,
-    Timings,
-)
-from nbp_async._pixels import resolve
+from nbp_async._models import Failure, Job, Prompt
+from tests.unit.journal.made import MOST, PRICE, attempt, image, job
 
-PRICE, MOST = Decimal("0.134"), Decimal("0.146512")
 Open = Callable[..., Any]
-
-
-def job(text: str = "a", index: int = 0, **more: Any) -> Job:
-    canvas = resolve("nano-banana-pro", more.get("size") or "1K", more.get("aspect_ratio"))
-    return Job(index, Prompt(text=text, **more), 0, "nano-banana-pro", canvas, PRICE, MOST)
-
-
-def attempt(number: int = 1, billing: Billing = "yes", **more: Any) -> Attempt:
-    return Attempt(number, billing, PRICE, Timings(1.0, 9.5, 2.0, 3.0, 8.0), **more)
-
-
-def image(folder: Path, index: int = 0, **more: Any) -> Image:
-    stored = Stored(1234, bytes(range(32)), str(folder / f"{index:06d}-abc.png"))
-    return Image(
-        index=index, prompt=Prompt(text="a"), stored=stored, format="png", width=1024, height=1024,
-        **more,
-    )  # fmt: skip
 
 
 @pytest.fixture(params=["thread", "inline"])
@@ -130,6 +103,25 @@ async def test_equal_jobs_are_claimed_in_turn_and_by_each_process_anew(opened: O
         journal = await opened()
         items = [(await claim(journal, job("a", index))).item for index in range(4)]
         assert items == [1, 2, 3, 4]
+
+
+async def test_equal_jobs_keep_their_order_after_a_run_that_drew_few_of_them(opened: Open) -> None:
+    for count in (4, 1, 2, 5):
+        journal = await opened()
+        items = [(await claim(journal, job("a", index))).item for index in range(count)]
+        assert items == list(range(1, count + 1))
+
+
+async def test_a_number_is_armed_once_and_what_it_cost_stays(opened: Open, tmp_path: Path) -> None:
+    journal = await opened()
+    entry = await claim(journal, job())
+    await journal.arm(entry.item, 1, PRICE, MOST, "x")
+    journal.settle(entry.item, attempt())
+    assert (await journal.account()).spent == PRICE
+    with pytest.raises(JournalError):
+        await journal.arm(entry.item, 1, PRICE, MOST, "x")
+    await journal.aclose()
+    assert read_run(tmp_path).account.spent == PRICE
 
 
 async def test_a_thousand_callers_at_once_are_each_answered(opened: Open) -> None:

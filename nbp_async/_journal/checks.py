@@ -7,16 +7,21 @@ from nbp_async._errors import JournalError
 from nbp_async._journal.schema import APPLICATION, CREATE, PRAGMAS, VERSION
 
 _LEFT = "Nothing was changed, nothing was sent."
+_MARKS = ("application_id", "user_version")
 _SEE = "`nbp show` reads it without changing it."
 
 
 def connect(path: Path, *, hasty: bool) -> sqlite3.Connection:
     """A connection for writing, in the way that the journal writes; `hasty` waits for no disk."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for pragma in PRAGMAS:
-        db.execute(pragma)
-    if hasty:
-        db.execute("PRAGMA synchronous=OFF")
+    try:
+        for pragma in PRAGMAS:
+            db.execute(pragma)
+        if hasty:
+            db.execute("PRAGMA synchronous=OFF")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -47,6 +52,22 @@ def read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False
     )
+
+
+def blank(path: Path) -> bool:
+    """Nothing is in it: it is not there, or who made it was killed before the tables were."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    db = read_only(path)
+    try:
+        marks = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in _MARKS]
+        return (
+            marks == [0, 0] and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        )
+    except sqlite3.DatabaseError:
+        return False  # what it is instead, `refuse_foreign` says
+    finally:
+        db.close()
 
 
 def refuse_foreign(path: Path, account: str) -> None:

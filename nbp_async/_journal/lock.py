@@ -1,5 +1,6 @@
 """One process at a time: a lock on a file that the system lets go of when its holder dies."""
 
+import errno
 import json
 import os
 import socket
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from nbp_async._errors import JournalError, RunBusyError
+
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}  # by somebody else
 
 
 class RunLock:
@@ -29,21 +32,16 @@ class RunLock:
     def release(self) -> None:
         """Let go. Safe to call more than once."""
         if self._file is not None:
+            _unlock(self._file)  # closing alone would leave it to a process that was forked off
             self._file.close()
             self._file = None
 
     def _take(self, path: Path, file: IO[str]) -> None:
         try:
             _lock(file)
-        except OSError:
-            holder = _holder(file)
+        except OSError as exc:
+            problem = _why(exc, path, _holder(file))
             file.close()
-            problem = RunBusyError(
-                f"Process {holder or '?'} works on this run ({path.parent}). Nothing was sent.",
-                pid=holder,
-                hint="Wait for it, stop it (Ctrl-C lets what is paid for finish), or use another "
-                "folder.",
-            )
         else:
             file.seek(0)
             file.truncate()
@@ -52,6 +50,19 @@ class RunLock:
             file.flush()
             return
         raise problem
+
+
+def _why(exc: OSError, path: Path, holder: int | None) -> JournalError:
+    if exc.errno not in _HELD:
+        return JournalError(
+            f"The run cannot be locked: {path}: {exc.strerror}. Nothing was sent.",
+            hint="Some network and shared folders know no locks: use a local disk.",
+        )
+    return RunBusyError(
+        f"Process {holder or '?'} works on this run ({path.parent}). Nothing was sent.",
+        pid=holder,
+        hint="Wait for it, stop it (Ctrl-C lets what is paid for finish), or use another folder.",
+    )
 
 
 def _holder(file: IO[str]) -> int | None:
@@ -73,3 +84,10 @@ def _lock(file: IO[str]) -> None:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _unlock(file: IO[str]) -> None:
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_UN)

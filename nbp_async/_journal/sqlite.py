@@ -9,10 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Self, cast
 
-from nbp_async._errors import JournalError
 from nbp_async._journal import records
 from nbp_async._journal.base import LOCK, Account, Entry, State
-from nbp_async._journal.checks import connect, create, refuse_foreign
+from nbp_async._journal.checks import blank, connect, create, refuse_foreign
 from nbp_async._journal.lock import RunLock
 from nbp_async._journal.manifest import Manifest
 from nbp_async._journal.sums import account_of
@@ -41,10 +40,11 @@ class SqliteJournal:
         self._now = wall_clock
         self._hasty = inline
         self._session = 0
+        self._closing = False
         self._lock: RunLock | None = None
         self._manifest = Manifest(manifest, folder) if manifest is not None else None
         after = self._manifest.append if self._manifest is not None else _nothing
-        self._writer = Writer(self._connect, after, inline=inline)
+        self._writer = Writer(self._connect, after, self._unlock, inline=inline)
 
     @classmethod
     async def open(
@@ -83,11 +83,7 @@ class SqliteJournal:
     async def _open(self) -> None:
         try:
             await self._writer.open()
-        except JournalError:
-            self._unlock()
-            raise
         except (sqlite3.Error, OSError) as exc:
-            self._unlock()
             problem = journal_error(exc)
         else:
             return
@@ -192,10 +188,9 @@ class SqliteJournal:
         return await self._writer.run(lambda db: account_of(db, now, period))
 
     async def aclose(self) -> None:
-        if self._lock is None:
-            return
         try:
-            if self._writer.broken is None:
+            if not self._closing and self._writer.broken is None:
+                self._closing = True
                 now, session = self._now(), self._session
 
                 def work(db: sqlite3.Connection) -> None:
@@ -207,18 +202,26 @@ class SqliteJournal:
                 await self._writer.run(work)
         finally:
             await self._writer.aclose()
-            self._unlock()
 
     def _connect(self) -> sqlite3.Connection:
         """Lock, look, and only then touch. Runs in the journal's thread."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = RunLock(self.path.with_name(LOCK) if self._folder else _beside(self.path))
-        fresh = not self.path.exists() or self.path.stat().st_size == 0
+        fresh = blank(self.path)
         if not fresh:
             refuse_foreign(self.path, self._account)
         else:
             os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
         db = connect(self.path, hasty=self._hasty)
+        try:
+            self._begin(db, fresh)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _begin(self, db: sqlite3.Connection, fresh: bool) -> None:
+        """Make the tables of a new journal, and the row of this session."""
         if fresh:
             create(db, self._account, self._now())
         made = db.execute(
@@ -229,7 +232,6 @@ class SqliteJournal:
         self._session = made.lastrowid
         if self._manifest is not None:
             self._manifest.open(db)
-        return db
 
     def _unlock(self) -> None:
         if self._lock is not None:
@@ -265,7 +267,6 @@ class SqliteJournal:
 
 
 _ITEM = "id, place, state, nonce, asked, image, reason, message, links, expires"
-
 
 # Every session claims its items from the first of an identity on, so those that were claimed by
 # the latest of the earlier sessions come before the rest: the lowest of them is the next, found

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+import anyio
+
 from nbp_async._errors import JournalError
 
 T = TypeVar("T")
@@ -37,32 +39,53 @@ class Order:
 
 
 class Writer:
-    """Runs operations in order, in transactions. `after` is called after each commit."""
+    """Runs operations in order, in transactions.
+
+    `connect` and, when all is over or `connect` has failed, `disconnected` are called where the
+    operations run; `after` is called there after each commit.
+    """
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], after: Callable[[], None], *, inline: bool
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        after: Callable[[], None],
+        disconnected: Callable[[], None],
+        *,
+        inline: bool,
     ) -> None:
         self._connect = connect
         self._after = after
+        self._disconnected = disconnected
         self._inline = inline
         self._loop = asyncio.get_running_loop()
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._closed: asyncio.Future[None] | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._open = False
+        self._ended: asyncio.Future[None] | None = None  # of the thread
+        self._connection: sqlite3.Connection | None = None  # where there is none
         self.broken: JournalError | None = None
 
     async def open(self) -> None:
-        """Connect; what `connect` raises comes out here."""
+        """Connect; what `connect` raises comes out here. Cancelled, it leaves nothing open."""
         if self._inline:
-            self._connection = self._connect()
+            try:
+                self._connection = self._connect()
+            except BaseException:
+                self._disconnected()
+                raise
+            self._open = True
             return
         ready = self._loop.create_future()
-        self._closed = self._loop.create_future()
-        self._thread = threading.Thread(target=self._work, args=(ready,), name="nbp-journal")
-        self._thread.daemon = True  # a process that is told to end need not wait for a disk
-        self._thread.start()
-        await asyncio.shield(ready)
+        self._ended = self._loop.create_future()
+        thread = threading.Thread(target=self._work, args=(ready,), name="nbp-journal")
+        thread.daemon = True  # a process that is told to end need not wait for a disk
+        thread.start()
+        self._open = True
+        try:
+            await asyncio.shield(ready)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.aclose()
+            raise
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run it and commit; returns when that is durable.
@@ -72,49 +95,62 @@ class Writer:
         """
         if self.broken is not None:
             raise _again(self.broken)
-        if self._inline:
-            return self._run_now(work)
+        if not self._open:
+            raise JournalError("The run's journal is closed: nothing more is written or sent.")
+        if self._connection is not None:
+            order = Order(work, None)
+            self._commit(self._connection, [order])
+            if order.problem is not None:
+                raise order.problem
+            result: T = order.result
+            return result
         done: asyncio.Future[T] = self._loop.create_future()
         self._orders.put(Order(work, done))
         return await done
 
     def post(self, work: Work) -> None:
-        """Run it in its turn; nobody waits for it."""
-        if self.broken is not None:
+        """Run it in its turn; if it fails, the next one who waits is told."""
+        if self.broken is not None or not self._open:
             return
-        if self._inline:
-            self._run_now(work)
+        if self._connection is not None:
+            self._commit(self._connection, [Order(work, None)])
         else:
             self._orders.put(Order(work, None))
 
     async def aclose(self) -> None:
-        """Write what waits, and disconnect."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._orders.put(None)
-            assert self._closed is not None, "it was opened"
-            await asyncio.shield(self._closed)
+        """Write what waits, and disconnect. Safe to call more than once."""
+        was_open, self._open = self._open, False
+        if self._ended is not None:
+            if was_open:
+                self._orders.put(None)
+            await asyncio.shield(self._ended)
         elif self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _run_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        assert self._connection is not None, "it is open"
-        order = Order(work, None)
-        self._commit(self._connection, [order])
-        if order.problem is not None:
-            raise order.problem
-        result: T = order.result
-        return result
+            connection, self._connection = self._connection, None
+            self._disconnect(connection)
 
     def _work(self, ready: "asyncio.Future[None]") -> None:
         """The thread."""
         try:
             connection = self._connect()
         except Exception as exc:  # noqa: BLE001  it belongs to whoever opens the journal
+            self._disconnected()
             self._tell(_fail, ready, exc)
-            return
-        self._tell(_succeed, ready)
+        else:
+            self._tell(_succeed, ready)
+            try:
+                self._obey(connection)
+            finally:
+                self._disconnect(connection)
+        self._tell(_succeed, self._ended)
+
+    def _disconnect(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.close()
+        finally:
+            self._disconnected()
+
+    def _obey(self, connection: sqlite3.Connection) -> None:
+        """Commit what comes, until there is nothing more to come."""
         ended = False
         while not ended:
             orders: list[Order] = []
@@ -128,8 +164,6 @@ class Writer:
             if orders:
                 self._commit(connection, orders)
                 self._tell(_answer, [order for order in orders if order.done is not None])
-        connection.close()
-        self._tell(_succeed, self._closed)
 
     def _commit(self, connection: sqlite3.Connection, orders: list[Order]) -> None:
         if self.broken is not None:
@@ -169,14 +203,18 @@ def journal_error(exc: Exception) -> JournalError:
         return exc
     words = str(exc)
     hint = next((hint for word, hint in _WHAT_TO_DO.items() if word in words), "")
-    return JournalError(
+    problem = JournalError(
         f"The run's journal cannot be written: {words}. Nothing more is sent.", hint=hint
     )
+    problem.__cause__ = exc
+    return problem
 
 
 def _again(problem: JournalError) -> JournalError:
     """The same error for another one who waits: each has a traceback of its own."""
-    return JournalError(str(problem.args[0]), hint=problem.hint)
+    again = JournalError(str(problem.args[0]), hint=problem.hint)
+    again.__cause__ = problem.__cause__
+    return again
 
 
 def _answer(orders: list[Order]) -> None:

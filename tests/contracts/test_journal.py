@@ -124,6 +124,26 @@ async def test_a_number_is_armed_once_and_what_it_cost_stays(opened: Open, tmp_p
     assert read_run(tmp_path).account.spent == PRICE
 
 
+async def test_a_closed_journal_refuses_and_keeps_nobody_waiting(opened: Open) -> None:
+    journal = await opened()
+    entry = await claim(journal, job())
+    await journal.aclose()
+    with pytest.raises(JournalError, match="closed"):
+        await asyncio.wait_for(journal.arm(entry.item, 1, PRICE, MOST, "x"), 5)
+    with pytest.raises(JournalError, match="closed"):
+        await asyncio.wait_for(journal.account(), 5)
+
+
+async def test_a_settlement_raises_nothing_and_the_next_to_wait_hears_of_it(opened: Open) -> None:
+    journal = await opened()
+    entry = await claim(journal, job())
+    await journal.arm(entry.item, 1, PRICE, MOST, "x")
+    await journal._writer.run(lambda db: db.execute("PRAGMA query_only=1"))
+    journal.settle(entry.item, attempt())
+    with pytest.raises(JournalError, match="readonly"):
+        await claim(journal, job("b", 1))
+
+
 async def test_a_thousand_callers_at_once_are_each_answered(opened: Open) -> None:
     journal = await opened()
 
@@ -299,14 +319,14 @@ async def test_no_row_that_was_acknowledged_is_missing_after_a_power_cut(tmp_pat
         folder.mkdir()
         (folder / "j.sqlite3").write_bytes(main)
         (folder / "j.sqlite3-wal").write_bytes(whole[:cut])
-        db = sqlite3.connect(folder / "j.sqlite3")
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         sure = max((count for size, count in acknowledged if size <= cut), default=0)
-        try:
-            armed = db.execute("SELECT count(*) FROM attempt").fetchone()[0]
-        except sqlite3.OperationalError:
-            armed = 0  # cut before the tables were made
-        assert armed >= sure
+        again = await SqliteJournal.open(
+            folder / "j.sqlite3", account="a", folder=None, wall_clock=lambda: 0.0
+        )
+        assert len(await again.unsettled()) >= sure
+        await again.aclose()
+        with sqlite3.connect(folder / "j.sqlite3") as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         db.close()
 
 

@@ -1,12 +1,12 @@
 """The outcomes of one call together, and what they cost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import overload
+from typing import Any, Protocol, overload
 
 import msgspec
 
-from nbp_async._errors import NbpError
+from nbp_async._errors import ConfigError, NbpError
 from nbp_async._frames import PandasFrame, PolarsFrame, to_pandas, to_polars
 from nbp_async._models import ZERO, Failure, Image, Outcome
 from nbp_async._rows import row_of
@@ -37,17 +37,43 @@ class Bill(msgspec.Struct, frozen=True):
         return f"Bill(${self.spent:.2f} for {self.images} images{more})"
 
 
+class Work(Awaitable["Batch"], Protocol):
+    """What `Batch.retry_failed` gives: a `Plan`. Await it."""
+
+    @property
+    def partial(self) -> "Batch": ...
+
+    def stop(self) -> None: ...
+
+
+Dollars = Decimal | str | float
+
+
+class Again(Protocol):
+    """Makes the failures of a batch again."""
+
+    def __call__(
+        self, batch: "Batch", *, resend_ambiguous: bool, max_cost: Dollars | None
+    ) -> Work: ...
+
+
 class Batch(Sequence[Outcome]):
     """The outcomes of one `many`, in the order of the prompts."""
 
-    __slots__ = ("elapsed", "outcomes", "stopped")
+    __slots__ = ("_again", "elapsed", "outcomes", "stopped")
 
     def __init__(
-        self, outcomes: Sequence[Outcome], *, elapsed: float = 0.0, stopped: NbpError | None = None
+        self,
+        outcomes: Sequence[Outcome],
+        *,
+        elapsed: float = 0.0,
+        stopped: NbpError | None = None,
+        again: Again | None = None,
     ) -> None:
         self.outcomes = tuple(outcomes)
         self.elapsed = elapsed
         self.stopped = stopped
+        self._again = again
 
     @property
     def images(self) -> list[Image]:
@@ -70,6 +96,36 @@ class Batch(Sequence[Outcome]):
         if errors:
             raise ExceptionGroup(f"{len(errors)} of {len(self)} prompts brought no image", errors)
 
+    def retry_failed(
+        self, *, resend_ambiguous: bool = False, max_cost: Dollars | None = None
+    ) -> Work:
+        """Plan the failures once more, by the same client with the same options; await it.
+
+        It gives a batch of all outcomes, in their order, with the attempts of both calls. Without
+        failures to make it gives this batch, and sends nothing. What was billed and brought no
+        image is paid for again; what may have been billed stays as it is. In a run's folder the
+        run goes on: its journal is asked and written, and links are fetched; without a journal an
+        image that is behind a link stays there.
+
+        Args:
+            resend_ambiguous: Also what may have been billed; needs a `max_cost`.
+            max_cost: Dollars for everything, what this batch has cost or may have included; None
+                for what its call had.
+
+        Raises:
+            ClosedError: The client is closed. Nothing was sent.
+            ConfigError: The failures were made again before, or the batch is not the result of a
+                `many`. Nothing was sent.
+            JournalError: The run's journal cannot be used, or another process uses it.
+            asyncio.CancelledError: You cancelled; what came is in the plan's `partial`.
+        """
+        if self._again is None:
+            raise ConfigError(
+                "Only the batch that a many() ended with can be tried again, where it was made: "
+                "not one that was pickled, put together, or is still being made. Nothing was sent."
+            )
+        return self._again(self, resend_ambiguous=resend_ambiguous, max_cost=max_cost)
+
     def to_pandas(self) -> PandasFrame:
         """A pandas DataFrame with a row for each outcome; the columns are the fields of `Row`.
 
@@ -88,6 +144,9 @@ class Batch(Sequence[Outcome]):
             ImportError: polars is not installed (extra [frames]).
         """
         return to_polars(map(row_of, self.outcomes))
+
+    def __reduce__(self) -> tuple[Callable[..., "Batch"], tuple[Any, ...]]:
+        return _unpickled, (self.outcomes, self.elapsed, self.stopped)
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -109,6 +168,10 @@ class Batch(Sequence[Outcome]):
         parts.append(f"${cost.spent:.2f}" + (f" + perhaps ${cost.maybe:.2f}" if cost.maybe else ""))
         parts.append(f"{self.elapsed:.1f} s")
         return f"Batch({', '.join(parts)})"
+
+
+def _unpickled(outcomes: tuple[Outcome, ...], elapsed: float, stopped: NbpError | None) -> Batch:
+    return Batch(outcomes, elapsed=elapsed, stopped=stopped)
 
 
 def _noted(failure: Failure) -> NbpError:

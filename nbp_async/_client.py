@@ -5,6 +5,7 @@ import os
 import random
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
@@ -13,17 +14,27 @@ from nbp_async._batch import Bill
 from nbp_async._config import Limits, Retry, Secret, Timeouts
 from nbp_async._errors import ClosedError, ConfigError, NbpError
 from nbp_async._events import Listener
+from nbp_async._flow.again import Asked, Retrier
 from nbp_async._flow.generate import generate
 from nbp_async._flow.plan import Errand, Plan, Stream, describe
+from nbp_async._flow.preview import Preview
 from nbp_async._flow.run import Run
 from nbp_async._flow.source import BadPrompt, Jobs, Prompts
 from nbp_async._flow.wiring import Totals, Wiring
 from nbp_async._images.download import LinkPolicy
 from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
-from nbp_async._models import Failure, Image, Prompt
+from nbp_async._models import ZERO, Failure, Image, Prompt
 from nbp_async._options import Ask, ClientOptions, RunAsk
 from nbp_async._pacing.gate import GateStatistics
-from nbp_async._parts import Chosen, Parts, cap_of, check_run, preview_of
+from nbp_async._parts import (
+    Chosen,
+    Parts,
+    ask_again,
+    cap_of,
+    check_run,
+    has_journal,
+    preview_of,
+)
 from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile
 from nbp_async._transports.base import Transport
 
@@ -185,7 +196,8 @@ class Client:
         jobs = self._jobs(prompts, ask, RunAsk)
         check_run(ask)
         words = describe(jobs.count, self.limits.max_in_flight, self.profile.name)
-        return Plan(self._errand(jobs, ask), words, lambda: preview_of(self._chosen(), jobs, ask))
+        again = self._retrier(jobs, ask).another
+        return Plan(self._errand(jobs, ask), words, self._look(jobs, ask), again)
 
     def stream(self, prompts: Prompts, **ask: Unpack[RunAsk]) -> Stream:
         """The same as `many`, one outcome at a time, in the order of completion.
@@ -291,12 +303,32 @@ class Client:
         model = ask.get("model") or self.model
         return Jobs(prompts, model=model, profile=self.profile, defaults=defaults)
 
-    def _errand(self, jobs: Jobs, ask: RunAsk) -> Errand:
+    def _errand(self, jobs: Jobs, ask: RunAsk, charged: Decimal = ZERO) -> Errand:
+        """`charged` dollars are spent of `max_cost` before it begins."""
+
         def wire() -> tuple[Wiring, Run]:
             parts = self._open()
-            return parts.wiring, parts.durable_run(ask)
+            run = parts.durable_run(ask)
+            if run.cap is not None:
+                run.cap.spent += charged
+            return parts.wiring, run
 
         return Errand(wire, jobs)
+
+    def _look(self, jobs: Jobs, ask: RunAsk) -> Callable[[], Preview | None]:
+        return lambda: preview_of(self._chosen(), jobs, ask)
+
+    def _retrier(self, jobs: Jobs, ask: RunAsk) -> Retrier:
+        durable = has_journal(ask)
+        jobs.drawn = []
+
+        def make(asked: Asked) -> tuple[Errand, Callable[[], Preview | None]]:
+            more = ask_again(ask, resend_ambiguous=asked.resend_ambiguous, max_cost=asked.max_cost)
+            some = jobs.again(asked.places)
+            charged = ZERO if durable else asked.charged  # a journal knows it
+            return self._errand(some, more, charged), self._look(some, more)
+
+        return Retrier(make, durable=durable)
 
     def _open(self) -> Parts:
         if self._closed:

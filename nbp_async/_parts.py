@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nbp_async._batch import Dollars
 from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
 from nbp_async._dialects.base import Dialect
 from nbp_async._dialects.gemini import GeminiNative
@@ -121,15 +122,14 @@ class Parts:
         return None if folder is None else Room(folder, self.wiring.files)
 
     def _past(self, ask: RunAsk) -> Past | None:
-        journal, folder = ask.get("journal"), folder_of(ask.get("out"))
-        if journal is False or (journal is None and folder is None):
+        if not has_journal(ask):
             return None
         account = account_of(self._chosen)
         return Past(
             open=_opener(ask, account, self.wiring),
             account=account,
             again=_again_of(ask),
-            folder=folder,
+            folder=folder_of(ask.get("out")),
         )
 
 
@@ -138,6 +138,12 @@ def folder_of(out: str | Path | Sink | None) -> Path | None:
     if isinstance(out, DirectorySink):
         return Path(out.folder)
     return Path(out).absolute() if isinstance(out, str | Path) else None
+
+
+def has_journal(ask: RunAsk) -> bool:
+    """The call is a run: it has a journal, in its folder or elsewhere."""
+    journal = ask.get("journal")
+    return journal is not False and (journal is not None or folder_of(ask.get("out")) is not None)
 
 
 def cap_of(ask: Ask) -> SpendCap | None:
@@ -158,15 +164,40 @@ def check_run(ask: RunAsk) -> None:
             "Nothing was sent."
         )
     names = [name for name in ("resend_ambiguous", "retry_failed", "verify") if ask.get(name)]
-    if names and (journal is False or (journal is None and not has_folder)):
+    if names and not has_journal(ask):
         raise ConfigError(
             f"{names[0]} goes by the journal of a run, and this call has none. Nothing was sent."
         )
+    _need_cap(ask)
+
+
+def _need_cap(ask: RunAsk) -> None:
     if ask.get("resend_ambiguous") and ask.get("max_cost") is None:
         raise ConfigError(
             "resend_ambiguous may pay twice for an image: say how much the run may cost in all, "
             'earlier calls included, with max_cost="45". Nothing was sent.'
         )
+
+
+def ask_again(ask: RunAsk, *, resend_ambiguous: bool, max_cost: Dollars | None) -> RunAsk:
+    """The options of a further call for what failed in one with the options `ask`.
+
+    Raises:
+        ConfigError: They cannot work together.
+    """
+    more: RunAsk = {**ask, "retry_failed": True, "resend_ambiguous": resend_ambiguous}
+    if max_cost is not None:
+        more["max_cost"] = max_cost
+    cap_of(more)
+    if not isinstance(ask.get("journal"), str | Path | bool | None):
+        raise ConfigError(
+            "The journal that this call was given was closed with it: make the call again with "
+            "another one. Nothing was sent."
+        )
+    _need_cap(more)
+    if not has_journal(more):
+        more["retry_failed"] = more["resend_ambiguous"] = False  # they go by a journal
+    return more
 
 
 def account_of(chosen: Chosen) -> str:
@@ -196,6 +227,7 @@ def preview_of(chosen: Chosen, jobs: Jobs, ask: RunAsk) -> Preview | None:
         account=account_of(chosen),
         again=_again_of(ask),
         folder=folder_of(ask.get("out")),
+        only=jobs.only,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nbp_async import Client, Retry
-from nbp_async.fake import FakeServer
+from nbp_async.fake import FakeServer, faults
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -58,6 +58,21 @@ async def test_a_run_goes_on_as_shown(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(second.images) == 3
 
 
+async def test_a_run_is_reported_on_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "async def main(gen, prompts):\n" + textwrap.indent(block("retry_failed"), "    ")
+    names: dict[str, Any] = {}
+    exec(code + "    return frame, read_run('catalogue/').to_polars()\n", names)
+    async with Client.fake(server={"latency": 0.0}) as gen:
+        assert gen.server is not None
+        gen.server.script(faults.status(400))
+        frame, whole = await names["main"](gen, ["a", "b"])
+        assert frame["spent_usd"].sum() == whole["spent_usd"].sum() == gen.server.bank.billed
+    assert frame["ok"].tolist() == whole["ok"].to_list() == [True, True]
+
+
 def test_the_settings_are_real() -> None:
     names: dict[str, Any] = {"api_key": "sk-1234567890123"}
     exec(block("Timeouts(connect"), names)
@@ -78,4 +93,4 @@ async def test_the_fixture_is_used_as_shown(nbp_server: FakeServer) -> None:
 
 
 def test_every_block_is_tested() -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7

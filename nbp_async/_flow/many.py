@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from nbp_async._errors import BudgetError, NbpError, StoppedError
 from nbp_async._flow.generate import generate
-from nbp_async._flow.resume import begin, end, rescue_links
+from nbp_async._flow.resume import begin, end, pass_over, rescue_links
 from nbp_async._flow.run import Run
 from nbp_async._flow.source import BadPrompt, Jobs
 from nbp_async._flow.wiring import Wiring
@@ -103,6 +103,9 @@ class Crew:
             self._workers -= 1
 
     async def _make(self, job: Job | Failure) -> None:
+        if self._jobs.only is not None and job.index not in self._jobs.only:
+            await self._pass_over(job)
+            return
         outcome = job if isinstance(job, Failure) else await self._generate(job)
         if outcome is None:
             return
@@ -116,6 +119,17 @@ class Crew:
         self._heed(outcome)
         if not outcome.attempts:
             await asyncio.sleep(0)  # refused without waiting for anything: let others run
+
+    async def _pass_over(self, job: Job | Failure) -> None:
+        """A job whose outcome stands. Of equal ones each must still find its own item."""
+        run = self._run
+        if run.past is None or isinstance(job, Failure):
+            await asyncio.sleep(0)
+            return
+        try:
+            await pass_over(run.past, job)
+        except NbpError as exc:
+            run.heard(exc)
 
     def _heed(self, outcome: Outcome) -> None:
         """Prompts without end would all be refused once the money is spent: draw no more."""

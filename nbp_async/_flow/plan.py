@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Gener
 from types import TracebackType
 from typing import Any, Self
 
-from nbp_async._batch import Batch
+from nbp_async._batch import Again, Batch
 from nbp_async._errors import ConfigError, NbpError
 from nbp_async._flow.brake import two_steps
 from nbp_async._flow.many import Crew
@@ -70,10 +70,18 @@ class Plan(Coroutine[Any, Any, Batch]):
     costs nothing and shows what it would do.
     """
 
-    def __init__(self, errand: Errand, describe: str, look: Callable[[], Preview | None]) -> None:
+    def __init__(
+        self,
+        errand: Errand,
+        describe: str,
+        look: Callable[[], Preview | None],
+        again: Callable[[], Again],
+    ) -> None:
         self._errand = errand
         self._describe = describe
         self._look = look
+        self._again = again
+        self._ended = False
         self._outcomes: list[Outcome | None] = []
         self._began_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -136,11 +144,16 @@ class Plan(Coroutine[Any, Any, Batch]):
         self._loop = asyncio.get_running_loop()
         self._began_at = self._loop.time()
         try:
-            await self._errand.work(self._take)
+            await self._work()
         except asyncio.CancelledError as exc:
             self._report(exc)
             raise
+        finally:
+            self._ended = True
         return self._batch([o for o in self._outcomes if o is not None])
+
+    async def _work(self) -> None:
+        await self._errand.work(self._take)
 
     def _take(self, outcome: Outcome) -> None:
         place = outcome.index
@@ -153,7 +166,8 @@ class Plan(Coroutine[Any, Any, Batch]):
         elapsed = 0.0
         if self._loop is not None:
             elapsed = self._loop.time() - self._began_at
-        return Batch(outcomes, elapsed=elapsed, stopped=self._errand.stopped)
+        again = self._again() if self._ended else None
+        return Batch(outcomes, elapsed=elapsed, stopped=self._errand.stopped, again=again)
 
     def _report(self, exc: BaseException) -> None:
         """Say with the cancellation what it may cost."""

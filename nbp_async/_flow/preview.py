@@ -82,11 +82,14 @@ def preview(
     account: str,
     again: Again,
     folder: Path | None,
+    only: frozenset[int] | None = None,
 ) -> Preview:
-    """Look at each job, and at what the journal knows of it."""
+    """Look at each job, and at what the journal knows of it; count those at the places `only`."""
     found = Counter[str]()
     needed, cost, most = 0, ZERO, ZERO
     for job, kind in _kinds(jobs, standing, account, again):
+        if only is not None and job.index not in only:
+            continue
         found[kind] += 1
         if kind == "new":
             cost += job.price

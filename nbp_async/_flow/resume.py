@@ -29,6 +29,7 @@ from nbp_async._flow.books import Books, Page, failure_of, worst
 from nbp_async._flow.run import Past, Run
 from nbp_async._flow.wiring import Wiring
 from nbp_async._images.collect import Kept
+from nbp_async._images.references import load_references
 from nbp_async._images.sniff import SUFFIX, ImageSniffer
 from nbp_async._journal.base import Entry, Journal, Pending
 from nbp_async._journal.identity import identity
@@ -110,7 +111,7 @@ async def recall(
         JournalError: The journal cannot say. Nothing was sent.
     """
     assert past.journal is not None, "the run has begun"
-    entry = await past.journal.claim(job, identity(job, past.account, await _digests(references)))
+    entry = await _claim(past, past.journal, job, references)
     rescue = past.rescues.get(entry.item)
     if rescue is not None:
         return _at(job, await asyncio.shield(rescue))
@@ -125,6 +126,23 @@ async def recall(
             return _at(job, await rescue_links(wiring, run, past, entry))
     refusal = _refusal(past, books.earlier, why)
     return books if refusal is None else failure_of(job, refusal, books)
+
+
+async def pass_over(past: Past, job: Job) -> None:
+    """Claim a job's item and leave it as it is.
+
+    Raises:
+        ConfigError: A reference cannot be read any more.
+        JournalError: The journal cannot be used.
+    """
+    assert past.journal is not None, "the run has begun"
+    await _claim(past, past.journal, job, await load_references(job.prompt))
+
+
+async def _claim(
+    past: Past, journal: Journal, job: Job, references: tuple[Reference, ...]
+) -> Entry:
+    return await journal.claim(job, identity(job, past.account, await _digests(references)))
 
 
 async def rescue_links(wiring: Wiring, run: Run, past: Past, entry: Entry) -> Outcome:

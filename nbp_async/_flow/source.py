@@ -34,7 +34,14 @@ class BadPrompt(Exception):  # noqa: N818  not for users: it carries a ConfigErr
 
 
 class Jobs:
-    """The jobs of one call, in order. Drawn from by many workers, one at a time."""
+    """The jobs of one call, in order. Drawn from by many workers, one at a time.
+
+    Attributes:
+        count: How many prompts there are, or None if nobody knows.
+        known: They can be looked at before they are drawn.
+        drawn: What was drawn so far, if somebody wants it kept; else None.
+        only: Places to make, where it is a further call for some of them; None for all.
+    """
 
     def __init__(
         self, prompts: Prompts, *, model: str, profile: Profile, defaults: Mapping[str, Any]
@@ -53,7 +60,9 @@ class Jobs:
                 "Nothing was sent."
             )
         self.count = len(prompts) if isinstance(prompts, Sized) else None
-        self.known = isinstance(prompts, list | tuple)  # before anything is drawn
+        self.known = isinstance(prompts, list | tuple)
+        self.drawn: list[Any] | None = None
+        self.only: frozenset[int] | None = None
         self._prompts = prompts
         self._model = model
         self._profile = profile
@@ -70,6 +79,14 @@ class Jobs:
             self._sync = iter(prompts)
         else:
             self._async = aiter(prompts)
+
+    def again(self, places: frozenset[int]) -> "Jobs":
+        """The same jobs once more, as far as they were drawn and kept; `places` are to be made."""
+        jobs = Jobs(
+            self.drawn or [], model=self._model, profile=self._profile, defaults=self._defaults
+        )
+        jobs.only = places
+        return jobs
 
     def stop(self) -> None:
         """Draw no more, and do not wait for a prompt that may never come."""
@@ -90,7 +107,7 @@ class Jobs:
         Raises:
             ConfigError: The first prompt that cannot be sent, with its place.
         """
-        if not isinstance(self._prompts, list | tuple):
+        if not isinstance(self._prompts, list | tuple) or self.only is not None:
             return
         for place, value in enumerate(self._prompts):
             try:
@@ -155,6 +172,8 @@ class Jobs:
         return self._job(drawn[0])
 
     def _job(self, value: object) -> Job:
+        if self.drawn is not None:
+            self.drawn.append(value)
         try:
             prompt = as_prompt(value, self._defaults)
             known = self._look(prompt)

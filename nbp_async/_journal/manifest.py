@@ -10,6 +10,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+import msgspec
+
 from nbp_async._journal.reader import rows
 from nbp_async._journal.records import relative
 from nbp_async._models import Image, Outcome
@@ -32,11 +34,8 @@ class Manifest:
 
     def open(self, db: sqlite3.Connection) -> None:
         """Write it anew if it does not tell of just what has ended."""
-        ended = db.execute(
-            "SELECT count(*) FROM item WHERE state IN ('stored', 'failed', 'answered')"
-        ).fetchone()[0]
         self._newest = db.execute("SELECT coalesce(max(id), 0) FROM item").fetchone()[0]
-        self._stale = self._count() != ended
+        self._stale = self._told() != _known(db)
         self.close(db)
 
     def add(self, item: int, outcome: Outcome) -> None:
@@ -74,14 +73,46 @@ class Manifest:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    def _count(self) -> int:
-        """Whole lines in the file; -1 if its end is torn."""
-        count, last = 0, b"\n"
+    def _told(self) -> int | None:
+        """The sum over its lines; None if one of them cannot be read, as the last after a kill."""
+        total = 0
         try:
             with self.path.open("rb") as file:
-                while data := file.read(1 << 20):
-                    count += data.count(b"\n")
-                    last = data[-1:]
-        except OSError:
+                for line in file:
+                    if line[-1:] != b"\n":
+                        return None
+                    found = _line.decode(line)
+                    total += hash((found.index, found.state, found.sha256))
+        except FileNotFoundError:
             return 0
-        return count if last == b"\n" else -1
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return total
+
+
+class _Line(msgspec.Struct, gc=False):
+    index: int
+    state: str
+    sha256: str
+
+
+class _File(msgspec.Struct, gc=False):
+    digest: bytes
+
+
+_line = msgspec.json.Decoder(_Line)
+_file = msgspec.json.Decoder(_File)
+
+
+def _known(db: sqlite3.Connection) -> int:
+    """The same sum over what has ended by the journal: for a million items in seconds, not minutes.
+
+    A count would not do: a line that a kill lost and one that was overtaken make up for each other.
+    """
+    total = 0
+    for index, state, image in db.execute(
+        "SELECT place, state, image FROM item WHERE state IN ('stored', 'failed', 'answered')"
+    ):
+        sha256 = "" if image is None else _file.decode(image).digest.hex()
+        total += hash((index, state, sha256))
+    return total

@@ -21,6 +21,8 @@ MOST_TOGETHER = 200  # operations of one commit
 
 _WHAT_TO_DO = {
     "full": "Free space on that disk, then run again: nothing that is stored is bought twice.",
+    "disk I/O": "Look at that disk (space, quota, health), then run again: nothing that is stored "
+    "is bought twice.",
     "readonly": "Its folder is read-only: change that, then run again.",
     "locked": "Something else holds it open for writing: close that, then run again.",
 }

@@ -15,7 +15,7 @@ import msgspec
 from nbp_async._journal.reader import rows
 from nbp_async._journal.records import relative
 from nbp_async._models import Image, Outcome
-from nbp_async._rows import row_of
+from nbp_async._rows import Row, row_of
 
 log = logging.getLogger("nbp_async")
 
@@ -25,9 +25,10 @@ class Manifest:
     anew when the run is opened next.
     """
 
-    def __init__(self, path: Path, folder: Path | None) -> None:
+    def __init__(self, path: Path, folder: Path | None, base: Path) -> None:
         self.path = path
         self._folder = folder
+        self._base = base
         self._lines: list[bytes] = []
         self._newest = 0  # items up to this one may have a line already
         self._stale = False
@@ -65,13 +66,20 @@ class Manifest:
             with temporary.open("wb") as file:
                 for row in rows(db):
                     if row.state not in ("planned", "armed"):
-                        file.write(row.json() + b"\n")
+                        file.write(self._seen_from_here(row).json() + b"\n")
             temporary.replace(self.path)
             self._stale = False
         except OSError as exc:
             log.warning("The manifest was not written: %s", exc)
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+    def _seen_from_here(self, row: Row) -> Row:
+        """The row, with its path as seen from the manifest and not from the journal."""
+        if self._folder is None or self._folder == self._base or not row.path:
+            return row
+        path = relative(str(self._base / row.path), self._folder)
+        return msgspec.structs.replace(row, path=path)
 
     def _told(self) -> int | None:
         """The sum over its lines; None if one of them cannot be read, as the last after a kill."""

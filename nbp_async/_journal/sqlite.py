@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self, cast
 
 from nbp_async._journal import records
-from nbp_async._journal.base import LOCK, Account, Entry, State
+from nbp_async._journal.base import JOURNAL, LOCK, Account, Entry, State
 from nbp_async._journal.checks import blank, connect, create, refuse_foreign
 from nbp_async._journal.lock import RunLock
 from nbp_async._journal.manifest import Manifest
@@ -36,13 +36,13 @@ class SqliteJournal:
     ) -> None:
         self.path = path
         self._account = account
-        self._folder = folder
+        self._base = path.parent if folder is not None else None
         self._now = wall_clock
         self._hasty = inline
         self._session = 0
         self._closing = False
         self._lock: RunLock | None = None
-        self._manifest = Manifest(manifest, folder) if manifest is not None else None
+        self._manifest = Manifest(manifest, folder, path.parent) if manifest is not None else None
         after = self._manifest.append if self._manifest is not None else _nothing
         self._writer = Writer(self._connect, after, self._unlock, inline=inline)
 
@@ -62,7 +62,8 @@ class SqliteJournal:
         Args:
             path: Its file. A lock file lies beside it.
             account: Who pays; a journal of another account is refused.
-            folder: The run's folder: paths in it are kept relative.
+            folder: The run's folder, or None if images are no files of ours. Paths are kept as
+                seen from the journal, where they lie below it: all of it can be moved.
             wall_clock: Seconds since 1970; for what people read, never for order.
             manifest: File for one line per outcome, or None.
             inline: Write on the calling thread, and do not wait for the disk: for virtual time,
@@ -156,7 +157,7 @@ class SqliteJournal:
 
     async def finish(self, item: int, outcome: Outcome) -> None:
         if isinstance(outcome, Image):
-            values: Row = ("stored", records.image_of(outcome, self._folder), "", "", None, None)
+            values: Row = ("stored", records.image_of(outcome, self._base), "", "", None, None)
         else:
             links = records.links_of(outcome.links)
             state = "failed" if links is None else "answered"
@@ -206,7 +207,8 @@ class SqliteJournal:
     def _connect(self) -> sqlite3.Connection:
         """Lock, look, and only then touch. Runs in the journal's thread."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = RunLock(self.path.with_name(LOCK) if self._folder else _beside(self.path))
+        usual = self.path.name == JOURNAL
+        self._lock = RunLock(self.path.with_name(LOCK) if usual else _beside(self.path))
         fresh = blank(self.path)
         if not fresh:
             refuse_foreign(self.path, self._account)
@@ -257,7 +259,7 @@ class SqliteJournal:
             nonce=str(nonce),
             attempts=tuple(records.attempt_from(t[8]) for t in tried if t[8] is not None),
             pending=tuple(records.pending_from(t) for t in tried if t[8] is None),
-            image=records.image_from(str(image), self._folder, index=place, prompt=prompt)
+            image=records.image_from(str(image), self._base, index=place, prompt=prompt)
             if stored
             else None,
             error=f"{reason}: {message}" if reason else "",

@@ -11,13 +11,14 @@ from nbp_async import __version__
 _WELCOME = """\
 nbp makes hundreds of Nano Banana Pro images at once; nothing paid for is lost.
 
-  nbp demo                                see it work: no key, no cost, 20 seconds
-  nbp gen "a red bicycle" -o bike.png     one image
-  nbp many prompts.txt --out catalogue    a whole list
-  nbp show catalogue                      what came of it, and what it cost
+  nbp demo                              see it work: no key, no cost, 20 seconds
+  nbp gen "a red bicycle" -o bike.png   one image
+  nbp many prompts.txt --out catalogue  a whole list
+  nbp show catalogue                    what came of it, and what it cost
 
-The key comes from the environment: NBP_API_KEY, or the vendor's own (GOOGLE_API_KEY and so on);
-NBP_BASE_URL names another endpoint. More: nbp --help"""
+The key comes from the environment: NBP_API_KEY, or the vendor's own
+(GOOGLE_API_KEY and so on); NBP_BASE_URL names another endpoint.
+More: nbp --help"""
 
 _COMMANDS = {
     "demo": "See it work: 200 images from a fake server. No key, no cost.",

@@ -20,10 +20,11 @@ DIR is the folder of an `nbp many --out DIR` (or its journal); it is only read, 
 work. Paths are relative to it, sizes are in bytes, times in seconds, amounts in US dollars.
 
 \b
-csv       RFC 4180, UTF-8. A text that begins with = + - @, a tab or a line's end has a ' before
-          it: a spreadsheet would take it for a formula
-parquet   typed columns, dollars as exact decimals; needs pip install "nbp-async[frames]"
-json      one array, an object on each line
+csv      RFC 4180, UTF-8. A text that begins with = + - @, a tab or a line's
+         end has a ' before it: a spreadsheet would take it for a formula.
+parquet  typed columns, dollars as exact decimals; needs
+         pip install "nbp-async[frames]"
+json     one array, an object on each line.
 
 Exit code 3: something of the run could not be read; it is told on stderr.
 """

@@ -24,11 +24,12 @@ DIR is the folder of an `nbp many --out DIR` (or its journal, where that is else
 read, and may be at work. Without an option its sums are shown.
 
 \b
---table     a line for each item: number, state, pixels, dollars, seconds, prompt, and its file
-            or why it failed; dollars with a question mark may have been billed. Fitted to a
-            terminal; elsewhere whole, between tabs, without a heading
---json      an object for each item on a line
---html      a page with all images. It links them where they are
+--table  a line for each item: number, state, pixels, dollars, seconds,
+         prompt, and its file or why it failed. Dollars with a question mark
+         may have been billed. Fitted to a terminal; elsewhere whole, with a
+         tab between two columns and without a heading.
+--json   an object for each item, on a line of its own.
+--html   a page with all images; it links them where they are.
 
 Exit code 3: something of the run could not be read; it is told on stderr.
 """

@@ -7,6 +7,7 @@ moved or sent as a whole.
 
 import os
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from nbp_async._rows import Row
 from nbp_async.display.words import money, plural, printable, span, weight
 
 _TEMPLATE = Path(__file__).with_name("sheet.html.j2")
+_OPEN = 10  # failures that are shown at once; more are behind their reasons
 _CHARGED = {
     "no": "not billed",
     "maybe": "may have been billed",
@@ -48,27 +50,28 @@ def write_sheet(
         OSError: It cannot be written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    images, missing = [], []
+    images: list[dict[str, str | list[str]]] = []
+    missing: list[Row] = []
     for row in rows:
         if row.ok and row.path and (folder / row.path).is_file():
             images.append(_card(row, os.path.relpath(folder / row.path, file.parent), speed))
         elif row.state != "planned":
-            missing.append(_missing(row))
-    missing.sort(key=lambda entry: entry["reason"])
-    failures = {k: list(rest) for k, rest in groupby(missing, lambda entry: entry["reason"])}
+            missing.append(row)
     named = [(name, value) for name, value in facts if name]
-    page = _rendered(title=title, facts=named, images=images, failures=failures)
+    page = _rendered(title=title, facts=named, images=images, missing=missing)
     temporary = file.with_name(f".{file.name}.part")
     temporary.write_text(page, "utf-8")
     temporary.replace(file)
     return file
 
 
-def _rendered(**values: object) -> str:
+def _rendered(*, missing: list[Row], **values: object) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(_TEMPLATE.read_text("utf-8")).render(values)
+    return environment.from_string(_TEMPLATE.read_text("utf-8")).render(
+        values, failures=_by_reason(missing), folded=len(missing) > _OPEN
+    )
 
 
 def _card(row: Row, link: str, speed: float) -> dict[str, str | list[str]]:
@@ -88,18 +91,35 @@ def _card(row: Row, link: str, speed: float) -> dict[str, str | list[str]]:
     }
 
 
-def _missing(row: Row) -> dict[str, str]:
-    amount = row.spent_usd or row.maybe_usd
-    reason, message = row.reason, row.message
+def _by_reason(missing: list[Row]) -> list[dict[str, object]]:
+    """What brought no image, with what each reason cost."""
+    groups: list[dict[str, object]] = []
+    for reason, rest in groupby(sorted(missing, key=_reason), key=_reason):
+        rows = list(rest)
+        charged = (
+            (sum((row.spent_usd for row in rows), Decimal(0)), "billed"),
+            (sum((row.maybe_usd for row in rows), Decimal(0)), "may have been billed"),
+        )
+        dollars = ", ".join(f"{money(amount)} {words}" for amount, words in charged if amount)
+        groups.append({"reason": reason, "dollars": dollars, "rows": list(map(_missing, rows))})
+    return groups
+
+
+def _reason(row: Row) -> str:
     if row.ok:
-        reason = "No file"
+        return "No file"
+    return "No answer yet" if row.state == "armed" else row.reason or "No reason is known"
+
+
+def _missing(row: Row) -> dict[str, str]:
+    amount, message = row.spent_usd or row.maybe_usd, row.message
+    if row.ok:
         message = f"{row.path} is not there." if row.path else "It has no file in this folder."
     elif row.state == "armed":
-        reason, message = "No answer yet", "Its request is out, or was when the run was killed."
+        message = "Its request is out, or was when the run was killed."
     return {
         "number": str(row.index + 1),
         "prompt": printable(row.prompt, 1000),
-        "reason": reason or "No reason is known",
         "message": printable(message),
         "billing": _CHARGED[row.billing] + (f": {money(amount)}" if amount else ""),
         "charge": row.billing,

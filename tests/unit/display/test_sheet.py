@@ -133,9 +133,12 @@ def test_what_was_never_sent_is_left_out_and_what_is_out_is_not(tmp_path: Path) 
     assert "on its way" in page.text
 
 
-def test_a_long_list_of_one_reason_is_folded(tmp_path: Path) -> None:
-    blocked = ContentBlockedError("no", reason="SAFETY")
-    outcomes: list[Outcome] = [failure(ReadTimeout("?"), "maybe", index=n) for n in range(11)]
-    sheet([*outcomes, failure(blocked, index=20)], tmp_path)
-    text = (tmp_path / "index.html").read_text("utf-8")
-    assert re.findall(r"<details ?(open)?>", text) == ["open", ""]
+def test_many_failures_are_folded_behind_their_reasons_and_dollars(tmp_path: Path) -> None:
+    blocked = failure(ContentBlockedError("no", reason="SAFETY"), "yes", index=20)
+    outcomes: list[Outcome] = [failure(ReadTimeout("?"), "maybe", index=n) for n in range(9)]
+    for shown, state in (([*outcomes, blocked], "open"), ([*outcomes, blocked, blocked], "")):
+        page = sheet(shown, tmp_path)
+        text = (tmp_path / "index.html").read_text("utf-8")
+        assert re.findall(r"<details ?(open)?>", text) == [state, state]
+        assert "ReadTimeout × 9 $1.21 may have been billed" in page.text
+    assert "ContentBlockedError × 2 $0.268 billed" in page.text

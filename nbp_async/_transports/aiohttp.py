@@ -25,7 +25,7 @@ from yarl import URL
 from nbp_async._errors import ClosedError, NbpError
 from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._transports.base import LARGE, Watch
-from nbp_async._transports.errors import compressed, translated, truncated, unsendable
+from nbp_async._transports.errors import bad_head, compressed, translated, truncated, unsendable
 from nbp_async._transports.sockets import make_socket, receive_less, tls_context
 
 READ_BUFFER = 64 * 1024  # bytes; aiohttp stops reading a connection at twice this
@@ -145,6 +145,8 @@ class _Exchange:
             except BaseException:
                 self._drop()
                 raise
+            else:
+                problem = self._unread(response)
         if problem is not None:
             self._drop()
             raise problem
@@ -198,6 +200,14 @@ class _Exchange:
         except (aiohttp.ClientError, OSError) as exc:
             raise _FailedOnce from exc
 
+    def _unread(self, response: aiohttp.ClientResponse) -> NbpError | None:
+        """A head that aiohttp's parser in Python lets pass, and the one in C does not."""
+        version, lengths = response.version, response.headers.getall("Content-Length", ())
+        if version is not None and version.major == 1 and len(set(lengths)) < 2:
+            return None
+        response.close()
+        return bad_head(self._owner.vendor)
+
     def _drop(self) -> None:
         """Close the socket now.
 
@@ -219,7 +229,7 @@ class _Exchange:
         # The parser written in Python lets its own errors out, unwrapped.
         unread = isinstance(exc, aiohttp.ClientResponseError | http_exceptions.HttpProcessingError)
         sent, vendor = self.watch.sent, self._owner.vendor
-        return translated(exc, sent=sent, vendor=vendor, bad_head=unread)
+        return translated(exc, sent=sent, vendor=vendor, unread=unread)
 
 
 class _Request(aiohttp.ClientRequest):

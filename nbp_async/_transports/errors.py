@@ -35,20 +35,25 @@ _LOCAL_LIMITS = {
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def translated(exc: BaseException, *, sent: bool, vendor: str, bad_head: bool) -> NbpError:
+def translated(exc: BaseException, *, sent: bool, vendor: str, unread: bool) -> NbpError:
     """Say what ended a request before the head of its answer was here.
 
     Args:
         exc: What the HTTP library raised.
         sent: Bytes of the request may have left.
         vendor: What messages call the other side.
-        bad_head: Bytes came back, and the library could not read them.
+        unread: Bytes came back, and the library could not read them.
     """
     if not sent:
         return _not_sent(exc, vendor)
-    if bad_head:
-        return BadHeadError(f"{vendor}: what came back is no HTTP answer.")
+    if unread:
+        return bad_head(vendor)
     return DisconnectedError(f"{vendor}: the connection ended before an answer came{_why(exc)}.")
+
+
+def bad_head(vendor: str) -> BadHeadError:
+    """Bytes came back that are no head of an answer."""
+    return BadHeadError(f"{vendor}: what came back is no HTTP answer.")
 
 
 def truncated(exc: BaseException, vendor: str) -> TruncatedError:

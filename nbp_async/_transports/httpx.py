@@ -213,7 +213,7 @@ class _Exchange:
         if self._spelled and not self._traced and not isinstance(exc, _NEVER_SENT):
             watch.may_send()
         unread = isinstance(exc, httpx.ProtocolError) and _is_from_parser(exc)
-        return translated(exc, sent=watch.sent, vendor=self._owner.vendor, bad_head=unread)
+        return translated(exc, sent=watch.sent, vendor=self._owner.vendor, unread=unread)
 
 
 def _is_from_parser(exc: BaseException) -> bool:

@@ -27,7 +27,7 @@ LOST: list[tuple[Fault, str, str, int]] = [
     (faults.reset(), "DisconnectedError", "maybe", 1),
     (faults.reset(before=True), "DisconnectedError", "maybe", 1),
     (faults.hang(), "ReadTimeout", "maybe", 1),
-    (faults.raw(b"\x16\x03\x01\x02\x00"), "BadHeadError", "maybe", 1),
+    (faults.raw(b"\x16\x03\x01\x02\x00\r\n\r\n"), "BadHeadError", "maybe", 1),
     (faults.raw(b"HTTP/9.9 200 OK\r\n\r\n"), "BadHeadError", "maybe", 1),
     (faults.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
      "BadHeadError", "maybe", 1),

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import http_parser
 
 from nbp_async._errors import (
     BadHeadError,
@@ -18,6 +19,8 @@ from tests.raw_server import Peer, RawServer, answering, framed, keeping, linger
 pytestmark = pytest.mark.looptime
 
 LARGE = b"x" * 8_000_000
+# aiohttp's own parser in Python, which is used where there is none in C.
+IN_PYTHON = http_parser.HttpResponseParser is http_parser.HttpResponseParserPy
 
 
 def ambiguous(got: Got, kind: type[NoReplyError], server: RawServer) -> None:
@@ -187,6 +190,9 @@ GARBAGE = {
 async def test_a_head_that_is_no_http_is_no_answer(line: Line, garbage: bytes) -> None:
     async with line.serving(lingering(garbage)) as server:
         got = await line.post(server.url)
+    if IN_PYTHON and line.kind.library == "aiohttp" and b"\n" not in garbage:
+        ambiguous(got, ReadTimeout, server)  # it waits for the end of a line
+        return
     ambiguous(got, BadHeadError, server)
     assert got.took == near(0)
 

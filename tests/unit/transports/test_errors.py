@@ -55,7 +55,7 @@ def caused_by(cause: BaseException) -> Exception:
 def test_what_was_not_sent_says_why(cause: BaseException, kind: type[NbpError], says: str) -> None:
     group = ExceptionGroup("several addresses", [OSError("x"), caused_by(cause)])
     for exc in (cause, caused_by(cause), caused_by(caused_by(cause)), caused_by(group)):
-        error = translated(exc, sent=False, vendor="shop", bad_head=False)
+        error = translated(exc, sent=False, vendor="shop", unread=False)
         assert type(error) is kind
         assert says in str(error)
         assert "shop" in str(error)
@@ -65,21 +65,21 @@ def test_what_was_not_sent_says_why(cause: BaseException, kind: type[NbpError], 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ECONNRESET, errno.EPIPE])
 def test_what_was_sent_is_lost_whatever_the_reason(number: int) -> None:
-    error = translated(OSError(number, KEY), sent=True, vendor="shop", bad_head=False)
+    error = translated(OSError(number, KEY), sent=True, vendor="shop", unread=False)
     assert type(error) is DisconnectedError
     assert KEY not in str(error)
 
 
 def test_a_head_that_cannot_be_read_is_one_only_if_a_request_was_sent() -> None:
     exc = ValueError(KEY)
-    assert type(translated(exc, sent=True, vendor="shop", bad_head=True)) is BadHeadError
-    assert type(translated(exc, sent=False, vendor="shop", bad_head=True)) is ConnectError
+    assert type(translated(exc, sent=True, vendor="shop", unread=True)) is BadHeadError
+    assert type(translated(exc, sent=False, vendor="shop", unread=True)) is ConnectError
 
 
 def test_errors_that_point_at_each_other_come_to_an_end() -> None:
     one, other = ValueError(), ValueError()
     one.__context__, other.__context__ = other, one
-    assert str(translated(one, sent=False, vendor="shop", bad_head=False))
+    assert str(translated(one, sent=False, vendor="shop", unread=False))
 
 
 def test_a_body_that_was_cut_says_so_and_no_more() -> None:

@@ -15,6 +15,7 @@ from nbp_async._profiles import Profile
 from nbp_async.fake import FakeServer, faults
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, now, play, profile
+from tests.own_sockets import own_socket
 from tests.proxy import between
 from tests.raw_server import OK, Peer, framed, serving
 
@@ -149,7 +150,10 @@ async def test_a_peer_that_vanished_is_noticed_by_the_probes_not_at_the_read_tim
             plan = asyncio.ensure_future(gen.many(["a red bicycle"], size="1K"))
             peer, _ = await loop.sock_accept(listener)
             await loop.sock_recv(peer, 65536)
-            probe_every_second(peer.getpeername()[1])
+            with own_socket(peer.getpeername()[1]) as ours:
+                assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+                    ours.setsockopt(socket.IPPROTO_TCP, option, 1)
             try:
                 vanish(peer)
             except PermissionError:
@@ -161,18 +165,3 @@ async def test_a_peer_that_vanished_is_noticed_by_the_probes_not_at_the_read_tim
     assert isinstance(outcome, Failure)
     assert type(outcome.error) is DisconnectedError
     assert (outcome.billing, len(outcome.attempts)) == ("maybe", 1)
-
-
-def probe_every_second(client_port: int) -> None:
-    """Hurry the keep-alive of this process's socket with that local port, if it has it on."""
-    for number in range(3, 200):
-        try:
-            found = socket.socket(fileno=os.dup(number))
-        except OSError:
-            continue
-        with found:
-            if found.family == socket.AF_INET and found.getsockname()[1] == client_port:
-                for option, seconds in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1)):
-                    found.setsockopt(socket.IPPROTO_TCP, option, seconds)
-                return
-    raise AssertionError("no such socket")

@@ -20,6 +20,7 @@ from nbp_async._errors import (
 from nbp_async._transports.aiohttp import AiohttpTransport
 from nbp_async._transports.sockets import KEEPALIVE
 from tests.contracts.transport.kit import Got, Kind, Line, near
+from tests.own_sockets import own_socket
 from tests.raw_server import Peer, answering, framed, lingering, serving
 
 pytestmark = pytest.mark.looptime
@@ -172,25 +173,13 @@ async def test_cancelled_while_connecting_it_hangs_up(line: Line) -> None:
         assert server.gone.is_set()
 
 
-def options_of(client_port: int) -> list[int]:
-    """The keep-alive options of this process's socket with that local port."""
-    for number in range(3, 200):
-        try:
-            found = socket.socket(fileno=os.dup(number))
-        except OSError:
-            continue
-        with found:
-            if found.family == socket.AF_INET and found.getsockname()[1] == client_port:
-                return [found.getsockopt(level, option) for level, option, _ in KEEPALIVE]
-    raise AssertionError("no such socket")
-
-
 async def test_a_held_connection_is_probed_by_the_kernel(line: Line) -> None:
     found: list[int] = []
 
     async def handler(peer: Peer) -> None:
         await peer.request()
-        found.extend(options_of(peer.client_port))
+        with own_socket(peer.client_port) as ours:
+            found.extend(ours.getsockopt(level, option) for level, option, _ in KEEPALIVE)
         await peer.say(framed(b"{}"))
 
     async with line.serving(handler) as server:

@@ -13,14 +13,17 @@ class Disk:
         self._monkeypatch = monkeypatch
 
     def fail(self, call: str, number: int, *, times: int = 10**6, after: int = 0) -> None:
-        real = getattr(os, call)
         calls = 0
 
-        def failing(*args: Any, **options: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if after < calls <= after + times:
-                raise OSError(number, os.strerror(number))
-            return real(*args, **options)
+        def failing(real: Any) -> Any:
+            def may_fail(*args: Any, **options: Any) -> Any:
+                nonlocal calls
+                calls += 1
+                if after < calls <= after + times:
+                    raise OSError(number, os.strerror(number))
+                return real(*args, **options)
 
-        self._monkeypatch.setattr(os, call, failing)
+            return may_fail
+
+        for name in ("write", "writev") if call == "write" else (call,):
+            self._monkeypatch.setattr(os, name, failing(getattr(os, name)))

@@ -20,7 +20,7 @@ from nbp_async._images.collect import Collector
 from nbp_async._models import ZERO, Job, Timings
 from nbp_async._pacing.gate import Gate, Ticket
 from nbp_async._pacing.retry_after import parse_retry_after
-from nbp_async._pacing.slots import Slots
+from nbp_async._pacing.turns import Turn
 from nbp_async._transports.base import Reply, Watch
 
 _SUCCESS = (200, 201)
@@ -151,33 +151,30 @@ class Try:
         if length is not None and length > max_body:
             raise BodyTooLargeError(f"An answer of {length} bytes is over max_body={max_body}.")
         size = 0
-        while data := await reply.read():
-            size += len(data)
-            if size > max_body:
-                raise BodyTooLargeError(f"The answer is over max_body={max_body} bytes.")
-            watch.received(len(data))
-            watch.rest()
-            await self._take(wiring.turns, decoder, data)
-            watch.resume()
-            if length is None and decoder.complete:
-                watch.whole()
-
-    async def _take(self, turns: Slots, decoder: Decoder, data: bytes) -> None:
-        """Decode and store a piece, in turn.
-
-        When a hundred bodies arrive at once, a few at a time are worked on: what they need stays
-        in the processor's cache, and the loop gets round between two rounds of them.
-        """
-        if not turns.acquire_nowait():
-            await turns.acquire()
+        turn = Turn(wiring.turns)
         try:
-            parts = decoder.feed(data)
-            if parts:
-                await self.collector.take(parts)
-            if len(data) > _LARGE_PIECE:
-                await asyncio.sleep(0)
+            while data := await reply.read():
+                size += len(data)
+                if size > max_body:
+                    raise BodyTooLargeError(f"The answer is over max_body={max_body} bytes.")
+                watch.received(len(data))
+                watch.rest()
+                await turn.begin()
+                await self._take(decoder, data)
+                turn.pause(len(data))
+                watch.resume()
+                if length is None and decoder.complete:
+                    watch.whole()
         finally:
-            turns.release()
+            turn.end()
+
+    async def _take(self, decoder: Decoder, data: bytes) -> None:
+        """Decode and store a piece."""
+        parts = decoder.feed(data)
+        if parts:
+            await self.collector.take(parts)
+        if len(data) > _LARGE_PIECE:
+            await asyncio.sleep(0)
 
     async def _read_refusal(self, reply: Reply, watch: Watch) -> None:
         while len(self._refused) < _MOST_OF_A_REFUSAL and (data := await reply.read()):

@@ -16,14 +16,13 @@ from nbp_async._pacing.bucket import RateLimiter
 from nbp_async._pacing.budget import RetryBudget, SpendCap
 from nbp_async._pacing.gate import Gate
 from nbp_async._pacing.slots import Slots
+from nbp_async._pacing.turns import AT_ONCE
 from nbp_async._pacing.window import SpendWindow
 from nbp_async._profiles import Profile
 from nbp_async._sinks.threads import FileThreads
 from nbp_async._transports.base import Transport
 
 log = logging.getLogger("nbp_async")
-
-PIECES_AT_ONCE = 8  # pieces of bodies that are decoded or stored at the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Wiring:
     rng: Callable[[], float]
     wall_clock: Callable[[], float]
     opened_at: float
-    turns: Slots = field(default_factory=lambda: Slots(PIECES_AT_ONCE))
+    turns: Slots = field(default_factory=lambda: Slots(AT_ONCE))
     totals: Totals = field(default_factory=Totals)
     gates: dict[str, Gate] = field(default_factory=dict)
     _spans: dict[str, CallSpans] = field(default_factory=dict)

@@ -14,6 +14,8 @@ from nbp_async._errors import MalformedReplyError
 
 _PREFIX = re.compile(rb"data:[^,]{0,200}?;base64,", re.IGNORECASE)
 _LONGEST_PREFIX = 220
+_LARGE = 4096  # bytes of text that it takes longer to copy than to look where it is cut
+_PAD = ord("=")
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _BLANKS = b" \t\r\n"
 
@@ -34,6 +36,10 @@ class Base64Stream:
         Raises:
             MalformedReplyError: It is not base64.
         """
+        if len(text) >= _LARGE and self._begun and not self._ended:
+            data = self._as_it_lies(text)
+            if data is not None:
+                return data
         if self._rest:
             text = self._rest + text
             self._rest = b""
@@ -83,6 +89,25 @@ class Base64Stream:
         if len(text) > _LONGEST_PREFIX:
             raise MalformedReplyError("The image is a data: address without base64 in it.")
         return text
+
+    def _as_it_lies(self, text: bytes) -> bytes | None:
+        """Decode the midst of a plain text, and copy none of it; None if it may be anything else.
+
+        Only the group that is cut by the edge between two pieces is put together.
+        """
+        start = -len(self._rest) & 3
+        end = start + (len(text) - start & ~3)
+        if text[end - 1] == _PAD:
+            return None
+        try:
+            first = pybase64.b64decode(self._rest + text[:start], validate=True)
+            data = pybase64.b64decode(memoryview(text)[start:end], validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        if len(first) not in (0, 3):  # it ended there, and this is more
+            return None
+        self._rest = text[end:]
+        return first + data if first else data
 
     def _slowly(self, text: bytes) -> bytes:
         """Refused as it stands: drop blanks, translate the other alphabet, and try once more."""

@@ -18,7 +18,9 @@ from nbp_async._sinks.draft import Draft, delete_left_over
 from nbp_async._sinks.pieces import in_memory
 from nbp_async._sinks.threads import FileThreads, storage_error
 
-_FLUSH = 128 * 1024  # bytes; each visit to a thread costs about 0.1 ms
+_FLUSH = 768 * 1024  # bytes of an image that are gathered for one visit to a thread
+_LEAST = 128 * 1024  # bytes that are enough for one where many images wait; it costs about 0.1 ms
+_TOGETHER = 8 * 1024 * 1024  # bytes of all images from which on many wait
 _PASSING = frozenset({errno.EMFILE, errno.ENFILE})  # over as soon as other files are closed
 _PAUSES = (0.1, 0.3, 0.6, 1.0)  # seconds between tries of what may pass
 
@@ -32,6 +34,7 @@ class DirectorySink:
         self.keep = keep
         self._made = False
         self.trouble: StorageError | None = None
+        self.waiting = 0  # bytes of all its images that no visit to a thread was made for yet
 
     async def open(self) -> "DirectoryWriter":
         if not self._made:
@@ -80,10 +83,15 @@ class DirectoryWriter:
     async def write(self, data: bytes) -> None:
         self._pieces.append(data)
         self._waiting += len(data)
-        if self._waiting >= _FLUSH and self._problem is None:
+        self._sink.waiting += len(data)
+        if self._waiting < (_FLUSH if self._sink.waiting < _TOGETHER else _LEAST):
+            return
+        self._hand_over()
+        if self._problem is None:
             await self._threads.run(self._flush)
 
     async def commit(self, stem: str, suffix: str) -> Stored:
+        self._hand_over()
         try:
             await self._publish(stem, suffix)
         finally:
@@ -93,6 +101,7 @@ class DirectoryWriter:
         return self.stored
 
     def discard(self) -> None:
+        self._hand_over()
         self._pieces.clear()
         if self._draft is not None:
             self._draft.remove()
@@ -111,8 +120,12 @@ class DirectoryWriter:
             else:
                 last = True
 
-    def _flush(self) -> None:
+    def _hand_over(self) -> None:
+        """What waits is the thread's from here on, or nobody's."""
+        self._sink.waiting -= self._waiting
         self._waiting = 0
+
+    def _flush(self) -> None:
         try:
             if self._draft is None:
                 self._draft = Draft(self._sink.folder)

@@ -13,6 +13,7 @@ import secrets
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 _CREATE |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _READ = 1024 * 1024  # bytes
+_MOST_PIECES = 512  # in one call; systems take 1024, and some count differently
 _NAME = re.compile(r"\.(?:([0-9]{1,10})-)?[0-9a-f]{16}\.part")
 _OLD = 86400.0  # seconds after which a file is left over, whoever wrote it
 
@@ -30,16 +31,15 @@ class Draft:
     def append(self, pieces: list[bytes]) -> None:
         """Write these; what is written has left the list, even where an OSError is raised."""
         while pieces:
-            rest = memoryview(pieces.pop(0))
-            try:
-                while rest:
-                    done = os.write(self._fd, rest)
-                    self._hash.update(rest[:done])
-                    self.size += done
-                    rest = rest[done:]
-            except OSError:
-                pieces.insert(0, bytes(rest))
-                raise
+            done = _write(self._fd, pieces)
+            self.size += done
+            while pieces and done >= len(pieces[0]):
+                piece = pieces.pop(0)
+                self._hash.update(piece)
+                done -= len(piece)
+            if done:  # the disk is filling up
+                self._hash.update(pieces[0][:done])
+                pieces[0] = pieces[0][done:]
 
     def read_back(self) -> list[bytes]:
         """What was appended. A full disk can still be read, and so can a file without a name."""
@@ -80,6 +80,13 @@ class Draft:
             fd, self._fd = self._fd, -1
             with contextlib.suppress(OSError):  # nothing is told here that fsync did not tell
                 os.close(fd)
+
+
+def _write(fd: int, pieces: list[bytes]) -> int:
+    """Write as many of them as one call takes, in one call where the system has it."""
+    if hasattr(os, "writev"):
+        return os.writev(fd, pieces[:_MOST_PIECES])
+    return os.write(fd, pieces[0])
 
 
 def delete_left_over(folder: str, now: float) -> int:

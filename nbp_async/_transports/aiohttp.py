@@ -26,7 +26,7 @@ from nbp_async._errors import ClosedError, NbpError
 from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._transports.base import LARGE, Watch
 from nbp_async._transports.errors import bad_head, compressed, translated, truncated, unsendable
-from nbp_async._transports.sockets import make_socket, receive_less, tls_context
+from nbp_async._transports.sockets import RECEIVE, make_socket, receive_less, tls_context
 
 READ_BUFFER = 64 * 1024  # bytes; aiohttp stops reading a connection at twice this
 _SLICE = 64 * 1024  # bytes; a larger upload leaves in such slices, so that its end is seen
@@ -114,14 +114,15 @@ class _Exchange:
     """One request and its reply, as a context."""
 
     __slots__ = (
-        "_coding", "_owner", "_request", "_response", "_wire", "accepted", "head", "session",
-        "watch",
+        "_begun", "_coding", "_owner", "_request", "_response", "_wire", "accepted", "head",
+        "session", "watch",
     )  # fmt: skip
 
     def __init__(self, owner: AiohttpTransport, request: HttpRequest, watch: Watch) -> None:
         self._owner = owner
         self._request = request
         self.watch = watch
+        self._begun = False
         self.accepted = not request.body
         """All of the body has been taken from us."""
         self._wire: asyncio.Transport | None = None
@@ -173,7 +174,11 @@ class _Exchange:
         content = self._response.content
         try:
             ended = content.at_eof() and content.exception() is None
+            if self._begun and not ended:
+                # Who comes for a second piece has a turn: its socket need not be stopped for each.
+                content.set_read_chunk_size(RECEIVE)
             piece = b"" if ended else await content.readany()
+            self._begun = True
         except Exception as exc:  # noqa: BLE001  the same
             problem = truncated(exc, self._owner.vendor)
         else:

@@ -41,6 +41,26 @@ def test_any_dress_in_any_pieces_gives_the_bytes(content: bytes, dress: Any, dat
     assert decode([bytes([b]) for b in text]) == content
 
 
+@given(st.integers(0, 40_000), st.randoms(use_true_random=False), dresses, st.data())
+@settings(max_examples=200, deadline=None)
+def test_large_pieces_give_the_bytes_too(size: int, rng: Any, dress: Any, data: Any) -> None:
+    content = rng.randbytes(size)
+    text = dress(base64.b64encode(content))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    edges = [0, *cuts, len(text)]
+    assert decode([text[a:b] for a, b in pairwise(edges)]) == content
+
+
+@pytest.mark.parametrize("wrong", [b"!", b"=", b"\x00", "é".encode()])
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 4, 5, 5000, 9999, 10_000])
+def test_one_wrong_sign_in_large_pieces_is_refused(wrong: bytes, cut: int) -> None:
+    text = base64.b64encode(bytes(range(250)) * 60)
+    for place in (0, 1, 2, 3, 4, 4999, 5000, 9998, 9999, 10_000, 15_000):
+        broken = text[:place] + wrong + text[place + len(wrong) :]
+        with pytest.raises(MalformedReplyError):
+            decode([broken[:cut], broken[cut : cut + 5000], broken[cut + 5000 :]])
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -66,12 +66,12 @@ async def test_an_image_on_its_way_is_not_cleaned_away(tmp_path: Path) -> None:
     threads = FileThreads()
     sink = DirectorySink(tmp_path, threads)
     writer = await sink.open()
-    await writer.write(bytes(300_000))
+    await writer.write(bytes(1_000_000))
     (part,) = tmp_path.iterdir()
     assert part.name.startswith(f".{os.getpid()}-")
     assert await sink.clean(lambda: NOW) == 0
     stored = await writer.commit("000000", ".png")
-    assert Path(stored.path).read_bytes() == bytes(300_000)
+    assert Path(stored.path).read_bytes() == bytes(1_000_000)
     threads.close()
 
 
@@ -80,15 +80,40 @@ async def test_a_file_that_another_machine_cleaned_away_is_written_again(tmp_pat
     threads = FileThreads()
     sink = DirectorySink(tmp_path, threads)
     writer = await sink.open()
-    await writer.write(bytes(300_000))
+    await writer.write(bytes(1_000_000))
     (part,) = tmp_path.iterdir()
     part.unlink()
     stored = await writer.commit("000000", ".png")
-    assert Path(stored.path).read_bytes() == bytes(300_000)
+    assert Path(stored.path).read_bytes() == bytes(1_000_000)
     threads.close()
 
 
 async def test_cleaning_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:
     threads = FileThreads()
     assert await DirectorySink(tmp_path / "none", threads).clean() == 0
+    threads.close()
+
+
+async def test_many_images_at_once_hold_no_more_in_memory_than_a_few(tmp_path: Path) -> None:
+    """One alone is gathered for large writes; of two hundred, each is written earlier."""
+    threads = FileThreads()
+    sink = DirectorySink(tmp_path, threads)
+    alone = await sink.open()
+    for _ in range(10):
+        await alone.write(bytes(50_000))
+    assert sink.waiting == 500_000
+    assert list(tmp_path.iterdir()) == [], "it costs no visit to a thread yet"
+    alone.discard()
+    writers = [await sink.open() for _ in range(200)]
+    for _ in range(10):
+        for writer in writers:
+            await writer.write(bytes(50_000))
+            assert sink.waiting < 27_000_000
+    for number, writer in enumerate(writers):
+        if number % 2:
+            await writer.commit(f"{number:06d}", ".png")
+        else:
+            writer.discard()
+    assert sink.waiting == 0
+    assert len(list(tmp_path.iterdir())) == 100
     threads.close()

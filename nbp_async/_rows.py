@@ -16,7 +16,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         index: Place in the batch, from 0.
         ok: There is an image.
         state: "stored", "answered" (paid, but still a link), "failed", or for a run that is not at
-            its end "planned" and "armed" (a request may be out).
+            its end "planned", "armed" (a request may be out) and "submitted" (the vendor works on
+            it).
         prompt: The prompt's text.
         size: As it was asked, or None for the model's default.
         aspect_ratio: As it was asked, or None.

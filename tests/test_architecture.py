@@ -18,7 +18,7 @@ ALL_FILES = sorted(
 )
 
 FLOORS: list[set[str]] = [
-    {"_http"},
+    {"_http", "_handle"},
     {"_errors"},
     {"_config", "_prices", "_pixels"},
     {"_models", "_profiles"},

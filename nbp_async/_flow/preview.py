@@ -18,7 +18,7 @@ from nbp_async._sinks.room import FLOOR, weight_of
 TYPICAL_HOLD = 100.0  # seconds: the middle of the 30-170 s that images take
 
 Standing = dict[bytes, list[str]]
-"""What is known of the items of each identity: "there", "link", "maybe", "lost" or "new"."""
+"""What is known of the items of each identity: "there", "link", "out", "maybe", "lost" or "new"."""
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +28,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         images: Images that are asked for.
         there: Of these, already in the run's folder.
         linked: Paid for, and only to be fetched by their links.
+        out: At the vendor already, as tasks or in batches: they are asked for, not sent again.
         unclear: May have been billed by an earlier call: sent again only with `resend_ambiguous`.
         lost: Billed by an earlier call and not there: sent again only with `retry_failed`.
         to_send: Requests that would be sent.
@@ -42,6 +43,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     there: int = 0
     linked: int = 0
+    out: int = 0
     unclear: int = 0
     lost: int = 0
     to_send: int = 0
@@ -62,6 +64,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         kept = [
             (self.there, "there already"),
             (self.linked, "paid for, to be fetched by link"),
+            (self.out, "at the vendor already: only asked for"),
             (self.unclear, "may have been billed before: only with resend_ambiguous"),
             (self.lost, "were billed before and are not there: only with retry_failed"),
         ]
@@ -99,6 +102,7 @@ def preview(
         images=found.total(),
         there=found["there"],
         linked=found["link"],
+        out=found["out"],
         unclear=found["maybe"],
         lost=found["lost"],
         to_send=found["new"],

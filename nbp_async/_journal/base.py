@@ -7,6 +7,7 @@ process left it in says what the next one may do:
 | --- | --- | --- |
 | planned | drawn from the prompts; nothing of it was ever sent | sends it |
 | armed | a request may be out: durable before its first byte | names it: it may have been billed |
+| submitted | the vendor works on it alone, under a known handle | asks for it by its handle |
 | answered | paid, and its links are known, but not its bytes | fetches the links |
 | stored | its image is safe | sends nothing |
 | failed | it ended without an image | sends it again only if nothing was billed |
@@ -20,13 +21,14 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from nbp_async._handle import Handle
 from nbp_async._models import Attempt, Image, Job, Outcome, Prompt
 
 JOURNAL = "journal.sqlite3"  # in a run's folder
 LOCK = "journal.lock"
 MANIFEST = "manifest.jsonl"
 
-State = Literal["planned", "armed", "answered", "stored", "failed"]
+State = Literal["planned", "armed", "submitted", "answered", "stored", "failed"]
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -41,6 +43,7 @@ class Pending(msgspec.Struct, frozen=True):
         links: Links of its paid image, if the answer had come; the wanted one first.
         link_expires: When they are said to end, in seconds since 1970, or None.
         request_id: The vendor's id of the request, or "".
+        handle: What the vendor calls the work, if it had said so; None if not.
     """
 
     number: int
@@ -51,6 +54,7 @@ class Pending(msgspec.Struct, frozen=True):
     links: tuple[str, ...] = ()
     link_expires: float | None = None
     request_id: str = ""
+    handle: Handle | None = None
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -83,6 +87,11 @@ class Entry(msgspec.Struct, frozen=True):
     error: str = ""
     links: tuple[str, ...] = ()
     link_expires: float | None = None
+
+    @property
+    def handle(self) -> Handle | None:
+        """What the vendor calls the work that is out for it, if that is known."""
+        return next((p.handle for p in reversed(self.pending) if p.handle is not None), None)
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -135,6 +144,10 @@ class Journal(Protocol):
         """The attempt is paid and its image is behind these links. Durable."""
         ...
 
+    async def submitted(self, item: int, number: int, handle: Handle, request_id: str) -> None:
+        """The attempt is at the vendor under this handle, and may take hours. Durable."""
+        ...
+
     def settle(self, item: int, attempt: Attempt) -> None:
         """An armed attempt ended so. Does not wait, so that a cancelled caller can say it."""
         ...
@@ -147,7 +160,15 @@ class Journal(Protocol):
         ...
 
     async def unsettled(self) -> list[Entry]:
-        """Every item in the state "armed" or "answered", as earlier processes left them."""
+        """Every item that is "armed", "submitted" or "answered", as earlier processes left it."""
+        ...
+
+    async def keep_batch(self, name: str, record: str) -> None:
+        """Write down all that is known of a batch job, under the name that we gave it. Durable."""
+        ...
+
+    async def batches(self) -> dict[str, str]:
+        """The records of all batch jobs by name, in the order in which they were made."""
         ...
 
     async def account(self, period: float = 600.0) -> Account:

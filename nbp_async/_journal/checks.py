@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from nbp_async._errors import JournalError
-from nbp_async._journal.schema import APPLICATION, CREATE, PRAGMAS, VERSION
+from nbp_async._journal.schema import APPLICATION, CREATE, PRAGMAS, UPGRADES, VERSION
 
 _LEFT = "Nothing was changed, nothing was sent."
 _MARKS = ("application_id", "user_version")
@@ -32,6 +32,18 @@ def create(db: sqlite3.Connection, account: str, now: float) -> None:
     db.execute(f"PRAGMA application_id={APPLICATION}")
     db.execute(f"PRAGMA user_version={VERSION}")
     db.execute("COMMIT")
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Bring an older journal up to the version that we write, wholly or not at all."""
+    for version in range(version_of(db), VERSION):
+        db.executescript(
+            f"BEGIN IMMEDIATE; {UPGRADES[version]} PRAGMA user_version={version + 1}; COMMIT"
+        )
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -91,7 +103,7 @@ def _what_is_wrong(path: Path, account: str) -> JournalError | None:
     db = read_only(path)
     try:
         application = db.execute("PRAGMA application_id").fetchone()[0]
-        version = db.execute("PRAGMA user_version").fetchone()[0]
+        version = version_of(db)
         if application != APPLICATION:
             return JournalError(
                 f"{path} is a database, and no journal of ours. {_LEFT}",

@@ -65,7 +65,7 @@ class Manifest:
         try:
             with temporary.open("wb") as file:
                 for row in rows(db):
-                    if row.state not in ("planned", "armed"):
+                    if row.state not in ("planned", "armed", "submitted"):
                         file.write(self._seen_from_here(row).json() + b"\n")
             temporary.replace(self.path)
             self._stale = False

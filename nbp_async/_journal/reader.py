@@ -11,8 +11,8 @@ import msgspec
 from nbp_async._errors import ConfigError, JournalError, NbpError
 from nbp_async._frames import PandasFrame, PolarsFrame, to_pandas, to_polars
 from nbp_async._journal import records
-from nbp_async._journal.base import JOURNAL, Account
-from nbp_async._journal.checks import read_only
+from nbp_async._journal.base import JOURNAL, Account, Pending
+from nbp_async._journal.checks import read_only, version_of
 from nbp_async._journal.schema import APPLICATION, VERSION
 from nbp_async._journal.sums import account_of
 from nbp_async._models import Attempt, Failure, Outcome, Timings
@@ -68,7 +68,7 @@ class Report(msgspec.Struct, frozen=True):
         db = read_only(self.path)
         try:
             for found, outcome in _found(db, self.folder):
-                if found[2] not in ("planned", "armed"):
+                if found[2] not in ("planned", "armed", "submitted"):
                     yield outcome
         except _UNREADABLE as exc:
             problem = JournalError(f"{self.path}: the rest cannot be read: {exc}.")
@@ -145,7 +145,7 @@ def _reported(db: sqlite3.Connection, path: Path) -> Report:
     problem = ""
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
         raise JournalError(f"{path} is a database, and no journal of ours.")
-    if db.execute("PRAGMA user_version").fetchone()[0] > VERSION:
+    if version_of(db) > VERSION:
         problem = "It was written by a newer nbp_async: some of it may be missing here."
     elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         problem = f"It is damaged: {' '.join(str(found).split())[:200]}"
@@ -228,22 +228,29 @@ def _outcome(db: sqlite3.Connection, found: tuple[object, ...], folder: Path | N
 
 
 def _attempts(db: sqlite3.Connection, item: int) -> Iterator[Attempt]:
-    query = (
-        "SELECT number, price, most, armed_at, stem, links, expires, request_id, record "
-        "FROM attempt WHERE item = ? ORDER BY number"
-    )
+    columns = records.PENDING
+    if version_of(db) < 2:
+        columns = columns.replace("handle", "NULL")
+    query = f"SELECT {columns} FROM attempt WHERE item = ? ORDER BY number"
     for row in db.execute(query, (item,)):
         if row[8] is not None:
             yield records.attempt_from(row[8])
         else:
             out = records.pending_from(row)
-            yield Attempt(out.number, "maybe", out.most, Timings(0.0, 0.0), error="It may be out.")
+            yield Attempt(out.number, "maybe", out.most, Timings(0.0, 0.0), error=_out(out))
+
+
+def _out(pending: Pending) -> str:
+    if pending.handle is None:
+        return "It may be out."
+    return f"The vendor works on it, as {pending.handle.kind} {pending.handle.id}."
 
 
 def standing_of(path: Path) -> dict[bytes, list[str]]:
     """What each identity's items are to a further call, in the order in which it claims them.
 
-    "there", "link", "maybe" (may have been billed), "lost" (billed, and not there) or "new".
+    "there", "link", "out" (at the vendor, under a handle that is known), "maybe" (may have been
+    billed), "lost" (billed, and not there) or "new".
     Empty where there is no journal yet.
 
     Raises:
@@ -285,5 +292,7 @@ def _standing(
         return "link" if record.url else "lost"
     if links is not None:
         return "link"
+    if state == "submitted":
+        return "out"
     charged = (bills or "").split(",")
     return "maybe" if "maybe" in charged else "lost" if "yes" in charged else "new"

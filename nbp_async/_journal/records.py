@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from nbp_async._handle import Handle
 from nbp_async._http import Usage
 from nbp_async._journal.base import Pending
 from nbp_async._models import Attempt, Image, ImageFormat, Job, Prompt, Stored
@@ -59,6 +60,10 @@ _asked = msgspec.json.Decoder(Asked)
 _image = msgspec.json.Decoder(ImageRecord)
 _attempt = msgspec.json.Decoder(Attempt)
 _links = msgspec.json.Decoder(tuple[str, ...])
+_handle = msgspec.json.Decoder(Handle)
+
+PENDING = "number, price, most, armed_at, stem, links, expires, request_id, record, handle"
+"""The columns of an attempt that `pending_from` takes; a journal of version 1 has no handle."""
 
 
 def asked_of(job: Job) -> str:
@@ -95,6 +100,10 @@ def links_from(text: str | None) -> tuple[str, ...]:
     return () if text is None else _links.decode(text)
 
 
+def handle_of(handle: Handle) -> str:
+    return _encode(handle).decode()
+
+
 def image_of(image: Image, folder: Path | None) -> str:
     return _encode(_record(image, folder)).decode()
 
@@ -118,7 +127,7 @@ def relative(path: str, folder: Path | None) -> str:
 
 
 def pending_from(row: tuple[object, ...]) -> Pending:
-    number, price, most, armed_at, stem, links, expires, request_id, _ = row
+    number, price, most, armed_at, stem, links, expires, request_id, _, handle = row
     return Pending(
         number=int(str(number)),
         price=Decimal(str(price)),
@@ -128,6 +137,7 @@ def pending_from(row: tuple[object, ...]) -> Pending:
         links=links_from(links if isinstance(links, str) else None),
         link_expires=expires if isinstance(expires, float) else None,
         request_id=str(request_id),
+        handle=_handle.decode(handle) if isinstance(handle, str) else None,
     )
 
 

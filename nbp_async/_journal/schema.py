@@ -1,7 +1,7 @@
 """The journal's tables. A change here is a new VERSION: older files are then brought up to it."""
 
 APPLICATION = 0x4E42_5031  # "NBP1": tells our files from other databases
-VERSION = 1
+VERSION = 2
 
 # Ids count up in the order of writing, so that no clock has a say in what came first.
 CREATE = """
@@ -27,7 +27,7 @@ CREATE TABLE item (
     expires REAL
 );
 CREATE INDEX item_claim ON item (identity, session, id);
-CREATE INDEX item_open ON item (state) WHERE state IN ('armed', 'answered');
+CREATE INDEX item_open ON item (state) WHERE state IN ('armed', 'submitted', 'answered');
 
 CREATE TABLE attempt (
     item INTEGER NOT NULL, number INTEGER NOT NULL,
@@ -35,9 +35,22 @@ CREATE TABLE attempt (
     links TEXT, expires REAL, request_id TEXT NOT NULL DEFAULT '',
     billing TEXT, cost TEXT, settled_at REAL,   -- NULL while it may be out
     record TEXT,                                -- JSON: models.Attempt
+    handle TEXT,                                -- JSON: Handle, once the vendor has said it
     PRIMARY KEY (item, number)
 ) WITHOUT ROWID;
+
+CREATE TABLE batch (name TEXT PRIMARY KEY, record TEXT NOT NULL);
 """
+
+UPGRADES = {
+    1: """
+ALTER TABLE attempt ADD COLUMN handle TEXT;
+CREATE TABLE batch (name TEXT PRIMARY KEY, record TEXT NOT NULL);
+DROP INDEX item_open;
+CREATE INDEX item_open ON item (state) WHERE state IN ('armed', 'submitted', 'answered');
+""",
+}
+"""What brings a journal of a version to the next one."""
 
 # One connection writes, and others only read: SQLite before 3.51.3 may damage a file whose log two
 # connections reset at once.

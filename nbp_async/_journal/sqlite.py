@@ -9,9 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Self, cast
 
+from nbp_async._handle import Handle
 from nbp_async._journal import records
 from nbp_async._journal.base import JOURNAL, LOCK, Account, Entry, State
-from nbp_async._journal.checks import blank, connect, create, refuse_foreign
+from nbp_async._journal.checks import blank, connect, create, refuse_foreign, upgrade
 from nbp_async._journal.lock import RunLock
 from nbp_async._journal.manifest import Manifest
 from nbp_async._journal.sums import account_of
@@ -143,6 +144,18 @@ class SqliteJournal:
 
         await self._writer.run(work)
 
+    async def submitted(self, item: int, number: int, handle: Handle, request_id: str) -> None:
+        text = records.handle_of(handle)
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "UPDATE attempt SET handle = ?, request_id = ? WHERE item = ? AND number = ?",
+                (text, request_id, item, number),
+            )
+            db.execute("UPDATE item SET state = 'submitted' WHERE id = ?", (item,))
+
+        await self._writer.run(work)
+
     def settle(self, item: int, attempt: Attempt) -> None:
         now, text = self._now(), records.attempt_of(attempt)
 
@@ -178,9 +191,24 @@ class SqliteJournal:
     async def unsettled(self) -> list[Entry]:
         def work(db: sqlite3.Connection) -> list[Entry]:
             found = db.execute(
-                f"SELECT {_ITEM} FROM item WHERE state IN ('armed', 'answered') ORDER BY id"
+                f"SELECT {_ITEM} FROM item WHERE state IN {_OPEN} ORDER BY id"
             ).fetchall()
             return [self._entry(db, row, int(row[1])) for row in found]
+
+        return await self._writer.run(work)
+
+    async def keep_batch(self, name: str, record: str) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO batch VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET record = ?",
+                (name, record, record),
+            )
+
+        await self._writer.run(work)
+
+    async def batches(self) -> dict[str, str]:
+        def work(db: sqlite3.Connection) -> dict[str, str]:
+            return dict(db.execute("SELECT name, record FROM batch ORDER BY rowid").fetchall())
 
         return await self._writer.run(work)
 
@@ -226,6 +254,8 @@ class SqliteJournal:
         """Make the tables of a new journal, and the row of this session."""
         if fresh:
             create(db, self._account, self._now())
+        else:
+            upgrade(db)
         made = db.execute(
             "INSERT INTO session (pid, host, started) VALUES (?, ?, ?)",
             (os.getpid(), socket.gethostname(), self._now()),
@@ -245,9 +275,7 @@ class SqliteJournal:
         known = records.asked_from(str(asked))
         prompt = known.prompt()
         tried = db.execute(
-            "SELECT number, price, most, armed_at, stem, links, expires, request_id, record "
-            "FROM attempt WHERE item = ? ORDER BY number",
-            (item,),
+            f"SELECT {records.PENDING} FROM attempt WHERE item = ? ORDER BY number", (item,)
         ).fetchall()
         stored = state == "stored" and isinstance(image, str)
         return Entry(
@@ -268,6 +296,7 @@ class SqliteJournal:
         )
 
 
+_OPEN = "('armed', 'submitted', 'answered')"
 _ITEM = "id, place, state, nonce, asked, image, reason, message, links, expires"
 
 # Every session claims its items from the first of an identity on, so those that were claimed by

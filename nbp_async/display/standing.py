@@ -16,12 +16,13 @@ _HOW = {
     "failed": "failed",
     "planned": "not sent",
     "armed": "out",
+    "submitted": "at the vendor",
 }
 _CHARGED = {"yes": "billed", "maybe": "may have been billed", "no": "not billed"}
 
 
 def word_of(row: Row) -> str:
-    """An item's state in one word or two: image, link, unclear, lost, failed, not sent or out."""
+    """An item's state in a word or three, such as image, link, unclear, lost, out or not sent."""
     if row.state == "failed" and row.billing != "no":
         return "unclear" if row.billing == "maybe" else "lost"
     return _HOW.get(row.state, row.state)
@@ -69,7 +70,7 @@ class Standing:
         elif row.state == "failed":
             self._reasons[row.reason] += 1
             self._charged[row.billing] += 1
-        if row.maybe_usd:
+        if row.maybe_usd and row.state != "submitted":
             self._unclear += 1
             if len(self._named) < _NAMED:
                 self._named.append(row)
@@ -93,6 +94,8 @@ class Standing:
             yield "still a link", f"{states['answered']:,}, paid; {self._lives(now)}"
         if states["armed"]:
             yield "out", f"{states['armed']:,}: on their way now, or when the run was killed"
+        if states["submitted"]:
+            yield "at the vendor", f"{states['submitted']:,}: the next call asks for them"
         if states["planned"]:
             yield "not sent", f"{states['planned']:,}"
         yield "spent", money(self.spent)

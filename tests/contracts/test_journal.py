@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbp_async._errors import DisconnectedError, JournalError, RunBusyError
+from nbp_async._handle import Handle
 from nbp_async._http import Billing, Usage
 from nbp_async._journal.base import Entry
 from nbp_async._journal.identity import identity
@@ -357,3 +358,36 @@ async def test_the_journal_has_one_thread_and_ends_it(tmp_path: Path) -> None:
         if thread.name == "nbp-journal":
             thread.join(1)
     assert threading.active_count() == before
+
+
+async def test_what_the_vendor_works_on_is_known_by_its_handle(opened: Open) -> None:
+    journal = await opened()
+    handles = [
+        Handle("task", "t-1", look="https://vendor.example/t-1", service="article"),
+        Handle("batch", "nbp-1", key="7"),
+    ]
+    for index, handle in enumerate(handles):
+        entry = await claim(journal, job("abc"[index], index))
+        await journal.arm(entry.item, 1, PRICE, MOST, f"{index:06d}")
+        await journal.submitted(entry.item, 1, handle, f"req-{index}")
+    assert (await journal.account()).maybe == 2 * MOST
+    journal = await opened()
+    found = await journal.unsettled()
+    assert [entry.state for entry in found] == ["submitted", "submitted"]
+    assert [entry.handle for entry in found] == handles
+    assert [entry.pending[0].request_id for entry in found] == ["req-0", "req-1"]
+    journal.settle(1, attempt(1))
+    await journal.finish(1, image(journal.path.parent))
+    assert [entry.item for entry in await journal.unsettled()] == [2]
+    rows = list(read_run(journal.path).rows())
+    assert [row.state for row in rows] == ["stored", "submitted"]
+    assert rows[1].maybe_usd == MOST
+
+
+async def test_batch_jobs_are_remembered_in_their_order(opened: Open) -> None:
+    journal = await opened()
+    assert await journal.batches() == {}
+    for name, record in [("b", "1"), ("a", "2"), ("b", "3")]:
+        await journal.keep_batch(name, record)
+    journal = await opened()
+    assert list((await journal.batches()).items()) == [("b", "3"), ("a", "2")]

@@ -5,47 +5,25 @@ answer. A client that leaves does not stop the work, nor take its row out of the
 """
 
 import asyncio
-from decimal import Decimal
-from email.utils import formatdate
 
 import msgspec
 from aiohttp import web
 
-from nbp_async.fake import wire
 from nbp_async.fake.answers import Body
 from nbp_async.fake.asks import MODELS, Ask
 from nbp_async.fake.bank import Account, Bank, Row
 from nbp_async.fake.counters import Counters
 from nbp_async.fake.door import Door
 from nbp_async.fake.faults import Break, Fault, Raw, Refuse, Spoil, Travel
+from nbp_async.fake.front import Front, Visit
 from nbp_async.fake.odds import Script
-from nbp_async.fake.quotas import Denial, Meter
+from nbp_async.fake.quotas import Denial
 from nbp_async.fake.reading import payer, read_ask, voice_of
-from nbp_async.fake.refusals import RefusalError, Voice, allowance_headers, denied, said, scripted
+from nbp_async.fake.refusals import RefusalError, Voice, denied, said
 from nbp_async.fake.settings import Settings
 from nbp_async.fake.store import Store
 from nbp_async.fake.studio import Studio
-
-JSON = "application/json"
-Headers = dict[str, str]
-_DATE_IN = 5.0  # seconds until the date of a Retry-After that names none
-
-
-class Visit:
-    """One request that is being served; `status` is 0 until it is answered, and `settled` says that
-    the ledger has nothing more to expect of it.
-    """
-
-    __slots__ = ("account", "id", "request", "settled", "status", "task", "voice")
-
-    def __init__(self, request: web.BaseRequest, voice: Voice, number: int) -> None:
-        self.request = request
-        self.voice: Voice = voice
-        self.id = f"req_{number:012x}"
-        self.account: Account | None = None
-        self.status = 0
-        self.settled = False
-        self.task = asyncio.current_task()
+from nbp_async.fake.works import Works
 
 
 class Vendor:
@@ -62,20 +40,15 @@ class Vendor:
         self._counters = counters
         self._studio = Studio(settings, store, root)
         self._loop = asyncio.get_running_loop()
-        self._meters: dict[str, Meter] = {}
         self._replays: dict[tuple[str, str], asyncio.Task[Row | Denial]] = {}
         self._visits: set[Visit] = set()
-        self._number = 0
-        self._unsettled = 0
-        self._waiting: list[asyncio.Future[None]] = []
         self.door = Door(self._handle, counters)
+        self._front = Front(settings, counters, self.door.gone)
+        self._works = Works(bank, self._studio, self._front.meter)
 
     async def drained(self) -> None:
         """Return when no paid call can add to the ledger, or change it, any more."""
-        while self._unsettled:
-            waiter = self._loop.create_future()
-            self._waiting.append(waiter)
-            await waiter
+        await self._front.unsettled.none()
 
     def abandon(self) -> None:
         """Stop all work: the vendor goes down."""
@@ -91,9 +64,7 @@ class Vendor:
         if voice is not None and request.method == "POST":
             return await self._paid(request, voice)
         self._counters.downloads += path.startswith("/images/")
-        self._number += 1
-        visit = Visit(request, "google" if path.startswith("/v1beta") else "openai", self._number)
-        visit.settled = True
+        visit = self._front.visit(request, "google" if path.startswith("/v1beta") else "openai")
         self._visits.add(visit)
         try:
             return await self._free(visit, path)
@@ -103,18 +74,17 @@ class Vendor:
     async def _paid(self, request: web.BaseRequest, voice: Voice) -> web.StreamResponse:
         counters = self._counters
         counters.arrived()
-        self._number += 1
-        visit = Visit(request, voice, self._number)
+        visit = self._front.visit(request, voice)
+        self._front.pays(visit)
         self._visits.add(visit)
-        self._unsettled += 1
         try:
             return await self._serve(visit)
         except RefusalError as no:
-            return await self._say(visit, no.status, said(voice, no), {})
+            return await self._front.say(visit, no.status, said(voice, no))
         except ConnectionError:
             return web.Response()  # the client left while it was still asking
         finally:
-            self._settle(visit)
+            self._front.settle(visit)
             self._visits.discard(visit)
             counters.in_flight -= 1
             counters.by_status[visit.status] += 1
@@ -123,14 +93,14 @@ class Vendor:
         request = visit.request
         early = self._script.take_early()
         if early is not None:
-            return await self._instead(visit, early)
+            return await self._front.instead(visit, early)
         visit.account = account = payer(request, visit.voice, self._bank)
         ask, document = await read_ask(request)
         self._counters.record(request.path, request.headers, document, self._loop.time())
         fault = self._script.take(ask.prompt) or self._studio.fault(ask)
         if _comes_first(fault):
             assert fault is not None
-            return await self._instead(visit, fault)
+            return await self._front.instead(visit, fault)
         blocked = isinstance(fault, Spoil) and fault.what == "blocked"
         if blocked and visit.voice == "openai":
             words = "Your request was rejected by the safety system."
@@ -139,10 +109,10 @@ class Vendor:
         row = await self._once(visit, account, ask, fault)
         if isinstance(row, Denial):
             body, headers = denied(visit.voice, row, ask.model)
-            return await self._say(visit, 429, body, headers)
+            return await self._front.say(visit, 429, body, headers)
         if isinstance(fault, Break | Raw | Refuse):
             self._bank.settle(row, delivered=False)
-            return await self._instead(visit, fault)
+            return await self._front.instead(visit, fault)
         return await self._deliver(visit, row, self._studio.answer(ask, visit.id, fault), fault)
 
     async def _once(
@@ -165,73 +135,28 @@ class Vendor:
 
         What is refused for its words is refused at once, and costs only the reading.
         """
-        price = self._bank.estimate(ask.tier, ask.images)
-        if not account.can_pay(price):
-            left = (account.balance or Decimal(0)) - account.spent
-            return Denial("balance", f"${left}", None)
-        meter = self._meter(account)
-        denial = meter.enter(self._loop.time(), price)
-        if denial is not None:
-            return denial
-        cost = Decimal(0)
+        price = self._works.admit(account, ask)
+        if isinstance(price, Denial):
+            return price
         try:
             hold = self._studio.hold(ask)
             if hold > 0 and not (isinstance(fault, Spoil) and fault.what == "blocked"):
                 await asyncio.sleep(hold)
-            images, usage = self._studio.images(ask, fault)
-            row = self._bank.charge(
-                visit.id, account, ask.prompt, ask.tier, images, usage, self._loop.time()
-            )
-            cost = row.price
-        finally:
-            meter.leave(self._loop.time(), price, cost)
-        return row
+        except asyncio.CancelledError:
+            self._works.drop(account, price)
+            raise
+        return self._works.render(visit.id, account, ask, fault, price)
 
     async def _deliver(
         self, visit: Visit, row: Row, body: Body, fault: Fault | None
     ) -> web.StreamResponse:
-        visit.status = 200
-        headers = self._headers(visit)
-        if isinstance(fault, Travel):
-            if fault.silent:
-                self._bank.settle(row, delivered=True)
-                self._settle(visit)
-            sent = await wire.send_badly(
-                visit.request, fault, 200, body.type, body.pieces, headers,
-                speed=self._settings.speed, gone=self.door.gone,
-            )  # fmt: skip
-        else:
-            sent = await wire.send(visit.request, 200, body.type, body.pieces, headers)
-        self._counters.bytes_out += sent.body_bytes
+        if isinstance(fault, Travel) and fault.silent:
+            self._bank.settle(row, delivered=True)
+            self._front.settle(visit)
+        sent = await self._front.send(visit, 200, body, fault)
         if not row.delivered:
             self._bank.settle(row, delivered=sent.delivered)
         return sent.response
-
-    async def _instead(self, visit: Visit, fault: Fault) -> web.StreamResponse:
-        """Do what was ordered instead of an answer."""
-        if isinstance(fault, Refuse):
-            wait = fault.retry_after
-            seconds = float(wait) if isinstance(wait, int | float) else None
-            body, headers = scripted(visit.voice, fault.code, seconds)
-            if isinstance(wait, str):
-                headers |= self._worded(wait)
-            body = body if fault.body is None else fault.body
-            return await self._say(visit, fault.code, body, headers | dict(fault.headers))
-        assert isinstance(fault, Break | Raw)
-        self._settle(visit)
-        return await wire.break_off(visit.request, fault, self.door.gone)
-
-    def _worded(self, wait: str) -> Headers:
-        """A Retry-After of words: a date (with ours beside it, to be measured by), or as it is."""
-        name, _, ahead = wait.partition(":")
-        if name != "http-date":
-            return {"retry-after": wait}
-        now = self._settings.clock()
-        until = now + (float(ahead) if ahead else _DATE_IN)
-        return {
-            "retry-after": formatdate(until, usegmt=True),
-            "Date": formatdate(now, usegmt=True),
-        }
 
     async def _free(self, visit: Visit, path: str) -> web.StreamResponse:
         """What costs nothing: images, lists of models, the witness."""
@@ -241,74 +166,30 @@ class Vendor:
         if path.startswith("/images/"):
             return await self._download(visit)
         if path == "/stats":
-            return await self._say(visit, 200, self._witness("prompts" in request.query), {})
+            return await self._front.say(visit, 200, self._witness("prompts" in request.query))
         if path in ("/v1/models", "/v1beta/models"):
             try:
                 payer(request, visit.voice, self._bank)
             except RefusalError as no:
-                return await self._say(visit, no.status, said(visit.voice, no), {})
-            return await self._say(visit, 200, _models(visit.voice), {})
+                return await self._front.say(visit, no.status, said(visit.voice, no))
+            return await self._front.say(visit, 200, _models(visit.voice))
         return await self._unknown(visit)
 
     async def _unknown(self, visit: Visit) -> web.StreamResponse:
         no = RefusalError(404, f"Invalid URL ({visit.request.method} {visit.request.path})")
-        return await self._say(visit, 404, said(visit.voice, no), {})
+        return await self._front.say(visit, 404, said(visit.voice, no))
 
     async def _download(self, visit: Visit) -> web.StreamResponse:
         fault = self._script.take_download()
         if isinstance(fault, Refuse | Break | Raw):
-            return await self._instead(visit, fault)
+            return await self._front.instead(visit, fault)
         found = await self._store.find(visit.request)
-        headers = self._headers(visit) | found.headers
+        headers = dict(found.headers)
         body = [] if visit.request.method == "HEAD" else found.body
         if visit.request.method == "HEAD":
             headers["Content-Length"] = str(sum(map(len, found.body)))
-        if isinstance(fault, Travel):
-            sent = await wire.send_badly(
-                visit.request, fault, found.status, found.kind, body, headers,
-                speed=self._settings.speed, gone=self.door.gone,
-            )  # fmt: skip
-        else:
-            sent = await wire.send(visit.request, found.status, found.kind, body, headers)
-        self._counters.bytes_out += sent.body_bytes
+        sent = await self._front.send(visit, found.status, Body(body, found.kind), fault, headers)
         return sent.response
-
-    async def _say(
-        self, visit: Visit, status: int, body: bytes, headers: Headers
-    ) -> web.StreamResponse:
-        """Send a short answer."""
-        visit.status = status
-        heads = self._headers(visit) | headers
-        kind = heads.pop("content-type", None) or JSON
-        sent = await wire.send(visit.request, status, kind, [body], heads)
-        self._counters.bytes_out += sent.body_bytes
-        return sent.response
-
-    def _headers(self, visit: Visit) -> Headers:
-        headers = {"x-request-id": visit.id}
-        if visit.voice == "openai" and visit.account is not None:
-            left = self._meter(visit.account).allowance(self._loop.time())
-            if left is not None:
-                headers |= allowance_headers(left)
-        return headers
-
-    def _meter(self, account: Account) -> Meter:
-        meter = self._meters.get(account.key)
-        if meter is None:
-            meter = self._meters[account.key] = Meter(self._settings.quotas, self._settings.speed)
-        return meter
-
-    def _settle(self, visit: Visit) -> None:
-        """Nothing that this call does from here on changes the ledger."""
-        if visit.settled:
-            return
-        visit.settled = True
-        self._unsettled -= 1
-        if not self._unsettled:
-            waiting, self._waiting = self._waiting, []
-            for waiter in waiting:
-                if not waiter.done():
-                    waiter.set_result(None)
 
     def _witness(self, with_prompts: bool) -> bytes:
         bank = self._bank

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "__version__",
+    "Ask",
     "Attempt",
     "AuthError",
     "BadHeadError",
@@ -63,12 +64,18 @@ __all__ = [
     "Retry",
     "Row",
     "run_many",
+    "RunAsk",
     "RunBusyError",
     "ServerError",
     "SlowBodyError",
     "Spend",
     "StoppedError",
     "StorageError",
+    "TaskError",
+    "TaskFailedError",
+    "TaskLostError",
+    "TaskOpenError",
+    "TaskTable",
     "Timeouts",
     "Timings",
     "TruncatedError",
@@ -118,6 +125,10 @@ if TYPE_CHECKING:
         SlowBodyError,
         StoppedError,
         StorageError,
+        TaskError,
+        TaskFailedError,
+        TaskLostError,
+        TaskOpenError,
         TruncatedError,
         UploadTimeout,
     )
@@ -127,10 +138,12 @@ if TYPE_CHECKING:
     from nbp_async._http import Usage
     from nbp_async._journal.reader import Report, read_run
     from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Prompt, Timings
+    from nbp_async._options import Ask, RunAsk
     from nbp_async._prices import Prices
     from nbp_async._profiles import PROFILES, Profile
     from nbp_async._rows import Row
     from nbp_async._script import run_many
+    from nbp_async._services import TaskTable
 
 _ROOMS = {
     "Client": "_client",
@@ -159,6 +172,9 @@ _ROOMS = {
     "Profile": "_profiles",
     "PROFILES": "_profiles",
     "run_many": "_script",
+    "TaskTable": "_services",
+    "Ask": "_options",
+    "RunAsk": "_options",
 }  # what is not here is an error, or does not exist
 
 

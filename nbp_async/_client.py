@@ -34,6 +34,7 @@ from nbp_async._parts import (
     check_run,
     has_journal,
     preview_of,
+    via_of,
 )
 from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile
 from nbp_async._transports.base import Transport
@@ -173,13 +174,8 @@ class Client:
         Args:
             prompts: str, dict or Prompt, from any iterable or async iterable, drawn as slots come
                 free. A list or tuple is checked as a whole before anything is sent.
-            ask: `size`, `aspect_ratio` and `model` for prompts that name none; `out`, a folder
-                (or a Sink) that gets each image as soon as it is there; `max_cost`, dollars that
-                no attempt may go beyond, earlier calls of the run and what may have been billed
-                included. For runs: `journal`, a file for a journal elsewhere, or False for none;
-                `resend_ambiguous` sends again what may have been billed (needs `max_cost`);
-                `retry_failed` sends again what was billed and brought no image, or whose file is
-                gone; `verify` compares the hash of each file that is there, not only its size.
+            ask: `size`, `aspect_ratio`, `model`, `via`, `out`, `max_cost`, and for runs `journal`,
+                `resend_ambiguous`, `retry_failed`, `verify`: see `Ask` and `RunAsk`.
 
         Returns:
             A Plan, which awaited gives the Batch, in the order of the prompts.
@@ -195,6 +191,7 @@ class Client:
         """
         jobs = self._jobs(prompts, ask, RunAsk)
         check_run(ask)
+        via_of(ask, self._chosen())
         words = describe(jobs.count, self.limits.max_in_flight, self.profile.name)
         again = self._retrier(jobs, ask).another
         return Plan(self._errand(jobs, ask), words, self._look(jobs, ask), again)
@@ -206,6 +203,7 @@ class Client:
         """
         jobs = self._jobs(prompts, ask, RunAsk)
         check_run(ask)
+        via_of(ask, self._chosen())
         return Stream(self._errand(jobs, ask), self.limits.max_in_flight)
 
     async def one(self, prompt: str | Prompt | Mapping[str, Any], **ask: Unpack[Ask]) -> Image:

@@ -99,6 +99,9 @@ class Limits:
         spend: Dollars that may be billed in any rolling period, as `"$50/10min"` or a `Spend`;
             None (default) for no limit. Google's tiers have such limits per ten minutes. Requests
             wait for it; what may have been billed counts.
+        max_open: Tasks that are open at the vendor at once (`via="poll"`, `"webhook"`), at least
+            1; default 1000. They hold no slot, for nobody holds a connection for them.
+        looks: How often open tasks are looked at, all together, as `"20/s"` (default) or a `Rate`.
         max_downloads: Images fetched by link at once; default 16. They hold no slot.
         max_body: Bytes of one answer; default 64 MiB. A longer one is a BodyTooLargeError.
         max_memory: Bytes of finished images kept in memory when there is no `out`; default
@@ -111,6 +114,8 @@ class Limits:
     rate: Rate | str | None = None
     burst: int = 1
     spend: Spend | str | None = None
+    max_open: int = 1000
+    looks: Rate | str = "20/s"
     max_downloads: int = 16
     max_body: int = 64 * MIB
     max_memory: int = 256 * MIB
@@ -121,11 +126,21 @@ class Limits:
             object.__setattr__(self, "rate", Rate.parse(self.rate))
         elif self.rate is not None and not isinstance(self.rate, Rate):
             raise ConfigError(f'rate={self.rate!r}: write it as "60/min", "2/s" or "1000/hour".')
+        if isinstance(self.looks, str):
+            object.__setattr__(self, "looks", Rate.parse(self.looks))
+        elif not isinstance(self.looks, Rate):
+            raise ConfigError(f'looks={self.looks!r}: write it as "20/s" or "600/min".')
         if isinstance(self.spend, str):
             object.__setattr__(self, "spend", Spend.parse(self.spend))
         elif self.spend is not None and not isinstance(self.spend, Spend):
             raise ConfigError(f'spend={self.spend!r}: write it as "$50/10min" or "200/day".')
-        least_of = {"max_in_flight": 1, "burst": 1, "max_downloads": 1, "max_body": 1024}
+        least_of = {
+            "max_in_flight": 1,
+            "burst": 1,
+            "max_open": 1,
+            "max_downloads": 1,
+            "max_body": 1024,
+        }
         for name, least in (*least_of.items(), ("max_memory", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -138,10 +153,19 @@ class Limits:
         return self.rate
 
     @property
+    def look_rate(self) -> Rate:
+        """`looks` as a value."""
+        assert not isinstance(self.looks, str)
+        return self.looks
+
+    @property
     def spend_window(self) -> Spend | None:
         """`spend` as a value, or None."""
         assert not isinstance(self.spend, str)
         return self.spend
+
+
+_SPANS = ("connect", "upload", "body", "silence", "download", "submit", "look")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +184,10 @@ class Timeouts:
         deadline: For one prompt, from its first slot: no wait and no new attempt goes beyond it.
             A request that is out is not cut short, for it is being paid for. Default None.
         download: To fetch one image by link, all tries together; default 1800.
+        submit: For a service to take a task on; default 30.
+        look: For it to say how a task stands; default 10.
+        task: From submitting a task until it must be done. None (default) takes twice the time of
+            `read`. After that it is cancelled where the service can, and stays in the journal.
     """
 
     connect: float = 10.0
@@ -169,11 +197,14 @@ class Timeouts:
     silence: float = 4.0
     deadline: float | None = None
     download: float = 1800.0
+    submit: float = 30.0
+    look: float = 10.0
+    task: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("connect", "read", "upload", "body", "silence", "deadline", "download"):
+        for name in (*_SPANS, "read", "deadline", "task"):
             value = getattr(self, name)
-            if value is None and name in ("read", "deadline"):
+            if value is None and name not in _SPANS:
                 continue
             if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
                 raise ConfigError(f"Timeouts({name}={value!r}): seconds, above zero and finite.")

@@ -25,6 +25,10 @@ NbpError
 │   ├── QuotaError             429 that waiting will not cure
 │   ├── OverloadedError        503: wait, then again
 │   └── ServerError            500, 502, 504, 408 and their kin; the vendor's table says who pays
+├── TaskError                the vendor took it on as a task, which brought nothing (yet)
+│   ├── TaskFailedError        the vendor says that it failed; the service's table says who pays
+│   ├── TaskLostError          the vendor does not know it any more
+│   └── TaskOpenError          not done in time: the next call on the run asks for it again
 ├── NoImageError             answered 200 with everything but an image
 │   └── ContentBlockedError    refused for what was asked or drawn
 ├── MalformedReplyError      answered 200, and it cannot be read: paid
@@ -198,6 +202,47 @@ class ServerError(RefusedError):
     """The server, or something before it, failed. Who pays is the vendor's rule."""
 
     billed = "maybe"
+
+
+class TaskError(NbpError):
+    """The vendor took the prompt on as a task, and there is no image of it.
+
+    Attributes:
+        task: The vendor's id of the task: what their support asks for.
+        who: What the vendor charges for it.
+        passing: What went wrong may pass, as far as the vendor says.
+    """
+
+    billed = "maybe"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        task: str,
+        who: Billing = "maybe",
+        passing: bool = False,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.task = task
+        self.who: Billing = who
+        self.passing = passing
+
+
+class TaskFailedError(TaskError):
+    """The vendor says that the task failed, or was cancelled."""
+
+
+class TaskLostError(TaskError):
+    """The vendor took the task, and does not know it any more."""
+
+
+class TaskOpenError(TaskError):
+    """The task is not done, and is not asked for any more by this call.
+
+    It stays in the run's journal under its id: the same call made again goes on asking.
+    """
 
 
 class NoImageError(NbpError):

@@ -13,13 +13,13 @@ class Handle(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         id: The vendor's id of the task; for a batch, the unique name that we gave the job.
         look: Address that tells how it stands, or "" where the service's table says it.
         cancel: Address that cancels it, or "".
+        result: Address of its result once it is done, or "".
         key: The line's key in a batch, or "".
-        service: The table of task services that it was submitted by, or "".
     """
 
     kind: Literal["task", "batch"]
     id: str
     look: str = ""
     cancel: str = ""
+    result: str = ""
     key: str = ""
-    service: str = ""

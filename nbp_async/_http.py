@@ -15,7 +15,7 @@ Billing = Literal["no", "maybe", "yes"]
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """One request, ready to leave. Its repr shows neither headers nor body: the key is in them."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PUT"]
     url: str
     headers: dict[str, str] = {}
     body: bytes = b""

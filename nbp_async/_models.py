@@ -351,6 +351,9 @@ class Failure(_Outcome, frozen=True, kw_only=True):
 
 
 Outcome = Image | Failure
+Via = Literal["held", "poll", "webhook", "batch"]
+"""How an answer reaches us: a call held open, a task that is looked at, one that a webhook tells
+of, or a job of the batch API."""
 
 
 def as_prompt(value: object, defaults: Mapping[str, Any]) -> Prompt:

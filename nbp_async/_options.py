@@ -8,22 +8,43 @@ from typing import Literal, TypedDict
 from nbp_async._config import Limits, Retry, Timeouts
 from nbp_async._events import Listener
 from nbp_async._journal.base import Journal
+from nbp_async._models import Via
 from nbp_async._sinks.base import Sink
 from nbp_async._transports.base import Transport
 
 
 class Ask(TypedDict, total=False):
-    """Options of one call, for all prompts that do not set them themselves."""
+    """Options of one call.
+
+    Attributes:
+        size, aspect_ratio, model: For prompts that name none; see `Prompt`.
+        via: How the answers reach us. "held" (default where the endpoint has it) holds each call
+            open until the image is there; "poll" submits a task and looks at it now and then,
+            with no connection held meanwhile, where the endpoint takes tasks (`Profile.tasks`).
+        out: A folder, or a Sink, that gets each image as soon as it is there; None (default)
+            keeps images in memory, and above `Limits.max_memory` in temporary files.
+        max_cost: US dollars that no attempt may go beyond, earlier calls of the run and what may
+            have been billed included; None (default) for no limit.
+    """
 
     size: str | None
     aspect_ratio: str | None
     model: str | None
+    via: Via | None
     out: str | Path | Sink | None
     max_cost: Decimal | str | float | None
 
 
 class RunAsk(Ask, total=False):
-    """Options of a call that makes many images, and can be done again where it ended."""
+    """Options of a call that makes many images, and can be done again where it ended.
+
+    Attributes:
+        journal: A file for a journal that is not in the folder `out`, or False for none; None
+            (default) has one where `out` is a folder.
+        resend_ambiguous: Send again what may have been billed; needs `max_cost`.
+        retry_failed: Send again what was billed and brought no image, or whose file is gone.
+        verify: Compare the hash of each file that is there, not only its size.
+    """
 
     journal: str | Path | bool | Journal | None
     resend_ambiguous: bool

@@ -6,21 +6,24 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from nbp_async._batch import Dollars
 from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
 from nbp_async._dialects.base import Dialect
 from nbp_async._dialects.gemini import GeminiNative
 from nbp_async._dialects.openai import OpenAIImages
+from nbp_async._dialects.tasks import TaskImages
 from nbp_async._errors import ConfigError
 from nbp_async._events import Listener
 from nbp_async._flow.preview import Preview, preview
 from nbp_async._flow.run import Again, Past, Run
 from nbp_async._flow.source import Jobs
+from nbp_async._flow.tasks import Desk
 from nbp_async._flow.wiring import Totals, Wiring
 from nbp_async._images.download import Downloader, LinkPolicy
 from nbp_async._journal.base import JOURNAL, MANIFEST, Journal
+from nbp_async._models import Via
 from nbp_async._options import Ask, RunAsk
 from nbp_async._pacing.bucket import TokenBucket
 from nbp_async._pacing.budget import RetryBudget, SpendCap
@@ -67,12 +70,13 @@ class Parts:
         rate, spend = limits.departures, limits.spend_window
         self._chosen = chosen
         self._memory: MemorySink | None = None
+        self._desk: Desk | None = None
         self.loop = asyncio.get_running_loop()
         self.wiring = Wiring(
             profile=chosen.profile,
             key=chosen.key,
             dialect=DIALECTS[chosen.profile.dialect](),
-            transport=_transport(chosen),
+            transport=_transport(chosen, reuse=limits.reuse_connections),
             downloads=_downloader(chosen),
             files=FileThreads(),
             limits=limits,
@@ -92,15 +96,40 @@ class Parts:
 
     def run(self, ask: Ask) -> Run:
         """What belongs to one `one` alone."""
-        return Run(self._sink(ask), cap_of(ask), room=self._room(ask))
+        via = via_of(ask, self._chosen)
+        desk = None if via == "held" else self.desk
+        return Run(self._sink(ask), cap_of(ask), via=via, desk=desk, room=self._room(ask))
 
     def durable_run(self, ask: RunAsk) -> Run:
         """What belongs to one `many` or `stream` alone: with a journal, where one is wanted."""
-        return Run(self._sink(ask), cap_of(ask), past=self._past(ask), room=self._room(ask))
+        return Run(
+            self._sink(ask),
+            cap_of(ask),
+            via=via_of(ask, self._chosen),
+            desk=self.desk,
+            past=self._past(ask),
+            room=self._room(ask),
+        )
+
+    @property
+    def desk(self) -> Desk | None:
+        """Where tasks are asked for; None where the endpoint has none."""
+        profile, limits = self._chosen.profile, self._chosen.limits
+        if self._desk is None and profile.tasks is not None:
+            self._desk = Desk(
+                TaskImages(profile),
+                _transport(self._chosen, reuse=True),
+                pace=TokenBucket(limits.look_rate),
+                max_open=limits.max_open,
+                rng=self._chosen.rng,
+            )
+        return self._desk
 
     async def aclose(self) -> None:
         """Close connections and threads; images stay."""
         self.wiring.close()
+        if self._desk is not None:
+            await self._desk.aclose()
         await self.wiring.transport.aclose()
         await self.wiring.downloads.aclose()
         if self._memory is not None:
@@ -144,6 +173,29 @@ def has_journal(ask: RunAsk) -> bool:
     """The call is a run: it has a journal, in its folder or elsewhere."""
     journal = ask.get("journal")
     return journal is not False and (journal is not None or folder_of(ask.get("out")) is not None)
+
+
+def via_of(ask: Ask, chosen: Chosen) -> Via:
+    """How the answers of a call reach us: as it was asked, else as the endpoint can.
+
+    Raises:
+        ConfigError: This endpoint, or this call, cannot do it so. Nothing was sent.
+    """
+    profile = chosen.profile
+    via = ask.get("via") or ("held" if profile.held else "poll")
+    problem = ""
+    if via not in get_args(Via):
+        problem = f"one of {', '.join(get_args(Via))}."
+    elif via == "held" and not profile.held:
+        problem = f'{profile.name} holds no calls open: it takes tasks, with via="poll".'
+    elif via in ("poll", "webhook") and profile.tasks is None:
+        problem = (
+            f"{profile.name} is not known to take tasks. If it does, say how: "
+            "Profile(tasks=TaskTable(...)), or a TOML file as the endpoint."
+        )
+    if problem:
+        raise ConfigError(f"via={via!r}: {problem} Nothing was sent.")
+    return via
 
 
 def cap_of(ask: Ask) -> SpendCap | None:
@@ -267,10 +319,10 @@ def _opener(ask: RunAsk, account: str, wiring: Wiring) -> Callable[[], Awaitable
     return open_journal
 
 
-def _transport(chosen: Chosen) -> Transport:
+def _transport(chosen: Chosen, *, reuse: bool) -> Transport:
     if not isinstance(chosen.transport, str):
         return chosen.transport
-    reuse, vendor = chosen.limits.reuse_connections, chosen.profile.name
+    vendor = chosen.profile.name
     if chosen.transport == "httpx":
         from nbp_async._transports.httpx import HttpxTransport
 

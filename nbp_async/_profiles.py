@@ -5,12 +5,14 @@ Where a rule is not known it is the careful one: what may have been billed count
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from nbp_async._errors import ConfigError
 from nbp_async._http import Billing
 from nbp_async._prices import APIYI, GOOGLE, Prices
+from nbp_async._services import Service, TaskTable, read_service, services
 
 DialectName = Literal["openai_images", "gemini"]
 DAY = 86400.0
@@ -28,7 +30,8 @@ class Profile:
         base_url: Address up to the version, without a slash at its end.
         dialect: `"openai_images"` or `"gemini"`.
         model: The model that is asked unless the call names one.
-        auth: Header that carries the key: `"bearer"` or `"x-goog-api-key"`.
+        auth: Header that carries the key: `"bearer"`, `"x-goog-api-key"`, or `"key"` for
+            `Authorization: Key ...`.
         size_style: How `openai_images` spells a size: `"pixels"` (1024x1024) or `"tier"`
             (`image_size` and `aspect_ratio`, as some relays want it).
         response_format: `"url"`, `"b64_json"`, or None where the endpoint refuses the field.
@@ -41,13 +44,15 @@ class Profile:
         read: Seconds to wait for an answer, by size; `"*"` for any other.
         key_names: Environment variables that may hold the key, in this order after NBP_API_KEY.
         idempotency: The endpoint replays an answer for a repeated Idempotency-Key. None known does.
+        tasks: How it takes tasks on (`via="poll"` and `"webhook"`), or None where it does not.
+        held: It answers calls that are held open until the image is there.
     """
 
     name: str
     base_url: str
     dialect: DialectName = "openai_images"
     model: str = "nano-banana-pro"
-    auth: Literal["bearer", "x-goog-api-key"] = "bearer"
+    auth: Literal["bearer", "x-goog-api-key", "key"] = "bearer"
     size_style: Literal["pixels", "tier"] = "pixels"
     response_format: Literal["url", "b64_json"] | None = "b64_json"
     prices: Prices = GOOGLE
@@ -57,6 +62,8 @@ class Profile:
     read: dict[str, float] = field(default_factory=lambda: {"4K": 600.0, "*": 300.0}, hash=False)
     key_names: tuple[str, ...] = ()
     idempotency: bool = False
+    tasks: TaskTable | None = field(default=None, hash=False)
+    held: bool = True
 
     def __post_init__(self) -> None:
         url = urlsplit(self.base_url)
@@ -69,6 +76,25 @@ class Profile:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
         if any(not math.isfinite(s) or s <= 0 for s in self.read.values()):
             raise ConfigError(f"{self.name}: read time-outs are seconds above zero.")
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "Profile":
+        """A task service that a file of yours describes, named as the file is.
+
+        The file has the lines of a `TaskTable`, and besides `base_url`, and where they are not as
+        usual `model`, `auth`, `key_names`, `size_style`, `response_format`, `link_lifetime` (s).
+
+        Raises:
+            ConfigError: It cannot be read, or something in it is wrong. Nothing was sent.
+        """
+        path = Path(path)
+        return _profile_of(path.stem, read_service(path))
+
+    def key_header(self, key: str) -> dict[str, str]:
+        """The header that carries the key."""
+        if self.auth == "x-goog-api-key":
+            return {"x-goog-api-key": key}
+        return {"Authorization": f"{'Key' if self.auth == 'key' else 'Bearer'} {key}"}
 
     @property
     def host(self) -> str:
@@ -86,6 +112,7 @@ class Profile:
         return "maybe" if status == 408 or status < 300 or status in _FAILURES else "no"
 
 
+_ARTICLE = services()["article"].tasks
 _APIYI_BILLED: dict[int, Billing] = {429: "no", 503: "no", 400: "no", 403: "no"}
 
 PROFILES: dict[str, Profile] = {
@@ -109,6 +136,7 @@ PROFILES: dict[str, Profile] = {
             billed=_APIYI_BILLED,
             link_lifetime=7 * DAY,
             key_names=("APIYI_API_KEY",),
+            tasks=_ARTICLE,
         ),
         Profile(
             name="apiyi-http",
@@ -117,6 +145,7 @@ PROFILES: dict[str, Profile] = {
             billed=_APIYI_BILLED,
             link_lifetime=7 * DAY,
             key_names=("APIYI_API_KEY",),
+            tasks=_ARTICLE,
         ),
         Profile(
             name="apiyi-gemini",
@@ -139,19 +168,24 @@ PROFILES: dict[str, Profile] = {
 
 
 def find_profile(endpoint: "str | Profile") -> Profile:
-    """The profile of that name, or one for that base URL; a `…/v1beta` address speaks Gemini.
+    """The profile of that name, base URL or TOML file; a `…/v1beta` address speaks Gemini.
 
     Raises:
-        ConfigError: It is neither a known name nor an http(s) address.
+        ConfigError: It is neither a known name nor an http(s) address nor such a file.
     """
     if isinstance(endpoint, Profile):
         return endpoint
     if endpoint in PROFILES:
         return PROFILES[endpoint]
+    if endpoint.endswith(".toml"):
+        return Profile.from_toml(endpoint)
+    hosted = {name: service for name, service in services().items() if service.base_url}
+    if endpoint in hosted:
+        return _profile_of(endpoint, hosted[endpoint])
     if not endpoint.startswith(("http://", "https://")):
         raise ConfigError(
-            f"endpoint={endpoint!r}: one of {', '.join(PROFILES)}, or a base URL such as "
-            '"https://relay.example.com/v1".'
+            f"endpoint={endpoint!r}: one of {', '.join([*PROFILES, *hosted])}, a base URL such as "
+            '"https://relay.example.com/v1", or a TOML file that describes a task service.'
         )
     for profile in PROFILES.values():
         if profile.base_url == endpoint.rstrip("/"):
@@ -159,7 +193,14 @@ def find_profile(endpoint: "str | Profile") -> Profile:
     host = urlsplit(endpoint).netloc or endpoint
     if urlsplit(endpoint).path.rstrip("/").endswith(("/v1beta", "/v1alpha")):
         return Profile(name=host, base_url=endpoint, dialect="gemini", model="gemini-3-pro-image")
-    return Profile(name=host, base_url=endpoint)
+    return Profile(name=host, base_url=endpoint, tasks=_ARTICLE)
+
+
+def _profile_of(name: str, service: Service) -> Profile:
+    if not service.base_url:
+        raise ConfigError(f"{name}: base_url is missing. Nothing was sent.")
+    fields = {f: getattr(service, f) for f in service.__struct_fields__}
+    return Profile(name=name, **fields)
 
 
 def fake_profile(base_url: str, dialect: DialectName) -> Profile:
@@ -172,4 +213,5 @@ def fake_profile(base_url: str, dialect: DialectName) -> Profile:
         model=model,
         link_lifetime=7 * DAY,
         key_names=(),
+        tasks=_ARTICLE if dialect == "openai_images" else None,
     )

@@ -20,7 +20,7 @@ ALL_FILES = sorted(
 FLOORS: list[set[str]] = [
     {"_http", "_handle"},
     {"_errors"},
-    {"_config", "_prices", "_pixels"},
+    {"_config", "_prices", "_pixels", "_services"},
     {"_models", "_profiles"},
     {"_rows"},
     {"_frames"},

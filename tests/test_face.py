@@ -30,7 +30,7 @@ PROMISED = {
     "Attempt", "Batch", "Bill", "Client", "Failure", "Image", "Job", "Limits", "Listener",
     "Outcome", "Plan", "Preview", "Prices", "Profile", "PROFILES", "Prompt", "Rate", "read_run",
     "Report", "Retry", "Row", "run_many", "Spend",
-    "Timeouts", "Timings", "Usage", "__version__",
+    "Ask", "RunAsk", "TaskTable", "Timeouts", "Timings", "Usage", "__version__",
 }  # fmt: skip
 
 

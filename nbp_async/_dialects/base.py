@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from nbp_async._errors import RefusedError
+from nbp_async._handle import Handle
 from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
@@ -43,6 +44,8 @@ class Answer(msgspec.Struct, frozen=True):
         usage: Tokens as the vendor counted them, or None.
         model: The version of the model that answered, or "".
         request_id: The vendor's id of the answer, where the body has one, or "".
+        handle: There is no image yet, for the vendor goes on alone: what to ask for it by.
+        eta: Seconds until it is worth asking, as far as the vendor says; else None.
     """
 
     images: tuple[int, ...] = ()
@@ -51,6 +54,8 @@ class Answer(msgspec.Struct, frozen=True):
     usage: Usage | None = None
     model: str = ""
     request_id: str = ""
+    handle: Handle | None = None
+    eta: float | None = None
 
 
 class Decoder(Protocol):
@@ -82,8 +87,16 @@ class Decoder(Protocol):
         ...
 
 
+SUCCESS = frozenset({200, 201})
+
+
 class Dialect(Protocol):
     """One API's way of speaking. Holds no state."""
+
+    @property
+    def statuses(self) -> frozenset[int]:
+        """HTTP statuses of an answer that is to be decoded; any other is a refusal."""
+        ...
 
     def encode(
         self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from nbp_async._dialects.base import Answer, Decoder, Part
+from nbp_async._dialects.base import SUCCESS, Answer, Decoder, Part
 from nbp_async._dialects.json_scan import JsonScan, Keys, image_of
 from nbp_async._dialects.read import clean, count, either, items, refusal, table, text
 from nbp_async._dialects.spell import Base64, spelled
@@ -40,6 +40,8 @@ _BLOCKED = frozenset({
 class GeminiNative:
     """See `base.Dialect`. `Prompt.extra` is merged into the body, object by object."""
 
+    statuses = SUCCESS
+
     def encode(
         self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
     ) -> HttpRequest:
@@ -59,10 +61,7 @@ class GeminiNative:
             "generationConfig": config,
         }
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if profile.auth == "bearer":
-            headers["Authorization"] = f"Bearer {key}"
-        else:
-            headers["x-goog-api-key"] = key
+        headers |= profile.key_header(key)
         url = f"{profile.base_url}/models/{quote(job.model)}:generateContent"
         return HttpRequest("POST", url, headers, spelled(_merged(body, job.prompt.extra or {})))
 

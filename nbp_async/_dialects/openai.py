@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from nbp_async._dialects.base import Answer, Decoder, Part
+from nbp_async._dialects.base import SUCCESS, Answer, Decoder, Part
 from nbp_async._dialects.json_scan import JsonScan, Keys, image_of
 from nbp_async._dialects.read import clean, count, either, items, refusal, table, text
 from nbp_async._dialects.spell import Base64, spelled
@@ -18,20 +18,20 @@ from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
 _KEYS = Keys(image=frozenset({b"b64_json"}), link=frozenset({b"url"}))
-_BLOCKED = ("moderation_blocked", "content_policy_violation", "content_filter", "safety")
+BLOCKED = ("moderation_blocked", "content_policy_violation", "content_filter", "safety")
 _SUFFIX = {"image/jpeg": "jpg", "image/webp": "webp", "image/heic": "heic", "image/heif": "heif"}
 
 
 class OpenAIImages:
     """See `base.Dialect`."""
 
+    statuses = SUCCESS
+
     def encode(
         self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
     ) -> HttpRequest:
         fields = _fields(job, profile)
-        headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
-        if profile.auth == "x-goog-api-key":
-            headers = {"x-goog-api-key": key, "Accept": "application/json"}
+        headers = profile.key_header(key) | {"Accept": "application/json"}
         if not references:
             url = f"{profile.base_url}/images/generations"
             headers["Content-Type"] = "application/json"
@@ -138,7 +138,7 @@ class _Decoder:
                     break  # a second form of it would be the same image again
                 if text(value):
                     links.append(text(value))
-        usage = _usage(table(document.get("usage")))
+        usage = usage_of(table(document.get("usage")))
         if not images and not links:
             raise _no_image(document, usage)
         return Answer(
@@ -150,7 +150,7 @@ class _Decoder:
         )
 
 
-def _usage(usage: Mapping[str, object]) -> Usage | None:
+def usage_of(usage: Mapping[str, object]) -> Usage | None:
     if not usage:
         return None
     output = count(either(usage, "output_tokens", "completion_tokens"))
@@ -173,5 +173,5 @@ def _no_image(document: Mapping[str, object], usage: Usage | None) -> NoImageErr
     words = clean(text(said or either(document, "message", "msg")), 500)
     message = f"The answer has no image{': ' + words if words else '.'}"
     reason = code or ("error" if error else "no data")
-    kind = ContentBlockedError if any(b in code.lower() for b in _BLOCKED) else NoImageError
+    kind = ContentBlockedError if any(b in code.lower() for b in BLOCKED) else NoImageError
     return kind(message, reason=reason, text=words, usage=usage)

@@ -4,47 +4,42 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
-from nbp_async._dialects.base import Answer, Decoder
-from nbp_async._errors import (
-    BodyTooLargeError,
-    DeadlineError,
-    MalformedReplyError,
-    NbpError,
-    RefusedError,
-)
+import msgspec
+
+from nbp_async._dialects.base import Dialect
+from nbp_async._errors import DeadlineError, NbpError
 from nbp_async._events import AttemptStarted
+from nbp_async._flow.exchange import Exchange
 from nbp_async._flow.run import Run
 from nbp_async._flow.wiring import Wiring
-from nbp_async._http import HttpRequest, ReplyHead
-from nbp_async._images.collect import Collector
+from nbp_async._handle import Handle
+from nbp_async._http import HttpRequest
 from nbp_async._models import ZERO, Job, Timings
 from nbp_async._pacing.gate import Gate, Ticket
-from nbp_async._pacing.retry_after import parse_retry_after
-from nbp_async._pacing.turns import Turn
-from nbp_async._transports.base import Reply, Watch
-
-_SUCCESS = (200, 201)
-_MOST_OF_A_REFUSAL = 64 * 1024  # bytes
-_LARGE_PIECE = 16 * 1024  # bytes that take long enough to let others run in between
+from nbp_async._transports.base import Watch
 
 
-class Try:
-    """One attempt as far as it got; filled in while it goes, so that it can be cut off anywhere."""
+class Try(Exchange):
+    """One attempt as far as it got; filled in while it goes, so that it can be cut off anywhere.
 
-    __slots__ = (
-        "_refused", "_run", "answer", "collector", "error", "gate", "head", "ticket", "watch"
-    )  # fmt: skip
+    Attributes:
+        eta: Seconds that the vendor says it will take, or None.
+        handle: What the vendor took it on as, where it goes on alone after this.
+        done_at: When it was over, if that was later than its connection.
+    """
 
-    def __init__(self, gate: Gate, run: Run) -> None:
+    __slots__ = ("_run", "done_at", "error", "eta", "gate", "handle", "ticket", "watch")
+
+    def __init__(self, dialect: Dialect, gate: Gate, run: Run) -> None:
+        super().__init__(dialect, run.sink)
         self.gate = gate
         self._run = run
         self.ticket: Ticket | None = None
         self.watch: Watch | None = None
-        self.head: ReplyHead | None = None
-        self.answer: Answer | None = None
-        self.collector = Collector(run.sink)
+        self.handle: Handle | None = None
+        self.eta: float | None = None
+        self.done_at: float | None = None
         self.error: NbpError | None = None
-        self._refused = b""
 
     @property
     def sent(self) -> bool:
@@ -54,14 +49,12 @@ class Try:
     @property
     def timings(self) -> Timings:
         if self.watch is not None:
-            return self.watch.timings()
+            timings = self.watch.timings()
+            if self.done_at is None:
+                return timings
+            return msgspec.structs.replace(timings, done=self.done_at)
         now = asyncio.get_running_loop().time()
         return Timings(now, now)
-
-    @property
-    def request_id(self) -> str:
-        from_head = self.head.request_id if self.head is not None else ""
-        return from_head or (self.answer.request_id if self.answer is not None else "")
 
     async def run(
         self,
@@ -92,17 +85,22 @@ class Try:
                 started = AttemptStarted(job=job, number=number, at=ticket.at)
                 wiring.tell("on_attempt_started", started)
             self.watch = self._watch(wiring, job, asked_at, len(request.body))
-            await self._exchange(wiring, request, self.watch)
+            await self.exchange(wiring, wiring.transport, request, self.watch)
+            self._note_handle()
         except NbpError as exc:
             self.error = exc
-            # Frames would keep the request, and the key in it, alive and in every report.
-            exc.__traceback__ = exc.__context__ = exc.__cause__ = None
-            _hide(exc, wiring.key.reveal())
         finally:
             self.gate.leave(ticket)
 
+    def _note_handle(self) -> None:
+        """A handle is no image yet: only what is known by it may bring one."""
+        if self.answer is not None and self.answer.handle is not None:
+            self.handle, self.eta = self.answer.handle, self.answer.eta
+            self.answer = None
+
     def _watch(self, wiring: Wiring, job: Job, asked_at: float, size: int) -> Watch:
-        spans, vendor = wiring.spans(job), wiring.profile.name
+        vendor = wiring.profile.name
+        spans = wiring.spans(job) if self._run.via == "held" else wiring.task_spans(submit=True)
         return Watch(spans, vendor=vendor, queued_at=asked_at, size=size)
 
     async def _enter(
@@ -128,72 +126,3 @@ class Try:
         except TimeoutError:
             problem = DeadlineError("The deadline came before the next attempt could leave.")
         raise problem
-
-    async def _exchange(self, wiring: Wiring, request: HttpRequest, watch: Watch) -> None:
-        decoder = wiring.dialect.decoder()
-        try:
-            async with watch, wiring.transport.send(request, watch) as reply:
-                self.head = head = reply.head
-                if head.status in _SUCCESS:
-                    await self._receive(wiring, reply, watch, decoder)
-                else:
-                    await self._read_refusal(reply, watch)
-        except MalformedReplyError:
-            # A refusal is one whether or not its text came whole.
-            if self.head is None or self.head.status in _SUCCESS:
-                raise
-        if self.head is not None and self.head.status not in _SUCCESS:
-            raise self._refusal(self.head, wiring)
-        self.answer = decoder.close()
-
-    async def _receive(self, wiring: Wiring, reply: Reply, watch: Watch, decoder: Decoder) -> None:
-        length, max_body = reply.head.length, wiring.limits.max_body
-        if length is not None and length > max_body:
-            raise BodyTooLargeError(f"An answer of {length} bytes is over max_body={max_body}.")
-        size = 0
-        turn = Turn(wiring.turns)
-        try:
-            while data := await reply.read():
-                size += len(data)
-                if size > max_body:
-                    raise BodyTooLargeError(f"The answer is over max_body={max_body} bytes.")
-                watch.received(len(data))
-                watch.rest()
-                await turn.begin()
-                await self._take(decoder, data)
-                turn.pause(len(data))
-                watch.resume()
-                if length is None and decoder.complete:
-                    watch.whole()
-        finally:
-            turn.end()
-
-    async def _take(self, decoder: Decoder, data: bytes) -> None:
-        """Decode and store a piece."""
-        parts = decoder.feed(data)
-        if parts:
-            await self.collector.take(parts)
-        if len(data) > _LARGE_PIECE:
-            await asyncio.sleep(0)
-
-    async def _read_refusal(self, reply: Reply, watch: Watch) -> None:
-        while len(self._refused) < _MOST_OF_A_REFUSAL and (data := await reply.read()):
-            watch.received(len(data))
-            self._refused += data
-
-    def _refusal(self, head: ReplyHead, wiring: Wiring) -> RefusedError:
-        # A vendor may repeat the key that it refuses, in whatever shape keys have there.
-        said = self._refused.replace(wiring.key.reveal().encode(), b"[hidden]")
-        error = wiring.dialect.refusal(head, said, wiring.profile)
-        asked = parse_retry_after(head.headers, now=wiring.wall_clock)
-        if asked is not None:
-            error.retry_after = max(asked, error.retry_after or 0.0)
-        return error
-
-
-def _hide(error: NbpError, key: str) -> None:
-    """Take the key out of a vendor's words, whatever shape keys have there."""
-    error.args = tuple(str(part).replace(key, "[hidden]") for part in error.args)
-    for name, value in vars(error).items():
-        if isinstance(value, str) and key in value:
-            setattr(error, name, value.replace(key, "[hidden]"))

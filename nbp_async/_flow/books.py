@@ -10,11 +10,13 @@ from nbp_async._errors import (
     NbpError,
     NoImageError,
     StoppedError,
+    TaskOpenError,
 )
 from nbp_async._events import AttemptEnded
 from nbp_async._flow.attempt import Try
 from nbp_async._flow.run import Run
 from nbp_async._flow.wiring import Wiring
+from nbp_async._handle import Handle
 from nbp_async._http import Billing, Usage
 from nbp_async._journal.base import Entry, Journal
 from nbp_async._models import ZERO, Attempt, Failure, Job
@@ -123,6 +125,15 @@ class Books:
             except JournalError as exc:
                 self._run.stop(exc)  # the image can still be fetched
 
+    async def submitted(self, handle: Handle, reply: str) -> None:
+        """Write down what the vendor took it on as, before anything is waited for."""
+        page = self.page
+        if page is not None:
+            try:
+                await page.journal.submitted(page.item, self.number, handle, reply)
+            except JournalError as exc:
+                self._run.stop(exc)  # the task can still be waited for
+
     def note(
         self,
         attempt: Try,
@@ -132,7 +143,10 @@ class Books:
         backoff: float = 0.0,
         error: NbpError | None = None,
     ) -> None:
-        """Write an attempt down, and settle what was reserved for it."""
+        """Write an attempt down, and settle what was reserved for it.
+
+        A task that is still open stays so in the journal: a later call asks for it.
+        """
         noted = Attempt(
             number=self.number,
             billing=billing,
@@ -154,7 +168,8 @@ class Books:
             attempt.gate.settle(attempt.ticket, charged)
         if self.page is not None and self.page.armed:
             self.page.armed = False
-            self.page.journal.settle(self.page.item, noted)
+            if not isinstance(error, TaskOpenError):
+                self.page.journal.settle(self.page.item, noted)
         if self._w.listeners:
             self._w.tell("on_attempt", AttemptEnded(job=self._job, attempt=noted))
 

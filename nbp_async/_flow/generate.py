@@ -13,13 +13,16 @@ from nbp_async._errors import (
     OverloadedError,
     RateLimitError,
     RefusedError,
+    TaskOpenError,
 )
 from nbp_async._flow.answers import Brought, describe, store
 from nbp_async._flow.attempt import Try
 from nbp_async._flow.books import Books, Page, failure_of, stem_of
 from nbp_async._flow.resume import recall
 from nbp_async._flow.run import Run
+from nbp_async._flow.tasks import Asked
 from nbp_async._flow.wiring import Wiring
+from nbp_async._handle import Handle
 from nbp_async._http import Billing, HttpRequest
 from nbp_async._images.references import load_references
 from nbp_async._models import Failure, Image, Job, Outcome, Reference
@@ -42,16 +45,21 @@ async def generate(wiring: Wiring, run: Run, job: Job) -> Outcome:
             if not isinstance(known, Books):
                 return _told(wiring, known)
             books = known
-        request = await _encode(wiring, job, references, books)
+        request = await _encode(wiring, run, job, references, books)
         del references  # megabytes, for minutes
     except (ConfigError, JournalError) as exc:
         run.heard(exc)
         return _told(wiring, failure_of(job, exc, books))
     story = _Story(wiring, run, job, books)
     outcome = await story.tell(request)
-    if books.page is not None and outcome.attempts:  # else nothing happened that is worth a line
+    if books.page is not None and outcome.attempts and not _still_open(outcome):
         await _finish(run, books.page, outcome)
     return _told(wiring, outcome)
+
+
+def _still_open(outcome: Outcome) -> bool:
+    """The vendor goes on with it, and the journal says under which name."""
+    return isinstance(outcome, Failure) and isinstance(outcome.error, TaskOpenError)
 
 
 def _told(wiring: Wiring, outcome: Outcome) -> Outcome:
@@ -72,9 +80,9 @@ async def _finish(run: Run, page: Page, outcome: Outcome) -> None:
 
 
 async def _encode(
-    wiring: Wiring, job: Job, references: tuple[Reference, ...], books: Books
+    wiring: Wiring, run: Run, job: Job, references: tuple[Reference, ...], books: Books
 ) -> HttpRequest:
-    dialect, profile, key = wiring.dialect, wiring.profile, wiring.key.reveal()
+    dialect, profile, key = run.dialect(wiring), wiring.profile, wiring.key.reveal()
     if sum(len(reference.data) for reference in references) < _LARGE:
         request = dialect.encode(job, profile, references, key)
     else:
@@ -103,6 +111,21 @@ class _Story:
         self._deadline: float | None = None
 
     async def tell(self, request: HttpRequest) -> Outcome:
+        """From the first attempt to the outcome. Of tasks, only so many are open at once."""
+        run = self._run
+        if run.desk is None or run.via == "held":
+            return await self._tell(request)
+        places = run.desk.open
+        try:
+            await run.wait(places.acquire)
+        except NbpError as stopped:
+            return self._failure(stopped)
+        try:
+            return await self._tell(request)
+        finally:
+            places.release()
+
+    async def _tell(self, request: HttpRequest) -> Outcome:
         while True:
             refused = await self._books.reserve()
             if refused is not None:
@@ -134,7 +157,7 @@ class _Story:
     async def _once(self, request: HttpRequest) -> Outcome | None:
         """One attempt and its consequences: the outcome, or None to go on."""
         books = self._books
-        attempt = Try(self._w.gate(self._job.model), self._run)
+        attempt = Try(self._run.dialect(self._w), self._w.gate(self._job.model), self._run)
         try:
             await attempt.run(
                 self._w,
@@ -145,6 +168,8 @@ class _Story:
                 wait_until=self._deadline,
             )
             self._start_deadline(attempt)
+            if attempt.handle is not None:
+                await self._await_task(attempt, attempt.handle)
             if attempt.error is None:
                 return await self._image(attempt)
         except NbpError as exc:
@@ -166,6 +191,25 @@ class _Story:
         if span is not None and self._deadline is None and attempt.ticket is not None:
             self._deadline = attempt.ticket.at + span
 
+    async def _await_task(self, attempt: Try, handle: Handle) -> None:
+        """The vendor goes on alone: wait for its result, without a slot."""
+        desk, run, job = self._run.desk, self._run, self._job
+        assert desk is not None, "only a desk's dialect gives handles"
+        asked = Asked(handle=handle, model=job.model, tier=job.canvas.tier, eta=attempt.eta)
+        if attempt.ticket is not None:
+            attempt.gate.succeeded(attempt.ticket)
+        try:
+            await self._books.submitted(handle, attempt.request_id)
+            with run.stand_aside():
+                came = await desk.result(self._w, asked, run.sink)
+        except asyncio.CancelledError:
+            if self._books.page is None:  # nobody could ask for it later
+                desk.cancel_soon(self._w, asked, run.sink)
+            raise
+        finally:
+            attempt.done_at = self._now()
+        attempt.answer, attempt.collector = came
+
     async def _image(self, attempt: Try) -> Image:
         """The answer was good: make its images safe and say what they are."""
         answer, run = attempt.answer, self._run
@@ -185,7 +229,7 @@ class _Story:
         books.note(attempt, "yes", books.cost(attempt, "yes"), backoff=self._backoff)
         self._w.retry_budget.succeeded()
         run.heard(run.sink.trouble)
-        if attempt.ticket is not None:
+        if attempt.ticket is not None and attempt.handle is None:
             attempt.gate.succeeded(attempt.ticket)
         self._w.totals.images += len(self._brought)
         return describe(
@@ -271,12 +315,28 @@ class _Story:
             return
         if attempt.sent:
             billing: Billing = "yes" if attempt.answer is not None else "maybe"
-            error = CancelledAttemptError("Cancelled while the request was out.")
+            error: NbpError = CancelledAttemptError("Cancelled while the request was out.")
+            if attempt.handle is not None and books.page is not None and billing == "maybe":
+                self._leave_open(attempt, attempt.handle)
+                return
             cost = books.cost(attempt, billing)
             books.note(attempt, billing, cost, backoff=self._backoff, error=error)
         else:
             books.not_sent(attempt)
         self._leave_without(attempt)
+
+    def _leave_open(self, attempt: Try, handle: Handle) -> None:
+        """The caller leaves a task that the journal knows by its handle: it stays as it is."""
+        error = TaskOpenError(
+            f"Cancelled by the caller; {self._w.profile.name} goes on with task {handle.id}.",
+            task=handle.id,
+            hint="The same call, made again, asks for it.",
+        )
+        books = self._books
+        books.note(attempt, "maybe", books.cost(attempt, "maybe"), error=error)
+        failure = self._failure(error, attempt)
+        self._run.dropped.append(failure)
+        _told(self._w, failure)
 
     def _leave_without(self, attempt: Try | None = None) -> None:
         """Name a prompt whose caller is gone, if it was tried at all."""

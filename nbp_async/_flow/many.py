@@ -2,7 +2,7 @@
 
 A worker is started when the one before it got something to do, so that three prompts start three
 workers whatever the limit is. For each prompt that holds no slot for now, as it waits out a backoff
-or fetches a link, there may be one worker more.
+or fetches a link or for a task at the vendor, there may be one worker more.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 
 from nbp_async._errors import BudgetError, NbpError, StoppedError
 from nbp_async._flow.generate import generate
-from nbp_async._flow.resume import begin, end, pass_over, rescue_links
+from nbp_async._flow.rescue import rescue
+from nbp_async._flow.resume import begin, end, pass_over
 from nbp_async._flow.run import Run
 from nbp_async._flow.source import BadPrompt, Jobs
 from nbp_async._flow.wiring import Wiring
@@ -33,6 +34,8 @@ class Crew:
         self._deliver = deliver
         self._slots = wiring.limits.max_in_flight
         self._most_aside = wiring.limits.max_in_flight + wiring.limits.max_downloads
+        if run.via != "held":
+            self._most_aside += wiring.limits.max_open
         self._workers = 0
         self._idle = 0  # workers that draw now, or have been started and not yet drawn
         self._ended = False  # there is nothing left to draw
@@ -58,8 +61,8 @@ class Crew:
                 self._group = group
                 if run.past is not None:
                     for entry in linked:
-                        rescue = rescue_links(self._wiring, run, run.past, entry)
-                        run.past.rescues[entry.item] = group.create_task(rescue)
+                        bring = rescue(self._wiring, run, run.past, entry)
+                        run.past.rescues[entry.item] = group.create_task(bring)
                 self._hire()
         finally:
             self._group = run.on_aside = None

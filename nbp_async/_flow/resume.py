@@ -4,6 +4,7 @@
 | --- | --- |
 | its image, and the file is there | it is the outcome; nothing is sent |
 | a link to it | the link is fetched; nothing is sent |
+| a task that the vendor goes on with | it is asked for; nothing is sent |
 | a request that may have been billed | a failure that names it, unless `resend_ambiguous` |
 | one that was billed and brought nothing, or whose file is gone | the same, unless `retry_failed` |
 | only what was not billed, or nothing | it is sent |
@@ -20,12 +21,18 @@ from nbp_async._dialects.base import Answer
 from nbp_async._errors import (
     InterruptedAttemptError,
     JournalError,
-    LinkExpiredError,
     NbpError,
     ParkedError,
 )
-from nbp_async._flow.answers import Brought, describe, follow
 from nbp_async._flow.books import Books, Page, failure_of, worst
+from nbp_async._flow.rescue import (
+    all_attempts,
+    expiry_of,
+    image_of_entry,
+    interrupted,
+    links_of,
+    rescue_links,
+)
 from nbp_async._flow.run import Past, Run
 from nbp_async._flow.wiring import Wiring
 from nbp_async._images.collect import Kept
@@ -33,7 +40,7 @@ from nbp_async._images.references import load_references
 from nbp_async._images.sniff import SUFFIX, ImageSniffer
 from nbp_async._journal.base import Entry, Journal, Pending
 from nbp_async._journal.identity import identity
-from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Reference, Stored, Timings
+from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Reference, Stored
 
 _CHUNK = 1024 * 1024  # bytes of a file that are looked at in one go
 _LARGE = 256 * 1024  # bytes of references above which hashing would be felt by the event loop
@@ -48,21 +55,25 @@ async def begin(wiring: Wiring, run: Run, past: Past) -> list[Entry]:
     """Open the journal, and take in what its last process left.
 
     Returns:
-        Those whose image waits behind a link, soonest to end first.
+        Those whose image waits behind a link, soonest to end first; and then those whose task is
+        open at the vendor.
 
     Raises:
         JournalError: It cannot be opened, is another account's, or is being worked on by another
             process. Nothing was changed, and nothing sent.
     """
     journal = past.journal = await past.open()
-    linked = []
+    linked, tasks = [], []
     unsettled = await journal.unsettled()
     files = await wiring.files.run(lambda: _files_of(past.folder)) if unsettled else {}
     for entry in unsettled:
-        if _links_of(entry):
+        if links_of(entry):
             for pending in entry.pending:
-                journal.settle(entry.item, _judged(pending, bool(pending.links)))
+                journal.settle(entry.item, interrupted(pending, bool(pending.links)))
             linked.append(entry)
+        elif entry.handle is not None:
+            if entry.handle.kind == "task" and run.desk is not None:
+                tasks.append(entry)
         elif entry.pending:
             await _take_in(wiring, files, journal, entry)
     period = wiring.window.spend.period if wiring.window is not None else 0.0
@@ -71,8 +82,8 @@ async def begin(wiring: Wiring, run: Run, past: Past) -> list[Entry]:
         run.cap.spent += account.spent + account.maybe
     if wiring.window is not None:
         wiring.window.remember(account.recent, wiring.open_for())
-    linked.sort(key=lambda entry: (_expiry_of(entry) is None, _expiry_of(entry) or 0.0))
-    return linked
+    linked.sort(key=lambda entry: (expiry_of(entry) is None, expiry_of(entry) or 0.0))
+    return linked + tasks
 
 
 async def end(run: Run, past: Past) -> None:
@@ -112,10 +123,13 @@ async def recall(
     """
     assert past.journal is not None, "the run has begun"
     entry = await _claim(past, past.journal, job, references)
-    rescue = past.rescues.get(entry.item)
-    if rescue is not None:
-        return _at(job, await asyncio.shield(rescue))
-    books = Books(wiring, run, job, _settled(entry), Page(past.journal, entry))
+    rescued = past.rescues.get(entry.item)
+    if rescued is not None:
+        outcome = await asyncio.shield(rescued)
+        if isinstance(outcome, Image) or outcome.billing != "no":
+            return _at(job, outcome)
+        return Books(wiring, run, job, outcome.earlier, Page(past.journal, entry))
+    books = Books(wiring, run, job, all_attempts(entry), Page(past.journal, entry))
     why = entry.error
     if entry.image is not None:
         why = await _what_is_wrong(wiring, past, entry.image)
@@ -124,7 +138,7 @@ async def recall(
             return _at(job, found)
         if entry.image.url:
             return _at(job, await rescue_links(wiring, run, past, entry))
-    refusal = _refusal(past, books.earlier, why)
+    refusal = _still_out(entry) or _refusal(past, books.earlier, why)
     return books if refusal is None else failure_of(job, refusal, books)
 
 
@@ -145,34 +159,20 @@ async def _claim(
     return await journal.claim(job, identity(job, past.account, await _digests(references)))
 
 
-async def rescue_links(wiring: Wiring, run: Run, past: Past, entry: Entry) -> Outcome:
-    """Fetch the image that was paid for and is only a link yet. Nothing is sent to the vendor."""
-    assert past.journal is not None, "the run has begun"
-    links, expires = _links_of(entry), _expiry_of(entry)
-    earlier = _settled(entry)
-    brought: list[Brought] = []
-    try:
-        with run.stand_aside():
-            await follow(wiring, run.sink, links, f"{entry.index:06d}", brought)
-    except NbpError as exc:
-        run.heard(exc)
-        lost = isinstance(exc, LinkExpiredError)
-        outcome: Outcome = Failure(
-            index=entry.index,
-            prompt=entry.prompt,
-            earlier=earlier,
-            error=exc,
-            billing=worst(earlier),
-            links=() if lost else links,
-            link_expires=None if lost else expires,
+def _still_out(entry: Entry) -> ParkedError | None:
+    """Why a job that the vendor goes on with cannot be asked for by this call, or None."""
+    handle = entry.handle
+    if handle is None:
+        return None
+    if handle.kind == "batch":
+        return ParkedError(
+            f"Not sent again: it is in batch job {handle.id}, which is not over.",
+            hint='via="batch" (nbp batch fetch) brings what it has made.',
         )
-    else:
-        outcome = _image(entry, brought, earlier, Answer(links=links), expires)
-    try:
-        await past.journal.finish(entry.item, outcome)
-    except JournalError as exc:
-        run.stop(exc)
-    return outcome
+    return ParkedError(
+        f"Not sent again: the vendor goes on with it, as task {handle.id}.",
+        hint="Call with the endpoint that took it on: its profile says how to ask for a task.",
+    )
 
 
 def _at(job: Job, outcome: Outcome) -> Outcome:
@@ -232,75 +232,24 @@ def _hash_of(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _links_of(entry: Entry) -> tuple[str, ...]:
-    """Links to the image that was paid for, if its bytes are not here."""
-    if entry.links:
-        return entry.links
-    if entry.image is not None:
-        return (entry.image.url,) if entry.image.url else ()
-    return next((pending.links for pending in entry.pending if pending.links), ())
-
-
-def _expiry_of(entry: Entry) -> float | None:
-    if entry.links:
-        return entry.link_expires
-    if entry.image is not None:
-        return entry.image.url_expires
-    return next((p.link_expires for p in entry.pending if p.links), None)
-
-
-def _settled(entry: Entry) -> tuple[Attempt, ...]:
-    """All attempts of the item; what was out when its process ended may have been billed."""
-    return (*entry.attempts, *(_judged(p, bool(p.links)) for p in entry.pending))
-
-
-def _judged(pending: Pending, paid: bool) -> Attempt:
-    return Attempt(
-        number=pending.number,
-        billing="yes" if paid else "maybe",
-        cost=pending.price if paid else pending.most,
-        timings=Timings(0.0, 0.0),
-        request_id=pending.request_id,
-        error="" if paid else "InterruptedAttemptError: its process ended while it was out.",
-    )
-
-
 async def _take_in(wiring: Wiring, files: Files, journal: Journal, entry: Entry) -> None:
     """Settle an item that was out: its image may be there though nobody could say so."""
     last = entry.pending[-1]
     found = await wiring.files.run(lambda: _file_of(files, last))
     for pending in entry.pending:
-        journal.settle(entry.item, _judged(pending, found is not None and pending is last))
+        journal.settle(entry.item, interrupted(pending, found is not None and pending is last))
     if found is None:
         error = InterruptedAttemptError("Its process ended while the request was out.")
-        earlier = _settled(entry)
+        earlier = all_attempts(entry)
         await journal.finish(
             entry.item,
             Failure(index=entry.index, prompt=entry.prompt, earlier=earlier, error=error,
                     billing=worst(earlier)),
         )  # fmt: skip
         return
-    earlier = (*entry.attempts, *(_judged(p, p is last) for p in entry.pending))
-    image = _image(entry, [(found, "")], earlier, Answer(request_id=last.request_id), None)
+    earlier = (*entry.attempts, *(interrupted(p, p is last) for p in entry.pending))
+    image = image_of_entry(entry, [(found, "")], earlier, Answer(request_id=last.request_id), None)
     await journal.finish(entry.item, image)
-
-
-def _image(
-    entry: Entry,
-    brought: list[Brought],
-    earlier: tuple[Attempt, ...],
-    answer: Answer,
-    expires: float | None,
-) -> Image:
-    return describe(
-        brought,
-        answer,
-        index=entry.index,
-        prompt=entry.prompt,
-        pixels=entry.pixels,
-        expires=expires,
-        earlier=earlier,
-    )
 
 
 def _files_of(folder: Path | None) -> Files:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from nbp_async._dialects.base import Dialect
 from nbp_async._errors import (
     AuthError,
     BudgetError,
@@ -16,8 +17,10 @@ from nbp_async._errors import (
     StoppedError,
     StorageError,
 )
+from nbp_async._flow.tasks import Desk
+from nbp_async._flow.wiring import Wiring
 from nbp_async._journal.base import Journal
-from nbp_async._models import Outcome
+from nbp_async._models import Outcome, Via
 from nbp_async._pacing.budget import SpendCap
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.room import Room
@@ -69,6 +72,8 @@ class Run:
         sink: Where its images go.
         cap: What it may spend, or None.
         stopped: Why nothing more is sent, or None.
+        via: How its answers reach us.
+        desk: Where tasks are asked for, if the endpoint has any.
         past: What earlier calls on the same folder left, and the journal; None without one.
         room: Watches the disk that images go to, or None.
         dropped: Outcomes that nobody waits for any more: what they may cost has a name.
@@ -78,8 +83,8 @@ class Run:
     """
 
     __slots__ = (
-        "_auth_failures", "_waiting", "_woken", "aside", "cap", "dropped", "on_aside", "past",
-        "room", "sink", "stopped", "unfinished",
+        "_auth_failures", "_waiting", "_woken", "aside", "cap", "desk", "dropped", "on_aside",
+        "past", "room", "sink", "stopped", "unfinished", "via",
     )  # fmt: skip
 
     def __init__(
@@ -87,11 +92,15 @@ class Run:
         sink: Sink,
         cap: SpendCap | None,
         *,
+        via: Via = "held",
+        desk: Desk | None = None,
         past: Past | None = None,
         room: Room | None = None,
     ) -> None:
+        self.via: Via = via
         self.sink = sink
         self.cap = cap
+        self.desk = desk
         self.past = past
         self.room = room
         self.stopped: NbpError | None = None
@@ -102,6 +111,12 @@ class Run:
         self._auth_failures = 0
         self._waiting: set[asyncio.Task[object]] = set()
         self._woken: set[asyncio.Task[object]] = set()
+
+    def dialect(self, wiring: Wiring) -> Dialect:
+        """How its requests are spelled."""
+        if self.desk is None or self.via not in ("poll", "webhook"):
+            return wiring.dialect
+        return self.desk.dialect
 
     @property
     def durable(self) -> bool:

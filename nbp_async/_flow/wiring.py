@@ -109,6 +109,17 @@ class Wiring:
             self._spans[tier] = spans
         return spans
 
+    def task_spans(self, *, submit: bool) -> CallSpans:
+        """The time-outs of a request that submits a task, or of one that asks for it."""
+        chosen = self.timeouts
+        read = chosen.submit if submit else chosen.look
+        return CallSpans(chosen.connect, chosen.upload, read, chosen.body, chosen.silence)
+
+    def task_span(self, tier: str) -> float:
+        """Seconds until a task must be done."""
+        chosen = self.timeouts
+        return chosen.task or 2 * (chosen.read or self.profile.read_timeout(tier))
+
     def tell(self, name: str, event: object) -> None:
         """Let every listener hear it. What one of them raises is logged and goes no further."""
         for listener in self.listeners:

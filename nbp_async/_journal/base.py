@@ -73,6 +73,7 @@ class Entry(msgspec.Struct, frozen=True):
         error: Class and message of its last failure, or "".
         links: Links of a paid image whose bytes are not here, the wanted one first.
         link_expires: When they are said to end, in seconds since 1970, or None.
+        model: The model that was asked.
     """
 
     item: int
@@ -87,6 +88,7 @@ class Entry(msgspec.Struct, frozen=True):
     error: str = ""
     links: tuple[str, ...] = ()
     link_expires: float | None = None
+    model: str = ""
 
     @property
     def handle(self) -> Handle | None:

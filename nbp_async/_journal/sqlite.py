@@ -104,7 +104,9 @@ class SqliteJournal:
                 )
                 assert made.lastrowid is not None
                 pixels = job.canvas.pixels
-                return Entry(made.lastrowid, place, job.prompt, pixels, "planned", nonce)
+                return Entry(
+                    made.lastrowid, place, job.prompt, pixels, "planned", nonce, model=job.model
+                )
             db.execute(
                 "UPDATE item SET session = ?, place = ?, asked = ? WHERE id = ?",
                 (self._session, place, asked, found[0]),
@@ -293,6 +295,7 @@ class SqliteJournal:
             error=f"{reason}: {message}" if reason else "",
             links=records.links_from(links if isinstance(links, str) else None),
             link_expires=expires if isinstance(expires, float) else None,
+            model=known.model,
         )
 
 

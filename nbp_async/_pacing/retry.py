@@ -21,6 +21,7 @@ from nbp_async._errors import (
     RateLimitError,
     RefusedError,
     ServerError,
+    TaskError,
 )
 from nbp_async._http import Billing
 from nbp_async._profiles import Profile
@@ -85,6 +86,11 @@ def judge(
         if isinstance(error, CancelledAttemptError):
             return Verdict("finish", billing)
         return _ambiguous(retry, tries, rng)
+    if isinstance(error, TaskError):
+        number = _attempts(retry, tries)
+        if error.who != "no" or not error.passing or number >= retry.attempts:
+            return Verdict("finish", error.who)
+        return Verdict("again", "no", _backoff(retry, number, rng), _SERVER)
     if isinstance(error, NoImageError):
         who = profile.billed_without_image
         if who == "yes" and error.usage is None and profile.prices.by_tokens:

@@ -363,7 +363,7 @@ async def test_the_journal_has_one_thread_and_ends_it(tmp_path: Path) -> None:
 async def test_what_the_vendor_works_on_is_known_by_its_handle(opened: Open) -> None:
     journal = await opened()
     handles = [
-        Handle("task", "t-1", look="https://vendor.example/t-1", service="article"),
+        Handle("task", "t-1", look="https://vendor.example/t-1"),
         Handle("batch", "nbp-1", key="7"),
     ]
     for index, handle in enumerate(handles):

@@ -46,6 +46,7 @@ HOME_OF_OPTIONAL = {
     "jinja2": {"display"},
     "httpx": {"_transports"},
     "uvloop": set(),
+    "cryptography": {"fake"},
     "psutil": set(),
     "PIL": {"fake"},
     "pytest": {"testing"},

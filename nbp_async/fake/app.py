@@ -5,6 +5,8 @@ answer. A client that leaves does not stop the work, nor take its row out of the
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 from aiohttp import web
@@ -21,9 +23,16 @@ from nbp_async.fake.quotas import Denial
 from nbp_async.fake.reading import payer, read_ask, voice_of
 from nbp_async.fake.refusals import RefusalError, Voice, denied, said
 from nbp_async.fake.settings import Settings
+from nbp_async.fake.signing import Keys
 from nbp_async.fake.store import Store
 from nbp_async.fake.studio import Studio
+from nbp_async.fake.tasks import SERVICES
+from nbp_async.fake.tasks.desk import Desk
+from nbp_async.fake.tasks.workshop import Workshop
+from nbp_async.fake.webhooks import Post
 from nbp_async.fake.works import Works
+
+Serve = Callable[[Visit], Awaitable[web.StreamResponse]]
 
 
 class Vendor:
@@ -31,7 +40,7 @@ class Vendor:
 
     def __init__(
         self, settings: Settings, *, bank: Bank, store: Store, script: Script,
-        counters: Counters, root: str,
+        counters: Counters, root: str, keys: Keys,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._bank = bank
@@ -45,6 +54,15 @@ class Vendor:
         self.door = Door(self._handle, counters)
         self._front = Front(settings, counters, self.door.gone)
         self._works = Works(bank, self._studio, self._front.meter)
+        self.post = Post(settings, keys, counters)
+        self._workshop = Workshop(
+            settings, bank=bank, counters=counters, studio=self._studio, works=self._works,
+            unsettled=self._front.unsettled, post=self.post, root=root,
+        )  # fmt: skip
+        self._desk = Desk(
+            settings, SERVICES, bank=bank, script=script, counters=counters,
+            studio=self._studio, workshop=self._workshop, front=self._front,
+        )  # fmt: skip
 
     async def drained(self) -> None:
         """Return when no paid call can add to the ledger, or change it, any more."""
@@ -57,28 +75,48 @@ class Vendor:
                 visit.task.cancel()
         for replay in self._replays.values():
             replay.cancel()
+        self._workshop.abandon()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
         voice = voice_of(path)
         if voice is not None and request.method == "POST":
-            return await self._paid(request, voice)
+            return await self._paid(request, voice, self._serve)
+        task = self._desk.find(request.method, path, request.query)
+        if task is not None:
+            service, stop = task
+            serve = partial(self._desk.serve, service=service, stop=stop)
+            handle = self._paid if stop.verb == "submit" else self._asked
+            return await handle(request, service.voice, serve)
         self._counters.downloads += path.startswith("/images/")
-        visit = self._front.visit(request, "google" if path.startswith("/v1beta") else "openai")
+        voice = "google" if path.startswith("/v1beta") else "openai"
+        return await self._asked(request, voice, partial(self._free, path=path))
+
+    async def _asked(
+        self, request: web.BaseRequest, voice: Voice, serve: Serve
+    ) -> web.StreamResponse:
+        """A visit that costs nothing."""
+        visit = self._front.visit(request, voice)
         self._visits.add(visit)
         try:
-            return await self._free(visit, path)
+            return await serve(visit)
+        except RefusalError as no:
+            return await self._front.say(visit, no.status, said(voice, no))
+        except ConnectionError:
+            return web.Response()  # the client left while it was still asking
         finally:
             self._visits.discard(visit)
 
-    async def _paid(self, request: web.BaseRequest, voice: Voice) -> web.StreamResponse:
+    async def _paid(
+        self, request: web.BaseRequest, voice: Voice, serve: Serve
+    ) -> web.StreamResponse:
         counters = self._counters
         counters.arrived()
         visit = self._front.visit(request, voice)
         self._front.pays(visit)
         self._visits.add(visit)
         try:
-            return await self._serve(visit)
+            return await serve(visit)
         except RefusalError as no:
             return await self._front.say(visit, no.status, said(voice, no))
         except ConnectionError:

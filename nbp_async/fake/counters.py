@@ -28,6 +28,13 @@ class Stats(msgspec.Struct, frozen=True):
         images: Images that were rendered.
         lost: Answers that cost something and did not reach the client whole.
         by_status: Paid calls by the status of their answer; 0 for those that got none.
+        tasks: Tasks that were taken in.
+        open_tasks: Tasks that are in work now.
+        looks: Looks at tasks.
+        peak_looks_per_second: The most looks in any second, on the loop's clock.
+        webhooks: Tries to deliver a webhook.
+        webhooks_delivered: Webhooks that were taken.
+        webhooks_failed: Webhooks that were given up.
     """
 
     requests: int = 0
@@ -41,6 +48,13 @@ class Stats(msgspec.Struct, frozen=True):
     images: int = 0
     lost: int = 0
     by_status: dict[int, int] = {}
+    tasks: int = 0
+    open_tasks: int = 0
+    looks: int = 0
+    peak_looks_per_second: int = 0
+    webhooks: int = 0
+    webhooks_delivered: int = 0
+    webhooks_failed: int = 0
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -60,6 +74,32 @@ class Received(msgspec.Struct, frozen=True):
     at: float
 
 
+class Posted(msgspec.Struct, frozen=True):
+    """One try to deliver a webhook.
+
+    Attributes:
+        id: The message's id.
+        task: The id of the task that it is about.
+        url: Where it went.
+        attempt: Which try, from 1; 0 for a forged one.
+        status: What the receiver answered; 0 if nothing came.
+        forged: What was wrong with it, or "".
+        at: When it was answered, in seconds on the loop's clock.
+        headers: As they were sent.
+        body: As it was sent.
+    """
+
+    id: str
+    task: str
+    url: str
+    attempt: int
+    status: int
+    forged: str
+    at: float
+    headers: dict[str, str]
+    body: bytes
+
+
 class Counters:
     """Counts, and keeps the last thousand requests."""
 
@@ -72,6 +112,15 @@ class Counters:
         self.downloads = 0
         self.bytes_out = 0
         self.by_status: Counter[int] = Counter()
+        self.tasks = 0
+        self.open_tasks = 0
+        self.looks = 0
+        self.peak_looks = 0
+        self.webhooks = 0
+        self.webhooks_delivered = 0
+        self.webhooks_failed = 0
+        self.posted: deque[Posted] = deque(maxlen=_KEPT)
+        self._looked: deque[float] = deque()
         self._received: deque[tuple[str, Mapping[str, str], object, float]] = deque(maxlen=_KEPT)
 
     def arrived(self) -> None:
@@ -79,6 +128,15 @@ class Counters:
         self.requests += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+
+    def looked(self, now: float) -> None:
+        """Somebody looked at a task."""
+        self.looks += 1
+        looked = self._looked
+        looked.append(now)
+        while looked[0] <= now - 1.0:
+            looked.popleft()
+        self.peak_looks = max(self.peak_looks, len(looked))
 
     def record(self, path: str, headers: Mapping[str, str], body: object, at: float) -> None:
         """Keep what a paid call asked."""
@@ -97,6 +155,8 @@ class Counters:
         return Stats(
             self.requests, self.in_flight, self.peak_in_flight, self.accepted, self.open,
             self.downloads, self.bytes_out, dollars, images, lost, dict(self.by_status),
+            self.tasks, self.open_tasks, self.looks, self.peak_looks, self.webhooks,
+            self.webhooks_delivered, self.webhooks_failed,
         )  # fmt: skip
 
 

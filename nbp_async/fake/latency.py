@@ -91,11 +91,14 @@ class BySize:
         return "by-size"
 
 
+Span = Latency | float | tuple[float, float] | str
+"""What `latency_of` reads."""
+
 _MEASURED = {"1K": (30.0, 90.0), "2K": (50.0, 120.0), "4K": (100.0, 170.0)}
 DEFAULT = Uniform(30, 170)
 
 
-def latency_of(value: Latency | float | tuple[float, float] | str) -> Latency:
+def latency_of(value: Span) -> Latency:
     """The latency that `value` says: a number, a pair, or a text that `parse` reads."""
     if isinstance(value, str):
         return parse(value)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from itertools import accumulate
 
 from nbp_async.fake import faults as f
+from nbp_async.fake import task_faults as t
 from nbp_async.fake.faults import Fault, Refuse
 
 _NAMED: dict[str, Callable[[], Fault]] = {
@@ -22,11 +23,18 @@ _NAMED: dict[str, Callable[[], Fault]] = {
     "noimage": f.no_image,
     "blocked": f.blocked,
     "extra": f.extra_images,
+    "failed": t.failed,
+    "lost": t.lost,
+    "stuck": t.stuck,
+    "swapped": t.swapped,
+    "unknown": t.unknown_state,
 }
 _AMOUNT: dict[str, Callable[[float], Fault]] = {
     "slow": f.slow_body,
     "cut": f.cut_body,
     "extra": lambda count: f.extra_images(int(count)),
+    "hidden": t.hidden,
+    "late": t.late,
 }
 
 
@@ -36,6 +44,9 @@ class Faults:
     Args:
         odds: The share of calls, from 0 to 1, that gets each fault; together at most 1. The image
             store knows no jobs: its faults are scripted.
+
+    Attributes:
+        known: The faults.
     """
 
     def __init__(self, odds: Mapping[Fault, float]) -> None:
@@ -43,6 +54,7 @@ class Faults:
             raise ValueError("the odds of faults are shares from 0 to 1, together at most 1")
         if any(fault.download or (isinstance(fault, Refuse) and fault.early) for fault in odds):
             raise ValueError("faults of downloads and early ones are scripted: use script()")
+        self.known = tuple(odds)
         self._up_to = tuple(zip(odds, accumulate(odds.values()), strict=True))
 
     def draw(self, luck: float) -> Fault | None:
@@ -53,7 +65,11 @@ class Faults:
         return bool(self._up_to)
 
 
-def faults_of(value: Faults | Mapping[Fault, float] | str | None) -> Faults:
+Odds = Faults | Mapping[Fault, float] | str | None
+"""What `faults_of` reads."""
+
+
+def faults_of(value: Odds) -> Faults:
     """The faults that `value` says: odds, or a text that `parse` reads."""
     if isinstance(value, Faults):
         return value
@@ -62,11 +78,22 @@ def faults_of(value: Faults | Mapping[Fault, float] | str | None) -> Faults:
     return Faults(value or {})
 
 
+def looks_of(value: Odds) -> Faults:
+    """The same for looks at tasks.
+
+    Raises:
+        ValueError: One of them is nothing that a look can meet.
+    """
+    faults = faults_of(value)
+    t.look(*faults.known)
+    return faults
+
+
 def parse(text: str) -> Faults:
     """Read "503=0.02,429:5=0.1,reset=0.01": status or name, perhaps an amount, and its share.
 
     The amount of a status is its Retry-After in seconds, of "slow" bytes a second, of "cut" the
-    share that arrives, of "extra" a number of images.
+    share that arrives, of "extra" a number of images, of "hidden" and "late" simulated seconds.
 
     Raises:
         ValueError: It is nothing of the kind.

@@ -19,7 +19,7 @@ import msgspec
 
 from nbp_async.fake.bank import prompt_digest
 from nbp_async.fake.counters import Stats
-from nbp_async.fake.latency import Latency
+from nbp_async.fake.latency import Span
 from nbp_async.fake.server import FakeServer
 
 _COLLECT_EVERY = 50_000  # new objects
@@ -98,7 +98,7 @@ class SpawnedServer:
 
 async def spawn(
     *,
-    latency: Latency | float | tuple[float, float] | str = "30-170",
+    latency: Span = "30-170",
     speed: float = 1.0,
     seed: int = 0,
     faults: str = "",

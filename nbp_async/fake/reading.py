@@ -1,6 +1,7 @@
 """From a request to who pays and what is asked."""
 
 import re
+from collections.abc import Mapping
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -56,25 +57,48 @@ async def read_ask(request: web.BaseRequest) -> tuple[Ask, object]:
         RefusalError: The vendor would not take it.
         ConnectionError: The client left in the middle of it.
     """
-    path = request.path
-    google = _GENERATE.fullmatch(path)
-    kept: object
-    if path == "/v1/images/edits" and request.content_type != "application/json":
-        fields, files = await _read_form(request)
-        ask = asks.read_openai(fields, len(files))
-        kept = {**fields, "files": files}
-    else:
-        body = await _read_body(request)
-        document = asks.decode(body)
-        if google is not None:
-            ask = asks.read_google(google[1], document)
-        elif path == "/v1/images/edits":
-            ask = asks.read_openai(document, asks.read_references(document))
-        else:
-            ask = asks.read_openai(document)
-        kept = shortened(document) if len(body) > _LONG_BODY else document
+    google = _GENERATE.fullmatch(request.path)
+    if google is None:
+        ask, _, kept = await read_images(request, edit=request.path.endswith("/edits"))
+        return ask, kept
+    document, kept = await read_document(request)
+    ask = asks.read_google(google[1], document)
     asks.check_count(ask)
     return ask, kept
+
+
+async def read_images(
+    request: web.BaseRequest, *, edit: bool
+) -> tuple[Ask, Mapping[str, object], object]:
+    """The same for the images API: what is asked, its fields, and what is fit to be kept.
+
+    Raises:
+        RefusalError: The vendor would not take it.
+        ConnectionError: The client left in the middle of it.
+    """
+    fields: Mapping[str, object]
+    kept: object
+    if edit and request.content_type != "application/json":
+        fields, files = await _read_form(request)
+        references, kept = len(files), {**fields, "files": files}
+    else:
+        fields, kept = await read_document(request)
+        references = asks.read_references(fields) if edit else 0
+    ask = asks.read_openai(fields, references)
+    asks.check_count(ask)
+    return ask, fields, kept
+
+
+async def read_document(request: web.BaseRequest) -> tuple[dict[str, object], object]:
+    """The JSON object in a request's body, and the same fit to be kept.
+
+    Raises:
+        RefusalError: It is none, or too large.
+        ConnectionError: The client left in the middle of it.
+    """
+    body = await _read_body(request)
+    document = asks.decode(body)
+    return document, shortened(document) if len(body) > _LONG_BODY else document
 
 
 async def _read_body(request: web.BaseRequest) -> bytes:

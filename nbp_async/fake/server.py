@@ -11,7 +11,7 @@ so that a test can run it in virtual time.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ssl import SSLContext
 from types import TracebackType
@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from nbp_async._prices import GOOGLE, Prices
 from nbp_async.fake.bank import Bank, Keys
 from nbp_async.fake.chance import digest
-from nbp_async.fake.counters import Counters, Received, Stats
+from nbp_async.fake.counters import Counters, Posted, Received, Stats
 from nbp_async.fake.faults import Fault
-from nbp_async.fake.latency import DEFAULT, Latency, latency_of
-from nbp_async.fake.odds import Faults, Script, faults_of
+from nbp_async.fake.latency import DEFAULT, Span, latency_of
+from nbp_async.fake.odds import Odds, Script, faults_of, looks_of
 from nbp_async.fake.pictures import Kind, Weight
 from nbp_async.fake.quotas import Quotas
 from nbp_async.fake.settings import Settings
+from nbp_async.fake.signing import Keys as SigningKeys
 
 if TYPE_CHECKING:
     from nbp_async.fake.app import Vendor
@@ -60,6 +61,13 @@ class FakeServer:
         idempotency: A request whose Idempotency-Key is known is answered with what the first one
             brought, and billed once; no vendor that we know does it.
         clock: Seconds since 1970: for links and dates, never for waiting.
+        submit_latency: Simulated seconds until a task's submit is answered; as `latency`.
+        look_latency: Simulated seconds until a look at a task is answered; as `latency`.
+        look_faults: Faults of looks by probability, as `faults`; only such of the connection.
+        task_retention: Simulated seconds that a task is known after it ended.
+        webhook_secret: What webhooks are signed with; the newest first, where one is being
+            exchanged for another. Drawn from the seed by default.
+        interactions: Serve Google's interactions API, whose use for images nobody documents.
         host: Address to listen on.
         port: Port to listen on; 0 for a free one.
         tls: Serve https with it.
@@ -67,34 +75,28 @@ class FakeServer:
     Attributes:
         key: A key that works; known before the start.
         bank: Accounts and ledger.
+        webhook_secret: The newest secret that webhooks are signed with; known before the start.
     """
 
     def __init__(
-        self,
-        *,
-        latency: Latency | float | tuple[float, float] | str = DEFAULT,
-        speed: float = 1.0,
-        seed: int = 0,
-        faults: Faults | Mapping[Fault, float] | str | None = None,
-        quotas: Quotas | None = None,
-        keys: Keys | None = None,
-        prices: Prices = GOOGLE,
-        weight: Weight = None,
-        kind: Kind = "png",
-        delivery: Delivery = "b64_json",
-        links_expire: float = 7 * _DAY,
-        idempotency: bool = False,
-        clock: Callable[[], float] = time.time,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        tls: SSLContext | None = None,
-    ) -> None:
+        self, *, latency: Span = DEFAULT, speed: float = 1.0, seed: int = 0,
+        faults: Odds = None, quotas: Quotas | None = None, keys: Keys | None = None,
+        prices: Prices = GOOGLE, weight: Weight = None, kind: Kind = "png",
+        delivery: Delivery = "b64_json", links_expire: float = 7 * _DAY, idempotency: bool = False,
+        clock: Callable[[], float] = time.time, submit_latency: Span = 0, look_latency: Span = 0,
+        look_faults: Odds = None, task_retention: float = _DAY,
+        webhook_secret: str | Sequence[str] | None = None, interactions: bool = False,
+        host: str = "127.0.0.1", port: int = 0, tls: SSLContext | None = None,
+    ) -> None:  # fmt: skip
         if delivery not in ("b64_json", "url"):
             raise ValueError(f'delivery is "b64_json" or "url", not {delivery!r}')
         self._settings = Settings(
             latency=latency_of(latency), speed=speed, seed=seed, faults=faults_of(faults),
             quotas=quotas or Quotas(), weight=weight, kind=kind, link=delivery == "url",
             links_expire=links_expire, idempotency=idempotency, clock=clock,
+            submit_latency=latency_of(submit_latency), look_latency=latency_of(look_latency),
+            look_faults=looks_of(look_faults), task_retention=task_retention,
+            interactions=interactions,
         )  # fmt: skip
         self._address = (host, port)
         self._tls = tls
@@ -105,6 +107,8 @@ class FakeServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._root = ""
         self.bank = Bank(keys or f"sk-fake-{digest('key', seed).hex()[:24]}", prices)
+        self._keys = SigningKeys(seed, webhook_secret)
+        self.webhook_secret = self._keys.secrets[0]
         self.key = next(iter(self.bank.accounts))
 
     @property
@@ -133,6 +137,11 @@ class FakeServer:
     def unplayed(self) -> int:
         """Scripted faults that have met no request yet."""
         return len(self._script)
+
+    @property
+    def webhooks_sent(self) -> list[Posted]:
+        """The last thousand tries to deliver a webhook, oldest first."""
+        return list(self._counters.posted)
 
     def script(self, *faults: Fault, match: str | None = None) -> None:
         """Order faults for the next requests, one each; `ok()` lets one go well.
@@ -166,24 +175,27 @@ class FakeServer:
         store = Store(digest("links", settings.seed), settings.links_expire, settings.clock)
         self._vendor = Vendor(
             settings, bank=self.bank, store=store, script=self._script,
-            counters=self._counters, root=self._root,
+            counters=self._counters, root=self._root, keys=self._keys,
         )  # fmt: skip
         await listener.start_serving()
 
-    async def drain(self) -> None:
+    async def drain(self, *, webhooks: bool = False) -> None:
         """Wait until the ledger is final: what had left a client is rendered, billed, answered.
 
-        Calls that never get an answer count as ended.
+        Calls that never get an answer count as ended, tasks when nothing of them will be billed
+        any more. With `webhooks`, also until each webhook was taken or given up.
         """
         if self._vendor is None or self._loop is None:
             return
         if self._loop is not asyncio.get_running_loop():
-            there = asyncio.run_coroutine_threadsafe(self.drain(), self._loop)
+            there = asyncio.run_coroutine_threadsafe(self.drain(webhooks=webhooks), self._loop)
             await asyncio.wrap_future(there)
             return
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         await self._vendor.drained()
+        if webhooks:
+            await self._vendor.post.idle()
 
     async def aclose(self) -> None:
         """Stop: calls in work are dropped, and not billed. Bank and statistics stay readable."""
@@ -193,6 +205,7 @@ class FakeServer:
             return
         listener.close()
         vendor.abandon()
+        await vendor.post.aclose()
         await asyncio.sleep(0)
         vendor.door.pre_shutdown()
         await vendor.door.shutdown(_AT_MOST)

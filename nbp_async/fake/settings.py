@@ -24,9 +24,16 @@ class Settings:
     links_expire: float
     idempotency: bool
     clock: Callable[[], float]
+    submit_latency: Latency
+    look_latency: Latency
+    look_faults: Faults
+    task_retention: float
+    interactions: bool
 
     def __post_init__(self) -> None:
         if not self.speed > 0:
             raise ValueError(f"speed is above 0, not {self.speed:g}")
+        if not self.task_retention >= 0:
+            raise ValueError(f"task_retention is 0 or more, not {self.task_retention:g}")
         if self.kind not in ("png", "jpeg"):
             raise ValueError(f'kind is "png" or "jpeg", not {self.kind!r}')

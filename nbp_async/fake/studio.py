@@ -4,13 +4,14 @@ All of it follows from the seed, the prompt, the size, and how often the same wa
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 from nbp_async._http import Usage
 from nbp_async.fake.answers import Body, answer, usage_of
 from nbp_async.fake.asks import Ask
 from nbp_async.fake.chance import chance, digest
 from nbp_async.fake.faults import Fault, Spoil
-from nbp_async.fake.pictures import draw, seed_of, weight_of
+from nbp_async.fake.pictures import Picture, draw, seed_of, weight_of
 from nbp_async.fake.settings import Settings
 from nbp_async.fake.store import Store
 
@@ -56,26 +57,51 @@ class Studio:
         extra = fault.count if isinstance(fault, Spoil) and what == "extra" else 0
         return ask.images, usage_of(ask, ask.images + extra)
 
-    def answer(self, ask: Ask, request: str, fault: Fault | None) -> Body:
-        """Draw what was asked, and put it into the API's words."""
+    def answer(
+        self, ask: Ask, request: str, fault: Fault | None, *,
+        links: Sequence[str] | None = None, created: int | None = None,
+    ) -> Body:  # fmt: skip
+        """Draw what was asked, and put it into the API's words.
+
+        Args:
+            ask: What was asked.
+            request: The request's id.
+            fault: What is wrong with it.
+            links: Those that were made for it already.
+            created: When that was, in seconds since 1970.
+        """
         settings = self._settings
-        spoil = fault if isinstance(fault, Spoil) else None
-        what, kind = (spoil.what, spoil.kind) if spoil is not None else ("", "")
-        count, usage = self.images(ask, fault)
-        if spoil is not None and what == "extra":
-            count += spoil.count
+        _, usage = self.images(ask, fault)
+        return answer(
+            ask, request, [picture for _, picture in self._drawn(ask, fault)],
+            self.links(ask, fault) if links is None else links,
+            usage=usage, fault=fault if isinstance(fault, Spoil) else None,
+            created=int(settings.clock()) if created is None else created,
+        )  # fmt: skip
+
+    def links(self, ask: Ask, fault: Fault | None) -> list[str]:
+        """Where the images can be fetched from now on; none where they are in the answer."""
+        settings = self._settings
+        if not (settings.link if ask.link is None else ask.link):
+            return []
+        weight = weight_of(settings.weight, ask.tier)
+        bad = fault.kind if isinstance(fault, Spoil) and fault.what == "image" else ""
+        return [
+            self._root + self._store.link(seed, picture, weight, bad)
+            for seed, picture in self._drawn(ask, fault)
+        ]
+
+    def _drawn(self, ask: Ask, fault: Fault | None) -> list[tuple[bytes, Picture]]:
+        """The pictures, and what each was drawn from."""
+        settings = self._settings
+        what = fault.what if isinstance(fault, Spoil) else ""
+        count, _ = self.images(ask, fault)
+        if isinstance(fault, Spoil) and what == "extra":
+            count += fault.count
         width, height = ask.pixels
         if what == "size":
             width, height = max(1, width // 2), max(1, height // 2)
         weight = weight_of(settings.weight, ask.tier)
         seeds = [seed_of(ask.prompt, copy) for copy in range(count)]
-        pictures = [draw(seed, width, height, ask.kind or settings.kind, weight) for seed in seeds]
-        links: list[str] = []
-        if settings.link if ask.link is None else ask.link:
-            bad = kind if what == "image" else ""
-            pairs = zip(seeds, pictures, strict=True)
-            links = [self._root + self._store.link(s, p, weight, bad) for s, p in pairs]
-        return answer(
-            ask, request, pictures, links,
-            usage=usage, fault=spoil, created=int(settings.clock()),
-        )  # fmt: skip
+        kind = ask.kind or settings.kind
+        return [(seed, draw(seed, width, height, kind, weight)) for seed in seeds]

@@ -7,13 +7,19 @@ holds nothing that could lead back to it is not tracked (`gc=False`).
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+import anyio.to_thread
 import msgspec
 
 from nbp_async._errors import ConfigError, NbpError, StorageError
 from nbp_async._http import Billing, Usage
 from nbp_async._pixels import Canvas
+from nbp_async._stores.address import is_store
+from nbp_async._stores.buckets import bytes_at
+from nbp_async._stores.stored import Held as Held
+from nbp_async._stores.stored import Store as Store
+from nbp_async._stores.stored import Stored as Stored
 
 ZERO = Decimal(0)
 ImageFormat = Literal["png", "jpeg", "webp"]
@@ -157,46 +163,6 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     error: str = ""
 
 
-class Store(Protocol):
-    """Counts the bytes that are held in memory."""
-
-    def release(self, size: int) -> None:
-        """Bytes that nobody holds any more."""
-        ...
-
-
-class Held(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """Bytes in memory; tells the store that counts them when nobody holds them any more."""
-
-    data: bytes
-    store: Store | None = None
-
-    def __del__(self) -> None:
-        if self.store is not None:
-            self.store.release(len(self.data))
-
-    def __repr__(self) -> str:
-        return f"Held({len(self.data)} bytes)"
-
-
-class Stored(msgspec.Struct, frozen=True, gc=False):
-    """Where an image's bytes are: a file, or memory.
-
-    Attributes:
-        size: Length in bytes.
-        digest: SHA-256 of the bytes.
-        path: The file, or "" while the bytes are in memory.
-        held: The bytes in memory, or None.
-        keep: What must live as long as the bytes do (a folder of temporary files), or None.
-    """
-
-    size: int
-    digest: bytes
-    path: str = ""
-    held: Held | None = None
-    keep: object = None
-
-
 def _charged(attempts: tuple[Attempt, ...], billing: Billing) -> Decimal:
     return sum((a.cost for a in attempts if a.billing == billing), ZERO)
 
@@ -288,8 +254,13 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
 
     @property
     def path(self) -> Path | None:
-        """The file it is in, or None while it is in memory."""
-        return Path(self.stored.path) if self.stored.path else None
+        """The file it is in, or None if it is in a store or in memory."""
+        return Path(self.location) if self.location and not is_store(self.location) else None
+
+    @property
+    def location(self) -> str:
+        """Where it is: its file, or its address in a store (`s3://…`); "" while in memory."""
+        return self.stored.path
 
     @property
     def pixels(self) -> tuple[int, int]:
@@ -300,10 +271,10 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         return self.stored.digest.hex()
 
     def read(self) -> bytes:
-        """The image's bytes, as the vendor made them. Reads the file; call it off the loop.
+        """The image's bytes, as the vendor made them. Reads its file, or its store; blocks.
 
         Raises:
-            StorageError: They were in the memory of a process that has ended.
+            StorageError: They were in the memory of a process that has ended, or can't be had.
         """
         held = self.stored.held
         if held is None and not self.stored.path:
@@ -311,7 +282,11 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
                 f"The bytes of image {self.index} were in the memory of a process that has ended.",
                 hint="Its link may still live: see `url`." if self.url else "",
             )
-        return held.data if held is not None else Path(self.stored.path).read_bytes()
+        return held.data if held is not None else bytes_at(self.stored.path)
+
+    async def aread(self) -> bytes:
+        """The same for coroutines, in a thread."""
+        return await anyio.to_thread.run_sync(self.read)
 
     def save(self, path: str | Path) -> Path:
         """Write the bytes to `path`, unchanged, and return it. Blocks; replaces what is there."""

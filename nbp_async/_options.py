@@ -21,8 +21,10 @@ class Ask(TypedDict, total=False):
         via: How the answers reach us. "held" (default where the endpoint has it) holds each call
             open until the image is there; "poll" submits a task and looks at it now and then,
             with no connection held meanwhile, where the endpoint takes tasks (`Profile.tasks`).
-        out: A folder, or a Sink, that gets each image as soon as it is there; None (default)
-            keeps images in memory, and above `Limits.max_memory` in temporary files.
+        out: A folder, a store of yours ("s3://bucket/prefix", oss://, gs:// or az://, which is
+            opened with what the environment holds) or a Sink, that gets each image as soon as it
+            is there; None (default) keeps images in memory, and above `Limits.max_memory` in
+            temporary files.
         max_cost: US dollars that no attempt may go beyond, earlier calls of the run and what may
             have been billed included; None (default) for no limit.
     """
@@ -40,7 +42,7 @@ class RunAsk(Ask, total=False):
 
     Attributes:
         journal: A file for a journal that is not in the folder `out`, or False for none; None
-            (default) has one where `out` is a folder.
+            (default) has one where `out` is a folder, and none where it is a store.
         resend_ambiguous: Send again what may have been billed; needs `max_cost`.
         retry_failed: Send again what was billed and brought no image, or whose file is gone.
         verify: Compare the hash of each file that is there, not only its size.

@@ -33,8 +33,11 @@ from nbp_async._profiles import Profile
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.objects import ObjectSink, store_of
 from nbp_async._sinks.room import Room
 from nbp_async._sinks.threads import FileThreads
+from nbp_async._stores.address import is_store
+from nbp_async._stores.buckets import Buckets
 from nbp_async._transports.addresses import refusal_of
 from nbp_async._transports.base import Transport
 
@@ -71,6 +74,7 @@ class Parts:
         self._chosen = chosen
         self._memory: MemorySink | None = None
         self._desk: Desk | None = None
+        self._buckets = Buckets()
         self.loop = asyncio.get_running_loop()
         self.wiring = Wiring(
             profile=chosen.profile,
@@ -137,14 +141,17 @@ class Parts:
         self.wiring.files.close()
 
     def _sink(self, ask: Ask) -> Sink:
-        out = ask.get("out")
-        if isinstance(out, str | Path):
-            return DirectorySink(out, self.wiring.files)
-        if out is not None:
+        out, files = ask.get("out"), self.wiring.files
+        store = store_of(out)
+        if isinstance(out, str | Path) and store is None:
+            return DirectorySink(out, files)
+        if out is not None and not isinstance(out, str | Path):
             return out
         if self._memory is None:
-            self._memory = MemorySink(self._chosen.limits.max_memory, self.wiring.files)
-        return self._memory
+            self._memory = MemorySink(self._chosen.limits.max_memory, files)
+        return (
+            self._memory if store is None else ObjectSink(store, self._buckets, self._memory, files)
+        )
 
     def _room(self, ask: Ask) -> Room | None:
         folder = folder_of(ask.get("out"))
@@ -166,6 +173,8 @@ def folder_of(out: str | Path | Sink | None) -> Path | None:
     """The folder that images go to, if it is one."""
     if isinstance(out, DirectorySink):
         return Path(out.folder)
+    if is_store(out):
+        return None
     return Path(out).absolute() if isinstance(out, str | Path) else None
 
 
@@ -209,6 +218,7 @@ def check_run(ask: RunAsk) -> None:
     Raises:
         ConfigError: What is wrong with them. Nothing was sent.
     """
+    store_of(ask.get("out"))
     journal, has_folder = ask.get("journal"), folder_of(ask.get("out")) is not None
     if journal is True and not has_folder:
         raise ConfigError(

@@ -23,7 +23,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         aspect_ratio: As it was asked, or None.
         seed: As it was asked, for the first copy of a prompt, or None.
         references: How many images it was to work from.
-        path: The image's file, or "". In a manifest it is relative to the manifest's folder.
+        path: The image's file, or its address in a store, or "". In a manifest a file is relative
+            to the manifest's folder.
         sha256: Of the file's bytes, hexadecimal, or "".
         width: Pixels, or None.
         height: Pixels, or None.

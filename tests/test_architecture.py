@@ -20,7 +20,7 @@ ALL_FILES = sorted(
 FLOORS: list[set[str]] = [
     {"_http", "_handle"},
     {"_errors"},
-    {"_config", "_prices", "_pixels", "_services"},
+    {"_config", "_prices", "_pixels", "_services", "_stores"},
     {"_models", "_profiles"},
     {"_rows"},
     {"_frames"},
@@ -51,6 +51,7 @@ HOME_OF_OPTIONAL = {
     "PIL": {"fake"},
     "pytest": {"testing"},
     "looptime": {"testing"},
+    "opendal": {"_stores"},
     "pandas": {"_frames"},
     "polars": {"_frames"},
     "openai": set(),

@@ -16,6 +16,7 @@ from nbp_async._journal.reader import rows
 from nbp_async._journal.records import relative
 from nbp_async._models import Image, Outcome
 from nbp_async._rows import Row, row_of
+from nbp_async._stores.address import is_store
 
 log = logging.getLogger("nbp_async")
 
@@ -76,7 +77,9 @@ class Manifest:
 
     def _seen_from_here(self, row: Row) -> Row:
         """The row, with its path as seen from the manifest and not from the journal."""
-        if self._folder is None or self._folder == self._base or not row.path:
+        if not row.path or is_store(row.path):
+            return row
+        if self._folder is None or self._folder == self._base:
             return row
         path = relative(str(self._base / row.path), self._folder)
         return msgspec.structs.replace(row, path=path)

@@ -17,6 +17,7 @@ from nbp_async._journal.schema import APPLICATION, VERSION
 from nbp_async._journal.sums import account_of
 from nbp_async._models import Attempt, Failure, Outcome, Timings
 from nbp_async._rows import Row, row_of
+from nbp_async._stores.address import is_store
 
 # What a file that was damaged, or written by a newer version, makes of reading it.
 _UNREADABLE = (sqlite3.Error, ValueError, ArithmeticError, msgspec.MsgspecError, ConfigError)
@@ -286,8 +287,10 @@ def _standing(
 ) -> str:
     if state == "stored" and image is not None:
         record = records.record_from(image)
+        if not record.path or is_store(record.path):
+            return "there"  # as the journal says: a run looks, a preview asks no store
         file = folder / record.path
-        if not record.path or (file.is_file() and file.stat().st_size == record.size):
+        if file.is_file() and file.stat().st_size == record.size:
             return "there"
         return "link" if record.url else "lost"
     if links is not None:

@@ -1,6 +1,7 @@
 """What is asked and what came, as JSON in the journal and back. Money stays exact.
 
-Paths are kept relative to the run's folder, so that it can be moved.
+Paths are kept relative to the run's folder, so that it can be moved; addresses in a store as they
+are.
 """
 
 from decimal import Decimal
@@ -13,6 +14,7 @@ from nbp_async._handle import Handle
 from nbp_async._http import Usage
 from nbp_async._journal.base import Pending
 from nbp_async._models import Attempt, Image, ImageFormat, Job, Prompt, Stored
+from nbp_async._stores.address import is_store
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -118,7 +120,7 @@ def image_from(text: str, folder: Path | None, *, index: int, prompt: Prompt) ->
 
 def relative(path: str, folder: Path | None) -> str:
     """The path as seen from the folder, if it lies in it."""
-    if not path or folder is None:
+    if not path or folder is None or is_store(path):
         return path
     try:
         return str(Path(path).relative_to(folder))
@@ -159,7 +161,9 @@ def _record(image: Image, folder: Path | None) -> ImageRecord:
 
 
 def _rebuilt(record: ImageRecord, folder: Path | None, index: int, prompt: Prompt) -> Image:
-    path = str(folder / record.path) if record.path and folder is not None else record.path
+    path = record.path
+    if path and folder is not None and not is_store(path):
+        path = str(folder / path)
     return Image(
         index=index,
         prompt=prompt,

@@ -7,35 +7,79 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from opendal import AsyncOperator
 
 from nbp_async._errors import StorageError
 from nbp_async._models import Stored
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.objects import ObjectSink
 from nbp_async._sinks.threads import THREADS, FileThreads
+from nbp_async._stores.address import StoreAddress, is_store, store_address
+from nbp_async._stores.bucket import Bucket
+from nbp_async._stores.buckets import Buckets, bytes_at
+from tests.object_server import CREDENTIALS, ObjectServer, object_server
 
 MakeSink = Callable[[], Sink]
 
 
-@pytest.fixture(params=["directory", "memory", "spill"])
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    with object_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(params=["directory", "memory", "spill", "objects", "objects-in-files", "s3"])
 def make_sink(request: pytest.FixtureRequest, tmp_path: Path) -> MakeSink:
     threads = FileThreads()
     request.addfinalizer(threads.close)
+
+    def objects(buckets: Buckets, address: StoreAddress) -> Sink:
+        return ObjectSink(address, buckets, MemorySink(1 << 20, threads), threads)
+
+    if request.param == "s3":
+        address = request.getfixturevalue("s3").address(tmp_path.name)
+        return lambda: objects(Buckets(CREDENTIALS), address)
+    place = store_address("s3://bucket/run")
     kinds: dict[str, MakeSink] = {
         "directory": lambda: DirectorySink(tmp_path / "out", threads),
         "memory": lambda: MemorySink(1 << 20, threads),
         "spill": lambda: MemorySink(0, threads),
+        "objects": lambda: objects(in_this_process("memory"), place),
+        "objects-in-files": lambda: objects(in_this_process("fs", root=str(tmp_path)), place),
     }
     return kinds[request.param]
 
 
+def in_this_process(service: str, **options: str) -> Buckets:
+    """Buckets of a service that needs no server."""
+    operator = AsyncOperator(service, **options)
+    return Buckets({}, lambda address: KEPT.setdefault(address, Bucket(operator, address)))
+
+
+KEPT: dict[StoreAddress, Bucket] = {}
+"""The buckets that are no server's, to read back from."""
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    KEPT.clear()
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
 def read(stored: Stored) -> bytes:
-    return stored.held.data if stored.held is not None else Path(stored.path).read_bytes()
+    if stored.held is not None:
+        return stored.held.data
+    if is_store(stored.path) and KEPT:
+        address = store_address(stored.path)
+        return KEPT[address.root].read_now(address.path)
+    return bytes_at(stored.path)
 
 
 async def test_what_is_written_is_what_is_kept(make_sink: MakeSink) -> None:

@@ -1,0 +1,218 @@
+"""Images into a real S3-compatible server, and what goes wrong on the way there."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from anyio.to_thread import run_sync
+
+from nbp_async._errors import StorageError
+from nbp_async._models import Stored
+from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.objects import AT_ONCE, TRIAL, ObjectSink
+from nbp_async._sinks.threads import FileThreads
+from nbp_async._stores.address import StoreAddress, store_address
+from nbp_async._stores.bucket import Bucket, open_bucket
+from nbp_async._stores.buckets import Buckets, bytes_at
+from nbp_async._stores.credentials import opening_of
+from tests.object_server import CREDENTIALS, SECRET, Gateway, ObjectServer, gateway, object_server
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    with object_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+async def door(shared: ObjectServer) -> AsyncIterator[Gateway]:
+    async with gateway(shared) as rules:
+        yield rules
+
+
+class Place:
+    """A sink that forgives soon, under a prefix of its own."""
+
+    def __init__(self, address: StoreAddress, *, bound: int = 64 * MIB) -> None:
+        self.threads = FileThreads()
+        self.address = address
+        self.memory = MemorySink(bound, self.threads)
+        self.sink = ObjectSink(address, Buckets({}, self._open), self.memory, self.threads)
+
+    def _open(self, address: StoreAddress) -> Bucket:
+        opened = open_bucket(address, opening_of(address, CREDENTIALS))
+        return Bucket(opened._operator, address, secrets=(SECRET,), pauses=(0.01, 0.02, 0.05))
+
+    async def keep(self, data: bytes, stem: str = "000000") -> Stored:
+        writer = await self.sink.open()
+        try:
+            for at in range(0, len(data), 64 * 1024):
+                await writer.write(data[at : at + 64 * 1024])
+            return await writer.commit(stem, ".png")
+        finally:
+            writer.discard()
+
+
+@pytest.fixture
+def place(
+    shared: ObjectServer, door: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    place = Place(shared.address(tmp_path.name, endpoint=door.url))
+    yield place
+    place.threads.close()
+
+
+def names(server: ObjectServer, place: Place) -> list[str]:
+    prefix = place.address.path + "/"
+    return [name.removeprefix(prefix) for name in server.objects() if name.startswith(prefix)]
+
+
+async def test_an_image_is_one_object_and_nothing_is_there_before(
+    shared: ObjectServer, place: Place, door: Gateway
+) -> None:
+    writer = await place.sink.open()
+    await writer.write(b"x" * 3_000_000)
+    assert names(shared, place) == []
+    stored = await writer.commit("000007", ".png")
+    assert names(shared, place) == [f"000007-{stored.digest.hex()[:12]}.png"]
+    assert stored.path == str(place.address.below(names(shared, place)[0]))
+    assert await run_sync(bytes_at, stored.path) == b"x" * 3_000_000
+    assert place.memory.held == 0
+    assert door.multipart == []
+
+
+async def test_what_the_server_refuses_for_a_moment_is_sent_again(
+    shared: ObjectServer, place: Place, door: Gateway
+) -> None:
+    await place.keep(b"first")
+    door.refusals = [500, 503, 429]
+    await place.keep(b"second", "000001")
+    assert place.sink.trouble is None
+    assert len(names(shared, place)) == 2
+
+
+async def test_a_server_that_is_gone_leaves_the_images_in_memory_and_says_so_once(
+    tmp_path: Path,
+) -> None:
+    with object_server(tmp_path) as server:
+        place = Place(server.address())
+        writers = [await place.sink.open() for _ in range(3)]
+        for writer in writers:
+            await writer.write(b"paid for")
+        server.stop()
+        kept = [await writer.commit(f"{n:06d}", ".png") for n, writer in enumerate(writers)]
+        assert [one.path for one in kept] == ["", "", ""]
+        assert [one.held.data for one in kept if one.held] == [b"paid for"] * 3
+        trouble = place.sink.trouble
+        assert trouble is not None
+        assert "Connection refused" in str(trouble)
+        assert trouble.__context__ is None
+        server.start()
+        again = await place.keep(b"back again", "000003")  # sent up once, though not trusted
+        assert again.path
+        place.threads.close()
+
+
+async def test_a_commit_that_is_cancelled_is_carried_out_and_leaves_no_parts(
+    shared: ObjectServer, place: Place, door: Gateway
+) -> None:
+    writer = await place.sink.open()
+    await writer.write(bytes(6_000_000))
+    door.hold.clear()
+    door.arrived.clear()
+    task = asyncio.create_task(writer.commit("000000", ".png"))
+    await door.arrived.wait()
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0.01)
+    assert names(shared, place) == []
+    door.hold.set()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    writer.discard()
+    assert writer.stored is not None
+    assert await run_sync(bytes_at, writer.stored.path) == bytes(6_000_000)
+    assert door.multipart == []
+
+
+async def test_discarding_leaves_nothing_in_the_store(
+    shared: ObjectServer, place: Place, door: Gateway
+) -> None:
+    writer = await place.sink.open()
+    await writer.write(bytes(6_000_000))
+    writer.discard()
+    assert names(shared, place) == []
+    assert place.memory.held == 0
+    put = [path for method, path in door.seen if method == "PUT"]
+    assert [path for path in put if TRIAL not in path] == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hushhush"}, "signature"),
+        ({"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "hushhush"}, "AWS_ACCESS_KEY_ID"),
+    ],
+)
+async def test_wrong_credentials_are_refused_at_the_door(
+    shared: ObjectServer, environ: dict[str, str], says: str
+) -> None:
+    threads = FileThreads()
+    sink = ObjectSink(shared.address(), Buckets(environ), MemorySink(MIB, threads), threads)
+    with pytest.raises(StorageError, match=says) as caught:
+        await sink.open()
+    assert "hushhush" not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+    threads.close()
+
+
+async def test_a_bucket_that_is_not_there_is_refused_at_the_door(shared: ObjectServer) -> None:
+    threads = FileThreads()
+    address = store_address(f"s3://nowhere/run?endpoint={shared.url}")
+    sink = ObjectSink(address, Buckets(CREDENTIALS), MemorySink(MIB, threads), threads)
+    with pytest.raises(StorageError, match="NoSuchBucket"):
+        await sink.open()
+    threads.close()
+
+
+async def test_what_the_service_has_no_sum_of_is_read_back(place: Place, door: Gateway) -> None:
+    await place.keep(b"known")
+    door.spoil = True
+    assert (await place.keep(bytes(1000), "000001")).path  # whose bytes it gives out
+    assert (await place.keep(b"other" * 200, "000002")).held is not None
+    assert "not what was sent" in str(place.sink.trouble)
+
+
+@pytest.mark.parametrize("bound", [4 * MIB, 64 * MIB])
+async def test_two_hundred_images_at_once_stay_within_their_bounds(
+    shared: ObjectServer, door: Gateway, tmp_path: Path, bound: int
+) -> None:
+    """Memory up to the bound, temporary files above it, and eight images on the wire."""
+    place = Place(shared.address(tmp_path.name, endpoint=door.url), bound=bound)
+    held = 0
+
+    async def one(number: int) -> Stored:
+        nonlocal held
+        writer = await place.sink.open()
+        for _ in range(16):
+            await writer.write(bytes([number]) * 64 * 1024)
+            held = max(held, place.memory.held)
+            await asyncio.sleep(0)
+        return await writer.commit(f"{number:06d}", ".png")
+
+    kept = await asyncio.gather(*map(one, range(200)))
+    assert all(one.path.startswith("s3://") for one in kept)
+    assert len(names(shared, place)) == 200
+    assert held <= bound
+    assert place.memory.held == 0
+    assert 1 < door.most <= AT_ONCE
+    spill = place.memory._spill
+    if spill is not None:
+        assert list(Path(spill.folder).iterdir()) == []
+    place.threads.close()

@@ -39,6 +39,8 @@ class TaskTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         error, code: Places of the words and of the code of a failure.
         status: Place of a status code that the body has, where HTTP always says 200; or "".
         eta: Places of the seconds that it should take.
+        usual: Seconds that a task usually takes, by size; until the first have ended here. Where
+            nothing is said: 60 for 1K, 85 for 2K, 135 for 4K.
         passing: Codes of failures that may pass: tried again if nothing was billed.
         billed_failed: Who pays for a task that failed.
         callback: Field of the body that takes the address of a webhook, or "" (see `body`).
@@ -73,6 +75,7 @@ class TaskTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     code: tuple[str, ...] = ("error.code",)
     status: str = ""
     eta: tuple[str, ...] = ()
+    usual: dict[str, float] = {}
     passing: tuple[str, ...] = ()
     billed_failed: Billing = "maybe"
     callback: str = ""

@@ -77,7 +77,7 @@ class Desk:
         self._pace = pace
         self._at_once = Slots(AT_ONCE)
         self._rng = rng
-        self._usual = Usual()
+        self._usual = Usual(dialect.table.usual)
         self._farewells: set[asyncio.Task[None]] = set()
 
     async def result(self, wiring: Wiring, asked: Asked, sink: Sink) -> tuple[Answer, Collector]:

@@ -18,11 +18,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from nbp_async import Client, Limits, Profile
 from nbp_async._http import HttpRequest
 from nbp_async._journal.base import JOURNAL, MANIFEST
 from nbp_async._journal.sqlite import SqliteJournal
 from nbp_async._models import Stored
+from nbp_async._services import services
 from nbp_async._sinks.base import Writer
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.threads import FileThreads
@@ -33,8 +36,11 @@ POINTS = (
     "claim:before", "claim:after", "arm:before", "arm:after", "send:before", "head", "body",
     "write", "commit:before", "commit:after", "answered:before", "answered:after",
     "settle:before", "settle:after", "finish:before", "finish:after",
+    "submitted:before", "submitted:after",
 )  # fmt: skip
 LINKS_ONLY = ("answered:before", "answered:after")
+TASKS_ONLY = ("submitted:before", "submitted:after")
+QUICK = msgspec.structs.replace(services()["article"].tasks, usual={"1K": 0.08})
 T = TypeVar("T")
 
 
@@ -143,7 +149,7 @@ async def main(task: dict[str, Any]) -> None:
     folder, account = Path(task["folder"]), "tests"
     profile = Profile(
         name="vendor", base_url=task["url"], link_lifetime=604800.0,
-        response_format="url" if task.get("links") else "b64_json",
+        response_format="url" if task.get("links") else "b64_json", tasks=QUICK,
     )  # fmt: skip
     options: dict[str, Any] = {"out": folder}
     transport: Any = "aiohttp"
@@ -158,10 +164,10 @@ async def main(task: dict[str, Any]) -> None:
             "out": WatchedSink(folder, threads, points), "journal": WatchedJournal(journal, points)
         }  # fmt: skip
         transport = WatchedTransport(points)
-    for name in ("resend_ambiguous", "max_cost"):
+    for name in ("resend_ambiguous", "max_cost", "via"):
         if name in task:
             options[name] = task[name]
-    limits = Limits(max_in_flight=task.get("in_flight", 50), reuse_connections=True)
+    limits = Limits(max_in_flight=task.get("in_flight", 50), reuse_connections=True, looks="200/s")
     async with Client(
         profile, task["key"], limits=limits, account=account, transport=transport
     ) as gen:

@@ -47,7 +47,7 @@ async def kill_at(task: dict[str, Any]) -> bool:
 
 async def billed(server: SpawnedServer) -> Counter[str]:
     """Images that the bank billed, by prompt digest; waits until nothing is in work there."""
-    while (await server.stats()).in_flight:
+    while (stats := await server.stats()).in_flight or stats.open_tasks:
         await asyncio.sleep(0.02)
     return Counter((await server.witness(prompts=True)).images_by_prompt)
 

@@ -3,24 +3,33 @@
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nbp_async.fake.process import spawn
-from tests.loopback.durable.child import LINKS_ONLY, POINTS
+from tests.loopback.durable.child import LINKS_ONLY, POINTS, TASKS_ONLY
 from tests.loopback.durable.kills import assert_books, finish, kill_at, start, task_of
 
 PROMPTS = 8
 
 
-CASES = [(at, links) for at in POINTS for links in (False, True) if links or at not in LINKS_ONLY]
+LINKS: dict[str, Any] = {"links": True}
+TASKS: dict[str, Any] = {"links": True, "via": "poll"}
+WAYS: dict[str, dict[str, Any]] = {"held": {}, "links": LINKS, "tasks": TASKS}
+CASES = [
+    (at, way)
+    for at in POINTS
+    for way in WAYS
+    if (way != "held" or at not in LINKS_ONLY) and (way == "tasks" or at not in TASKS_ONLY)
+]
 
 
-@pytest.mark.parametrize(("at", "links"), CASES)
-async def test_killed_at_a_named_point_and_resumed(at: str, links: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("at", "way"), CASES)
+async def test_killed_at_a_named_point_and_resumed(at: str, way: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     async with await spawn(latency="20-40", speed=400.0) as server:
-        task = task_of(server, out, prompts=PROMPTS, links=links, in_flight=3)
+        task = task_of(server, out, prompts=PROMPTS, in_flight=3) | WAYS[way]
         assert await kill_at({**task, "at": at, "nth": 4}), f"{at} was never passed"
         await assert_books(server, out)
 
@@ -28,7 +37,7 @@ async def test_killed_at_a_named_point_and_resumed(at: str, links: bool, tmp_pat
         report = await assert_books(server, out)
         assert said["images"] + said["unclear"] == PROMPTS, said
         assert said["unclear"] <= 3, "no more than was in flight"
-        assert report.states.get("armed", 0) == 0
+        assert report.states.get("armed", 0) == report.states.get("submitted", 0) == 0
 
         again = await finish({**task, "resend_ambiguous": True, "max_cost": "20"})
         assert again["images"] == PROMPTS, again
@@ -54,4 +63,21 @@ async def test_killed_at_random_moments_until_nothing_is_left_to_do(tmp_path: Pa
         assert said["images"] + said["unclear"] == 250
         again = await finish({**task, "resend_ambiguous": True, "max_cost": "200"})
         assert again["images"] == 250
+        await assert_books(server, out)
+
+
+async def test_a_killed_run_of_tasks_asks_for_them_and_buys_none_again(tmp_path: Path) -> None:
+    """Killed when most were submitted: what had an id is fetched, and only that is there twice."""
+    out = tmp_path / "out"
+    async with await spawn(latency="20-40", speed=20.0) as server:
+        task = task_of(server, out, prompts=30, in_flight=2) | TASKS
+        process = await start(task)
+        await asyncio.sleep(1.6)
+        process.kill()
+        await process.communicate()
+        open_now = (await assert_books(server, out)).states.get("submitted", 0)
+        said = await finish(task)
+        assert said["images"] + said["unclear"] == 30
+        assert said["unclear"] <= 2
+        assert said["resumed"] >= open_now
         await assert_books(server, out)

@@ -54,7 +54,8 @@ def test_the_service_may_say_when() -> None:
 
 
 def test_how_long_they_take_is_learned_for_each_size() -> None:
-    usual = Usual()
+    usual = Usual({"2K": 7.0})
+    assert usual.of("2K") == usual.of("unknown") == 7.0
     assert usual.of("4K") > usual.of("1K")
     usual.learn("1K", 20.0)
     assert usual.of("1K") == 20.0
@@ -105,3 +106,9 @@ async def test_hints_of_strangers_do_not_fill_the_memory() -> None:
         hints.tell(str(number))
     assert not await hints.wait("1", 1)
     assert await hints.wait("24999", 1)
+
+
+def test_what_is_usually_done_in_a_second_is_looked_at_more_often() -> None:
+    seen = times(Looks(1.0, lambda: 0.5), 1.5)
+    assert seen[0] == 0.6
+    assert all(b - a < 0.13 for a, b in pairwise(seen))

@@ -66,18 +66,21 @@ def answer(
         pictures: The images; none for an answer without.
         links: Where they can be fetched, if they are not to be in the answer.
         usage: The tokens it says.
-        fault: How it is spoiled.
+        fault: How its images are spoiled; the rest is for `torn`.
         created: Seconds since 1970.
     """
-    what = fault.what if fault else ""
-    if what == "html":
+    tell = _google if ask.voice == "google" else _openai
+    return Body(tell(ask, request, pictures, links, usage, fault, created))
+
+
+def torn(body: Body, fault: Spoil | None) -> Body:
+    """The same, unless the fault wants a web page or broken JSON in its place."""
+    if fault is not None and fault.what == "html":
         page = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
         return Body([page], "text/html; charset=utf-8")
-    tell = _google if ask.voice == "google" else _openai
-    pieces = tell(ask, request, pictures, links, usage, fault, created)
-    if fault is not None and what == "json":
-        pieces = [_broken(b"".join(pieces), fault.kind)]
-    return Body(pieces)
+    if fault is not None and fault.what == "json":
+        return Body([_broken(b"".join(body.pieces), fault.kind)])
+    return body
 
 
 def _openai(
@@ -92,7 +95,7 @@ def _openai(
         if links:
             pieces.append(comma + msgspec.json.encode({"url": links[number]}))
         else:
-            pieces += [comma + b'{"b64_json":"', *_text_of(picture, fault), b'"}']
+            pieces += [comma + b'{"b64_json":"', *text_of(picture, fault), b'"}']
     end = b"]"
     if fault is not None and fault.text:
         end += b',"message":' + msgspec.json.encode(fault.text)
@@ -155,7 +158,7 @@ def _inline(picture: Picture, fault: Spoil | None) -> Pieces:
         thought = b',"thought":true'
     return [
         b'{"inlineData":{"mimeType":"%b","data":"' % mime.encode(),
-        *_text_of(picture, fault),
+        *text_of(picture, fault),
         b'"}%b,"thoughtSignature":"%b"}' % (thought, signature.encode()),
     ]
 
@@ -175,8 +178,8 @@ def _google_usage(usage: Usage) -> dict[str, object]:
     }
 
 
-def _text_of(picture: Picture, fault: Spoil | None) -> Sequence[bytes]:
-    """An image as base64, spoiled if so ordered."""
+def text_of(picture: Picture, fault: Spoil | None) -> Sequence[bytes]:
+    """An image as base64, in pieces; spoiled if so ordered."""
     if fault is not None and fault.what == "image":
         return [base64.b64encode(spoiled(picture, fault.kind))]
     if fault is not None and fault.what == "base64":

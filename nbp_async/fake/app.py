@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 from aiohttp import web
 
-from nbp_async.fake.answers import Body
+from nbp_async.fake.answers import Body, torn
 from nbp_async.fake.asks import MODELS, Ask
 from nbp_async.fake.bank import Account, Bank, Row
 from nbp_async.fake.counters import Counters
@@ -21,12 +21,12 @@ from nbp_async.fake.front import Front, Visit
 from nbp_async.fake.odds import Script
 from nbp_async.fake.quotas import Denial
 from nbp_async.fake.reading import payer, read_ask, voice_of
-from nbp_async.fake.refusals import RefusalError, Voice, denied, said
+from nbp_async.fake.refusals import RefusalError, Voice, denied, said, status_of
 from nbp_async.fake.settings import Settings
 from nbp_async.fake.signing import Keys
 from nbp_async.fake.store import Store
 from nbp_async.fake.studio import Studio
-from nbp_async.fake.tasks import SERVICES
+from nbp_async.fake.tasks import services_of
 from nbp_async.fake.tasks.desk import Desk
 from nbp_async.fake.tasks.workshop import Workshop
 from nbp_async.fake.webhooks import Post
@@ -60,8 +60,9 @@ class Vendor:
             unsettled=self._front.unsettled, post=self.post, root=root,
         )  # fmt: skip
         self._desk = Desk(
-            settings, SERVICES, bank=bank, script=script, counters=counters,
-            studio=self._studio, workshop=self._workshop, front=self._front,
+            settings, services_of(interactions=settings.interactions), bank=bank, script=script,
+            counters=counters, studio=self._studio, workshop=self._workshop, front=self._front,
+            keys=keys,
         )  # fmt: skip
 
     async def drained(self) -> None:
@@ -101,7 +102,7 @@ class Vendor:
         try:
             return await serve(visit)
         except RefusalError as no:
-            return await self._front.say(visit, no.status, said(voice, no))
+            return await self._front.say(visit, status_of(voice, no.status), said(voice, no))
         except ConnectionError:
             return web.Response()  # the client left while it was still asking
         finally:
@@ -118,7 +119,7 @@ class Vendor:
         try:
             return await serve(visit)
         except RefusalError as no:
-            return await self._front.say(visit, no.status, said(voice, no))
+            return await self._front.say(visit, status_of(voice, no.status), said(voice, no))
         except ConnectionError:
             return web.Response()  # the client left while it was still asking
         finally:
@@ -139,8 +140,8 @@ class Vendor:
         if _comes_first(fault):
             assert fault is not None
             return await self._front.instead(visit, fault)
-        blocked = isinstance(fault, Spoil) and fault.what == "blocked"
-        if blocked and visit.voice == "openai":
+        spoil = fault if isinstance(fault, Spoil) else None
+        if spoil is not None and spoil.what == "blocked" and visit.voice == "openai":
             words = "Your request was rejected by the safety system."
             kind = "image_generation_user_error"
             raise RefusalError(400, words, code="moderation_blocked", kind=kind)
@@ -151,7 +152,8 @@ class Vendor:
         if isinstance(fault, Break | Raw | Refuse):
             self._bank.settle(row, delivered=False)
             return await self._front.instead(visit, fault)
-        return await self._deliver(visit, row, self._studio.answer(ask, visit.id, fault), fault)
+        answer = torn(self._studio.answer(ask, visit.id, fault), spoil)
+        return await self._deliver(visit, row, answer, fault)
 
     async def _once(
         self, visit: Visit, account: Account, ask: Ask, fault: Fault | None

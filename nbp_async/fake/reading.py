@@ -34,12 +34,14 @@ def payer(request: web.BaseRequest, voice: Voice, bank: Bank) -> Account:
         RefusalError: No key, or an unknown one.
     """
     headers = request.headers
-    bearer = headers.get("Authorization", "").removeprefix("Bearer ").strip()
-    key = bearer if voice == "openai" else headers.get("x-goog-api-key") or bearer
+    scheme = "Key " if voice == "fal" else "Bearer "
+    bearer = headers.get("Authorization", "").removeprefix(scheme).strip()
+    google = voice in ("google", "interactions")
+    key = headers.get("x-goog-api-key") or bearer if google else bearer
     account = bank.accounts.get(key)
     if account is not None:
         return account
-    if voice == "openai":
+    if not google:
         words = f"Incorrect API key provided: {key[:3]}***." if key else "No API key was provided."
         raise RefusalError(401, words, code="invalid_api_key")
     if not key:

@@ -1,4 +1,4 @@
-"""How the two vendors say no: the same facts in each one's words.
+"""How vendors say no: the same facts in each one's words.
 
 The wording follows what their APIs answer, so that code which reads it is tested for real.
 """
@@ -10,7 +10,7 @@ import msgspec
 
 from nbp_async.fake.quotas import Allowance, Denial
 
-Voice = Literal["openai", "google"]
+Voice = Literal["openai", "google", "interactions", "kie", "fal", "replicate"]
 Headers = dict[str, str]
 
 _STATUS = {
@@ -34,6 +34,10 @@ _WORDS = {
     504: "The request took too long upstream.",
 }
 _CODES = {429: "rate_limit_exceeded", 503: "server_is_overloaded"}
+_WORD_CODES = {400: "invalid_request", 401: "unauthenticated", 403: "permission_denied",
+               404: "not_found"}  # fmt: skip
+_TITLES = {401: "Unauthenticated", 404: "Not Found", 422: "Input validation failed",
+           429: "Too Many Requests"}  # fmt: skip
 _TYPES = {429: "requests", 401: "invalid_request_error", 403: "permission_error"}
 
 
@@ -72,9 +76,28 @@ def said(voice: Voice, no: RefusalError) -> bytes:
             violation = {"field": no.param, "description": no.message}
             details.append({"@type": _type("BadRequest"), "fieldViolations": [violation]})
         return _google(no.status, no.message, details)
+    if voice != "openai":
+        return msgspec.json.encode(_said_of_task(voice, no))
     kind = no.kind or _TYPES.get(no.status)
     kind = kind or ("server_error" if no.status >= 500 else "invalid_request_error")
     return _openai(no.message, kind, no.param or None, no.code or _CODES.get(no.status))
+
+
+def status_of(voice: Voice, status: int) -> int:
+    """The HTTP status of a refusal: one vendor says 200, and what it means in the body."""
+    return 200 if voice == "kie" else status
+
+
+def _said_of_task(voice: Voice, no: RefusalError) -> dict[str, object]:
+    """The same in the words of those who sell nothing but tasks."""
+    if voice == "interactions":
+        code = _WORD_CODES.get(no.status) or no.code or _CODES.get(no.status, "api_error")
+        return {"error": {"code": code, "message": no.message}}
+    if voice == "kie":
+        return {"code": no.status, "msg": no.message, "data": None}
+    if voice == "replicate":
+        return {"title": _TITLES.get(no.status, "Error"), "detail": no.message, "status": no.status}
+    return {"detail": no.message}
 
 
 def scripted(voice: Voice, status: int, retry_after: float | None) -> tuple[bytes, Headers]:
@@ -90,6 +113,9 @@ def denied(voice: Voice, denial: Denial, model: str) -> tuple[bytes, Headers]:
     """Body and headers of a 429 by quota."""
     if voice == "google":
         return _google_denied(denial, model), {}
+    if voice != "openai":
+        words = f"Quota of {denial.what} is exceeded: the limit is {denial.limit}."
+        return said(voice, RefusalError(429, words)), _retry_headers(denial.wait)
     if denial.what == "balance":
         words = (
             "You exceeded your current quota, please check your plan and billing details. "

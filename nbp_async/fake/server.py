@@ -128,6 +128,13 @@ class FakeServer:
         """Base URL of the Gemini API."""
         return f"{self.base_url}/v1beta"
 
+    def service_url(self, name: str) -> str:
+        """Base URL of a task service: "article", "evolink", "kie" and so on (see `fake.tasks`)."""
+        from nbp_async.fake.tasks import services_of
+
+        bases = {service.name: service.base for service in services_of(interactions=True)}
+        return f"{self.base_url}{bases[name]}"
+
     @property
     def received(self) -> list[Received]:
         """The last thousand paid calls that could be read, oldest first."""

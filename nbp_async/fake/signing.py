@@ -2,7 +2,8 @@
 
 "standard" is Standard Webhooks with its symmetric `v1`, one signature for each secret: two while a
 secret is being changed. "kie" signs the task's id and the time, and not the body. "fal" signs with
-Ed25519, "google" with a JWT by RS256; whoever wants to check finds their public keys in a JWKS. For
+Ed25519, "google" with a JWT by RS256, which says the event again and names the
+receiver's address as its audience; whoever wants to check finds their public keys in a JWKS. For
 these two the package `cryptography` is needed. "none" signs nothing.
 """
 
@@ -25,6 +26,7 @@ Scheme = Literal["standard", "kie", "fal", "google", "none"]
 Headers = dict[str, str]
 
 _USER = "fake-user"  # whom fal's signature names beside the request
+_FRESH = 300  # seconds that a JWT holds
 _OLD = 600.0  # seconds; receivers take what is up to five minutes old
 _RSA_BITS = 2048
 
@@ -90,7 +92,7 @@ class Keys:
             headers |= {name: "v1,%%%é" for name in headers if name.endswith("ignature")}
         return letter.body, headers
 
-    async def jwks(self, scheme: Literal["fal", "google"]) -> dict[str, list[dict[str, str]]]:
+    async def jwks(self, scheme: Scheme) -> dict[str, list[dict[str, str]]]:
         """The public keys, for those who want to check."""
         if scheme == "fal":
             public = self._ed25519().public_key().public_bytes_raw()
@@ -136,10 +138,10 @@ class Keys:
         from cryptography.hazmat.primitives.hashes import SHA256
 
         head = {"alg": "RS256", "typ": "JWT", "kid": self._kid("google")}
+        event = msgspec.json.decode(letter.body)
         claims = {
-            "iss": "https://generativelanguage.googleapis.com", "aud": letter.url,
-            "iat": now, "exp": now + 300, "jti": letter.id,
-            "body_sha256": sha256(letter.body).hexdigest(),
+            **event, "iss": "https://generativelanguage.googleapis.com", "aud": letter.url,
+            "iat": now, "exp": now + _FRESH, "jti": letter.id,
         }  # fmt: skip
         parts = [_url64(msgspec.json.encode(part)) for part in (head, claims)]
         key = await self._rsa_key()

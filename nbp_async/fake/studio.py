@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from nbp_async._http import Usage
-from nbp_async.fake.answers import Body, answer, usage_of
+from nbp_async.fake.answers import Body, answer, text_of, usage_of
 from nbp_async.fake.asks import Ask
 from nbp_async.fake.chance import chance, digest
 from nbp_async.fake.faults import Fault, Spoil
@@ -90,6 +90,11 @@ class Studio:
             self._root + self._store.link(seed, picture, weight, bad)
             for seed, picture in self._drawn(ask, fault)
         ]
+
+    def texts(self, ask: Ask, fault: Fault | None) -> list[Sequence[bytes]]:
+        """The images as base64 text, each in pieces that are shared."""
+        spoil = fault if isinstance(fault, Spoil) else None
+        return [text_of(picture, spoil) for _, picture in self._drawn(ask, fault)]
 
     def _drawn(self, ask: Ask, fault: Fault | None) -> list[tuple[bytes, Picture]]:
         """The pictures, and what each was drawn from."""

@@ -8,8 +8,8 @@ from aiohttp import web
 from nbp_async.fake.reading import read_images
 from nbp_async.fake.refusals import Voice
 from nbp_async.fake.signing import Scheme
-from nbp_async.fake.tasks.service import Said, Stop, around, told
-from nbp_async.fake.tasks.view import Order, View
+from nbp_async.fake.tasks.service import HOLE, Said, Stop, filled, told
+from nbp_async.fake.tasks.view import Order, View, callback_of
 
 _SUBMIT = re.compile(r"/v1/images/(generations|edits)/async")
 _TASK = re.compile(r"/v1/tasks/([\w-]+)(/cancel)?")
@@ -19,6 +19,7 @@ class Article:
     """`/v1/images/generations/async`; the result is what a held call would have answered."""
 
     name: str = "article"
+    base: str = "/v1"
     voice: Voice = "openai"
     scheme: Scheme = "standard"
     events: tuple[str, ...] = ("task.completed",)
@@ -48,7 +49,7 @@ class Article:
             "created": int(task.made),
         }  # fmt: skip
         if task.body is not None:
-            return around(head, "result", task.body, {"error": None})
+            return filled({**head, "result": HOLE, "error": None}, task.body.pieces)
         error = {"code": task.code, "message": task.message} if task.code else None
         return told({**head, "result": None, "error": error})
 
@@ -60,10 +61,4 @@ class Article:
         if task.body is None:
             error = {"code": task.code, "message": task.message}
             return told({**head, "error": error})
-        return around(head, "result", task.body, {})
-
-
-def callback_of(fields: Mapping[str, object], name: str) -> str:
-    """The address of a webhook in these fields, or ""."""
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
+        return filled({**head, "result": HOLE}, task.body.pieces)

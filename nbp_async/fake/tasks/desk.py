@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 from aiohttp import web
+from msgspec.json import encode
 
+from nbp_async.fake.answers import torn
 from nbp_async.fake.bank import Bank
 from nbp_async.fake.chance import chance
 from nbp_async.fake.counters import Counters
@@ -12,8 +14,9 @@ from nbp_async.fake.front import Front, Visit
 from nbp_async.fake.odds import Script
 from nbp_async.fake.quotas import Denial
 from nbp_async.fake.reading import payer
-from nbp_async.fake.refusals import RefusalError, denied
+from nbp_async.fake.refusals import RefusalError, denied, status_of
 from nbp_async.fake.settings import Settings
+from nbp_async.fake.signing import Keys
 from nbp_async.fake.studio import Studio
 from nbp_async.fake.tasks.plan import plan_of
 from nbp_async.fake.tasks.service import Service, Stop
@@ -33,11 +36,12 @@ class Desk:
         studio: Draws the faults that come by chance.
         workshop: Where the tasks are.
         front: Answers.
+        keys: What webhooks are signed with; those who check ask for them.
     """
 
     def __init__(
         self, settings: Settings, services: tuple[Service, ...], *, bank: Bank, script: Script,
-        counters: Counters, studio: Studio, workshop: Workshop, front: Front,
+        counters: Counters, studio: Studio, workshop: Workshop, front: Front, keys: Keys,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._services = services
@@ -47,6 +51,7 @@ class Desk:
         self._studio = studio
         self._workshop = workshop
         self._front = front
+        self._keys = keys
 
     def find(self, method: str, path: str, query: Mapping[str, str]) -> tuple[Service, Stop] | None:
         """Whose address this is, and what it is for; None if it is no task service's."""
@@ -65,7 +70,11 @@ class Desk:
         """
         if stop.verb == "submit":
             return await self._submit(visit, service, stop)
+        if stop.verb == "keys":
+            return await self._front.say(visit, 200, encode(await self._keys.jwks(service.scheme)))
         visit.account = payer(visit.request, service.voice, self._bank)
+        if stop.verb == "secret":
+            return await self._front.say(visit, 200, encode({"key": self._keys.secrets[0]}))
         task = self._workshop.find(stop.task, service.name, visit.account)
         if stop.verb in ("look", "result"):
             return await self._look(visit, service, stop, task)
@@ -93,7 +102,7 @@ class Desk:
         task = self._workshop.take_in(service, account, order, plan, replay)
         if isinstance(task, Denial):
             body, headers = denied(service.voice, task, order.ask.model)
-            return await self._front.say(visit, 429, body, headers)
+            return await self._front.say(visit, status_of(service.voice, 429), body, headers)
         self._front.settle(visit)
         luck = chance(self._settings.seed, "submit", task.id)
         wait = self._settings.submit_latency.seconds(luck, order.ask.tier) + plan.late
@@ -122,7 +131,8 @@ class Desk:
         said = service.shown(stop, self._workshop.view(task, swapped=True))
         if said.result and isinstance(fault, Travel) and fault.silent:
             self._workshop.handed(task, delivered=True)
-        sent = await self._front.send(visit, said.status, said.body, fault)
+        body = torn(said.body, plan.spoil) if said.result else said.body
+        sent = await self._front.send(visit, said.status, body, fault)
         if said.result:
             self._workshop.handed(task, delivered=sent.delivered)
         return sent.response

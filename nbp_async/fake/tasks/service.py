@@ -1,6 +1,8 @@
 """What a task service is: addresses and words. What happens behind them is the desk's."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Literal, Protocol
 
 import msgspec
@@ -11,14 +13,19 @@ from nbp_async.fake.refusals import Voice
 from nbp_async.fake.signing import Scheme
 from nbp_async.fake.tasks.view import Order, View
 
-Verb = Literal["submit", "look", "result", "cancel", "delete"]
+Verb = Literal["submit", "look", "result", "cancel", "delete", "keys", "secret"]
+
+HOLE = "\0result\0"
+"""Stands in a document where a result belongs; see `filled`."""
+_HOLE = msgspec.json.encode(HOLE)
 
 
 class Stop(msgspec.Struct, frozen=True):
     """What a request wants of a service.
 
     Attributes:
-        verb: What is to be done. "result" is a look at an address of its own.
+        verb: What is to be done. "result" is a look at an address of its own;
+            "keys" and "secret" ask for what webhooks are signed with.
         task: The task's id; "" for a submit.
         detail: What the service wants to remember of the address.
     """
@@ -41,12 +48,14 @@ class Service(Protocol):
 
     Attributes:
         name: What it is called here.
+        base: The path that all of its addresses begin with.
         voice: How it says no, and where it looks for the key.
         scheme: How it signs webhooks.
         events: What it sends a webhook for, where an order does not say.
     """
 
     name: str
+    base: str
     voice: Voice
     scheme: Scheme
     events: tuple[str, ...]
@@ -94,13 +103,26 @@ def told(document: object, status: int = 200, *, result: bool = False) -> Said:
     return Said(Body([msgspec.json.encode(document)]), status, result)
 
 
-def around(head: Mapping[str, object], name: str, body: Body, tail: Mapping[str, object]) -> Said:
-    """A JSON object with another one in it that is not copied, for it may weigh megabytes.
+def filled(document: object, *pieces: Sequence[bytes]) -> Said:
+    """This document with its results in place of every `HOLE`; they are megabytes, and not copied.
 
-    What is no JSON at all (a web page in its place) is answered alone.
+    Whoever asks for a prompt that holds the text of a hole gets no sensible answer.
     """
-    if body.type != "application/json":
-        return Said(body, result=True)
-    start = msgspec.json.encode(head)[:-1] + b',"' + name.encode() + b'":'
-    end = b"," + msgspec.json.encode(tail)[1:] if tail else b"}"
-    return Said(Body([start, *body.pieces, end]), result=True)
+    parts = msgspec.json.encode(document).split(_HOLE)
+    body = [parts[0]]
+    for part, piece in zip(parts[1:], pieces, strict=True):
+        body += [*piece, part]
+    return Said(Body(body), result=True)
+
+
+def address(base: str, path: str, pattern: str) -> dict[str, str] | None:
+    """What stands in the `{names}` of this pattern below `base`; None if the path is another."""
+    if not path.startswith(base):
+        return None
+    known = _regex(pattern).fullmatch(path, len(base))
+    return None if known is None else known.groupdict()
+
+
+@cache
+def _regex(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[\\w.-]+)", pattern))

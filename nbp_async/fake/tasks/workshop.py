@@ -7,6 +7,7 @@ the job and not from when it came.
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -23,7 +24,7 @@ from nbp_async.fake.studio import Studio
 from nbp_async.fake.tasks.plan import Plan
 from nbp_async.fake.tasks.service import Service
 from nbp_async.fake.tasks.task import QUEUED, Task
-from nbp_async.fake.tasks.view import Order, State, View
+from nbp_async.fake.tasks.view import Order, State, View, begun
 from nbp_async.fake.webhooks import Post
 from nbp_async.fake.works import Works
 
@@ -159,17 +160,21 @@ class Workshop:
         misnamed = task.plan.misnamed
         if misnamed is not None and (misnamed.looks is None or task.looks <= misnamed.looks):
             name = misnamed.name
-        body = None
+        body, usage, texts = None, None, list[Sequence[bytes]]()
         if state == "completed" and name is None:
+            ask, spoil = task.result, task.plan.spoil
             body = self._studio.answer(
-                task.result, task.id, task.plan.spoil, links=task.links, created=int(task.created)
+                ask, task.id, spoil, links=task.links, created=int(task.created)
             )
+            _, usage = self._studio.images(ask, spoil)
+            if not task.links and not (spoil and spoil.what == "thought"):
+                texts = self._studio.texts(ask, spoil)
         shown = task.id
         if swapped and task.plan.swapped is not None and task.plan.swapped.what != "result":
             shown = self._other(task)
         return View(
             shown, task.order, state, name, task.progress(self.now), body, task.links,
-            task.code, task.message, task.created, task.ended, self._root,
+            texts, usage, task.code, task.message, task.created, task.ended, self._root,
         )  # fmt: skip
 
     def _other(self, task: Task) -> str:
@@ -206,7 +211,8 @@ class Workshop:
             return
         if plan.swapped is not None and plan.swapped.what != "id":
             task.result = msgspec.structs.replace(task.result, prompt=f"not {task.result.prompt}")
-        task.links = self._studio.links(task.result, plan.spoil)
+        if plan.spoil is None or plan.spoil.what != "thought":
+            task.links = self._studio.links(task.result, plan.spoil)
         self._end(task, "completed")
 
     def _off(self, task: Task) -> None:
@@ -238,7 +244,10 @@ class Workshop:
             self._post.send(letters, task.service.scheme, task.plan.hook, taken)
 
     def _letter(self, task: Task, event: str) -> Letter:
-        said = task.service.event(event, self.view(task))
+        view = self.view(task)
+        if event != task.service.events[-1]:
+            view = begun(view)
+        said = task.service.event(event, view)
         name = f"msg_{digest(task.id, event).hex()[:24]}"
         body = b"".join(said.body.pieces)
         return Letter(name, task.id, task.order.callback, body, said.result)

@@ -160,3 +160,24 @@ async def test_google_knows_a_wrong_key() -> None:
     async with vendor() as call:
         with pytest.raises(errors.ClientError, match="API key not valid"):
             await generate(google_client(call.server.base_url, "wrong"))
+
+
+async def test_google_makes_images_in_the_background() -> None:
+    async with vendor(latency=0.3, interactions=True) as call:
+        client = google_client(call.server.base_url, call.server.key).aio
+        made = await client.interactions.create(
+            model="gemini-3-pro-image", input="a cat", background=True, store=True,
+            response_format={"type": "image", "aspect_ratio": "16:9", "image_size": "1K"},
+        )  # fmt: skip
+        assert made.status in ("queued", "in_progress")
+        name = made.id or ""
+        await call.server.drain()
+        done = await client.interactions.get(name)
+        assert done.status == "completed"
+        image: Any = done.model_dump()["steps"][0]["content"][0]
+        assert size_of(base64.b64decode(image["data"])) == (1376, 768)
+        late = await client.interactions.cancel(name)
+        assert late.status == "completed"
+        await client.interactions.delete(name)
+        await client.aclose()
+        assert [row.delivered for row in call.server.bank.ledger] == [True]

@@ -263,7 +263,7 @@ class Client:
             await self.server.start()
             speaks = self.profile.dialect
             base = self.server.gemini_url if speaks == "gemini" else self.server.openai_url
-            self.profile = fake_profile(base, speaks)
+            self.profile = fake_profile(base, speaks, self.server.usual)
         self._open()
         return self
 

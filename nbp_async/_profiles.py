@@ -4,10 +4,13 @@ Where a rule is not known it is the careful one: what may have been billed count
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from nbp_async._errors import ConfigError
 from nbp_async._http import Billing
@@ -16,6 +19,7 @@ from nbp_async._services import Service, TaskTable, read_service, services
 
 DialectName = Literal["openai_images", "gemini"]
 DAY = 86400.0
+_SOONEST = 0.05  # seconds: tasks that are done at once need not be looked at without a pause
 
 
 _FAILURES = frozenset(range(500, 1000)) - {503}
@@ -203,8 +207,17 @@ def _profile_of(name: str, service: Service) -> Profile:
     return Profile(name=name, **fields)
 
 
-def fake_profile(base_url: str, dialect: DialectName) -> Profile:
-    """The fake server's profile: it bills as its bank does, and its links live for seven days."""
+def fake_profile(
+    base_url: str, dialect: DialectName, usual: Mapping[str, float] | None = None
+) -> Profile:
+    """The fake server's profile: it bills as its bank does, and its links live for seven days.
+
+    Args:
+        base_url: Where it is.
+        dialect: Which of its APIs is asked.
+        usual: Seconds that its images usually take, by size; see `TaskTable.usual`.
+    """
+    soon = {size: max(_SOONEST, seconds) for size, seconds in (usual or {}).items()}
     model = "gemini-3-pro-image" if dialect == "gemini" else "nano-banana-pro"
     return Profile(
         name="fake",
@@ -213,5 +226,5 @@ def fake_profile(base_url: str, dialect: DialectName) -> Profile:
         model=model,
         link_lifetime=7 * DAY,
         key_names=(),
-        tasks=_ARTICLE if dialect == "openai_images" else None,
+        tasks=replace(_ARTICLE, usual=soon) if dialect == "openai_images" else None,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nbp_async import Client, Retry
+from nbp_async import Client, Profile, Retry
 from nbp_async.fake import FakeServer, faults
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -58,6 +58,26 @@ async def test_a_run_goes_on_as_shown(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(second.images) == 3
 
 
+async def test_tasks_are_asked_for_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "async def main(gen, prompts):\n" + textwrap.indent(block('via="poll"'), "    ")
+    names: dict[str, Any] = {}
+    exec(code + "    return batch\n", names)
+    async with Client.fake(server={"latency": 0.2}) as gen:
+        assert len((await names["main"](gen, ["a", "b"])).images) == 2
+        assert gen.server is not None
+        assert gen.server.stats().tasks == 2
+
+
+def test_a_file_that_describes_a_service_is_an_endpoint(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "acme.toml").write_text(text)
+    profile = Profile.from_toml(tmp_path / "acme.toml")
+    assert (profile.name, profile.key_names) == ("acme", ("ACME_API_KEY",))
+
+
 async def test_a_run_is_reported_on_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,4 +113,4 @@ async def test_the_fixture_is_used_as_shown(nbp_server: FakeServer) -> None:
 
 
 def test_every_block_is_tested() -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8

@@ -146,6 +146,15 @@ class FakeServer:
         return len(self._script)
 
     @property
+    def usual(self) -> dict[str, float]:
+        """Real seconds that an image usually takes, by size."""
+        settings = self._settings
+        return {
+            size: settings.latency.seconds(0.5, size) / settings.speed
+            for size in ("1K", "2K", "4K")
+        }
+
+    @property
     def webhooks_sent(self) -> list[Posted]:
         """The last thousand tries to deliver a webhook, oldest first."""
         return list(self._counters.posted)

@@ -20,7 +20,7 @@ _STATES: dict[State, str] = {
 
 
 class Interactions:
-    """`/v1beta/interactions` and `/v1/interactions`; a webhook is a JWT that says the event again."""
+    """`/v1beta/interactions`, and the same below `/v1`; a webhook is a JWT that holds the event."""
 
     name: str = "google-interactions"
     base: str = "/v1beta"

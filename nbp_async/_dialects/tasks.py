@@ -13,7 +13,7 @@ from nbp_async._dialects import places
 from nbp_async._dialects.base import SUCCESS, Answer, Decoder, Part
 from nbp_async._dialects.json_scan import JsonScan, Keys, image_of
 from nbp_async._dialects.openai import BLOCKED, OpenAIImages, usage_of
-from nbp_async._dialects.read import clean, refusal, table
+from nbp_async._dialects.read import clean, count, items, refusal, table, text
 from nbp_async._dialects.spell import Base64, spelled
 from nbp_async._errors import (
     ConfigError,
@@ -24,7 +24,7 @@ from nbp_async._errors import (
     TaskFailedError,
 )
 from nbp_async._handle import Handle
-from nbp_async._http import HttpRequest, ReplyHead
+from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
@@ -225,7 +225,7 @@ class _Decoder:
         return Answer(
             images=tuple(images),
             links=tuple(links),
-            usage=usage_of(table(table(document).get("usage"))),
+            usage=_usage(table(table(document).get("usage"))),
         )
 
     def _eta(self, document: object) -> float | None:
@@ -285,3 +285,19 @@ def _address_of(reference: Reference) -> str | Base64:
             f"Reference {reference.uri}: this API takes files and http(s) links. Nothing was sent."
         )
     return reference.uri
+
+
+def _usage(told: Mapping[str, object]) -> Usage | None:
+    """Tokens in the images API's words, or in those of Google's interactions."""
+    if "total_output_tokens" not in told:
+        return usage_of(told)
+    output = count(told["total_output_tokens"])
+    kinds = [table(kind) for kind in items(told.get("output_tokens_by_modality"))]
+    image = sum(count(k.get("tokens")) for k in kinds if text(k.get("modality")) == "image")
+    image = image if kinds else output
+    return Usage(
+        input_tokens=count(told.get("total_input_tokens")),
+        image_tokens=image,
+        text_tokens=max(0, output - image) + count(told.get("total_thought_tokens")),
+        total_tokens=count(told.get("total_tokens")),
+    )

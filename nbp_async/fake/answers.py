@@ -16,7 +16,7 @@ from nbp_async.fake.pictures import MIME, Picture, draw, other
 Pieces = list[bytes]
 
 _IMAGE_TOKENS = {"1K": 1120, "2K": 1120, "4K": 2000}
-_THOUGHT_TOKENS = 212
+THOUGHT_TOKENS = 212
 _TEXT = "Here is your image."
 _TEXT_TOKENS = 6
 _SIGNATURE = base64.b64encode(bytes(range(256)) * 2).decode()
@@ -41,7 +41,7 @@ def usage_of(ask: Ask, images: int, *, thought: bool = True) -> Usage | None:
     """
     image = images * _IMAGE_TOKENS[ask.tier]
     if ask.voice == "google":
-        text = _THOUGHT_TOKENS + _TEXT_TOKENS if thought else 0
+        text = THOUGHT_TOKENS + _TEXT_TOKENS if thought else 0
         return Usage(ask.tokens, image, text, ask.tokens + image + text)
     if ask.model.startswith("gpt-image"):
         return Usage(ask.tokens, image, 0, ask.tokens + image)
@@ -167,7 +167,7 @@ def _google_usage(usage: Usage) -> dict[str, object]:
     output: list[dict[str, object]] = []
     if usage.image_tokens:
         output.append({"modality": "IMAGE", "tokenCount": usage.image_tokens})
-    thoughts = min(_THOUGHT_TOKENS, usage.text_tokens)
+    thoughts = min(THOUGHT_TOKENS, usage.text_tokens)
     return {
         "promptTokenCount": usage.input_tokens,
         "candidatesTokenCount": usage.image_tokens + usage.text_tokens - thoughts,

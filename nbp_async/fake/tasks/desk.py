@@ -55,6 +55,8 @@ class Desk:
 
     def find(self, method: str, path: str, query: Mapping[str, str]) -> tuple[Service, Stop] | None:
         """Whose address this is, and what it is for; None if it is no task service's."""
+        if path.startswith("/images/"):
+            return None  # the image store is asked often, and no service begins so
         for service in self._services:
             stop = service.stop(method, path, query)
             if stop is not None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from aiohttp import web
 
+from nbp_async._http import Usage
+from nbp_async.fake.answers import THOUGHT_TOKENS
 from nbp_async.fake.asks import check_count, read_google
 from nbp_async.fake.pictures import MIME
 from nbp_async.fake.reading import read_document
@@ -78,12 +80,7 @@ class Interactions:
         content += [{**image, "data": HOLE} for _ in task.texts]
         document["steps"] = [{"type": "model_output", "content": content}]
         if task.usage is not None:
-            document["usage"] = {
-                "total_input_tokens": task.usage.input_tokens,
-                "total_output_tokens": task.usage.image_tokens,
-                "total_thought_tokens": task.usage.text_tokens,
-                "total_tokens": task.usage.total_tokens,
-            }
+            document["usage"] = _usage(task.usage)
         return filled(document, *([b'"', *text, b'"'] for text in task.texts))
 
     def cancelled(self, task: View, *, took: bool) -> Said:  # noqa: ARG002
@@ -115,6 +112,17 @@ class Interactions:
         if task.code:
             document["error"] = {"code": task.code, "message": task.message}
         return document
+
+
+def _usage(usage: Usage) -> dict[str, object]:
+    thoughts = min(THOUGHT_TOKENS, usage.text_tokens)
+    return {
+        "total_input_tokens": usage.input_tokens,
+        "total_output_tokens": usage.image_tokens + usage.text_tokens - thoughts,
+        "output_tokens_by_modality": [{"modality": "image", "tokens": usage.image_tokens}],
+        "total_thought_tokens": thoughts,
+        "total_tokens": usage.total_tokens,
+    }
 
 
 def _image_format(wanted: object) -> Mapping[str, object]:

@@ -235,7 +235,9 @@ async def test_interactions_hand_out_base64_and_tokens_and_can_be_deleted() -> N
         came = await call.get(f"{base}/interactions/{task}", **auth)
         (image,) = came.json["steps"][0]["content"]
         assert base64.b64decode(image["data"]) == (await call.gemini("a cat")).image
-        assert came.json["usage"]["total_output_tokens"] == 1120
+        assert came.json["usage"]["output_tokens_by_modality"] == [
+            {"modality": "image", "tokens": 1120}
+        ]
         held = await call.post(f"{base}/interactions", {**body, "background": False}, **auth)
         assert (held.status, held.json["error"]["code"]) == (400, "invalid_request")
         url = f"{base}/interactions/{task}"

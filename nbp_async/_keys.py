@@ -1,4 +1,7 @@
-"""Which key and which endpoint the environment names. The only readers of environment variables."""
+"""Which key and which endpoint the environment names.
+
+What opens a store of images is read in `_stores/credentials.py`; nothing else reads it.
+"""
 
 from collections.abc import Mapping
 from ipaddress import ip_address

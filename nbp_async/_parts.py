@@ -160,12 +160,14 @@ class Parts:
     def _past(self, ask: RunAsk) -> Past | None:
         if not has_journal(ask):
             return None
-        account = account_of(self._chosen)
+        out, account = ask.get("out"), account_of(self._chosen)
         return Past(
             open=_opener(ask, account, self.wiring),
             account=account,
             again=_again_of(ask),
-            folder=folder_of(ask.get("out")),
+            folder=folder_of(out),
+            store=store_of(out),
+            buckets=out.buckets if isinstance(out, ObjectSink) else self._buckets,
         )
 
 
@@ -222,7 +224,8 @@ def check_run(ask: RunAsk) -> None:
     journal, has_folder = ask.get("journal"), folder_of(ask.get("out")) is not None
     if journal is True and not has_folder:
         raise ConfigError(
-            'journal=True needs a folder to be in: give out="folder/", or journal="run.sqlite3". '
+            'journal=True needs a folder to be in: give out="folder/", or journal="run.sqlite3", '
+            "which is on this machine wherever images go. "
             "Nothing was sent."
         )
     names = [name for name in ("resend_ambiguous", "retry_failed", "verify") if ask.get(name)]
@@ -289,6 +292,7 @@ def preview_of(chosen: Chosen, jobs: Jobs, ask: RunAsk) -> Preview | None:
         account=account_of(chosen),
         again=_again_of(ask),
         folder=folder_of(ask.get("out")),
+        store=str(store_of(ask.get("out")) or ""),
         only=jobs.only,
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from nbp_async import Client, Profile, Retry
 from nbp_async.fake import FakeServer, faults
+from tests.object_server import CREDENTIALS, object_server
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -93,6 +94,23 @@ async def test_a_run_is_reported_on_as_shown(
     assert frame["ok"].tolist() == whole["ok"].to_list() == [True, True]
 
 
+async def test_images_go_to_a_store_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with object_server(tmp_path) as store:
+        for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": store.url}).items():
+            monkeypatch.setenv(name, value)
+        (store.root / "shop-images").mkdir()
+        code = "async def main(gen, prompts):\n" + textwrap.indent(block("aread()"), "    ")
+        names: dict[str, Any] = {}
+        exec(code + "    return batch\n", names)
+        async with Client.fake(server={"latency": 0.0}) as gen:
+            batch = await names["main"](gen, ["a", "b"])
+        assert len(list((store.root / "shop-images" / "catalogue").iterdir())) == 2
+    assert [image.location[:29] for image in batch.images] == ["s3://shop-images/catalogue/00"] * 2
+
+
 def test_the_settings_are_real() -> None:
     names: dict[str, Any] = {"api_key": "sk-1234567890123"}
     exec(block("Timeouts(connect"), names)
@@ -113,4 +131,4 @@ async def test_the_fixture_is_used_as_shown(nbp_server: FakeServer) -> None:
 
 
 def test_every_block_is_tested() -> None:
-    assert len(BLOCKS) == 8
+    assert len(BLOCKS) == 9

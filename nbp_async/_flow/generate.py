@@ -13,6 +13,7 @@ from nbp_async._errors import (
     OverloadedError,
     RateLimitError,
     RefusedError,
+    StorageError,
     TaskOpenError,
 )
 from nbp_async._flow.answers import Brought, describe, store
@@ -47,7 +48,7 @@ async def generate(wiring: Wiring, run: Run, job: Job) -> Outcome:
             books = known
         request = await _encode(wiring, run, job, references, books)
         del references  # megabytes, for minutes
-    except (ConfigError, JournalError) as exc:
+    except (ConfigError, JournalError, StorageError) as exc:
         run.heard(exc)
         return _told(wiring, failure_of(job, exc, books))
     story = _Story(wiring, run, job, books)

@@ -36,8 +36,10 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         most: US dollars that are set aside for them, with the text that nobody knows yet.
         seconds: How long they take at least, by the slots, the rate and the spend limit, if an
             image takes 100 s as usual.
-        disk_needed: Bytes that the images need, about; 0 without a folder.
-        disk_free: Bytes that are free there, or None without a folder.
+        disk_needed: Bytes that the images need, about; 0 without a folder or a store.
+        disk_free: Bytes that are free in the folder, or None without one.
+        store: The store that they go to, which says nothing of free space; "" without one. What
+            is `there` is so by the journal: the store is asked by the call itself.
     """
 
     images: int
@@ -52,6 +54,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     disk_needed: int = 0
     disk_free: int | None = None
+    store: str = ""
 
     @property
     def fits(self) -> bool:
@@ -75,6 +78,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
             short = "" if self.fits else " - NOT ENOUGH"
             needed, free = self.disk_needed / 1e9, self.disk_free / 1e9
             yield f"disk: about {needed:.1f} GB needed, {free:.1f} GB free{short}"
+        if self.store and self.to_send:
+            yield f"store: about {self.disk_needed / 1e9:.1f} GB to {self.store}"
 
 
 def preview(
@@ -85,6 +90,7 @@ def preview(
     account: str,
     again: Again,
     folder: Path | None,
+    store: str = "",
     only: frozenset[int] | None = None,
 ) -> Preview:
     """Look at each job, and at what the journal knows of it; count those at the places `only`."""
@@ -109,8 +115,9 @@ def preview(
         cost=cost,
         most=most,
         seconds=_least(limits, found["new"], cost),
-        disk_needed=needed if folder is not None else 0,
+        disk_needed=needed if folder is not None or store else 0,
         disk_free=None if folder is None else shutil.disk_usage(_existing(folder)).free,
+        store=store,
     )
 
 

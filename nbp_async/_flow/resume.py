@@ -2,7 +2,7 @@
 
 | an earlier call left | now |
 | --- | --- |
-| its image, and the file is there | it is the outcome; nothing is sent |
+| its image, and its file or object is there | it is the outcome; nothing is sent |
 | a link to it | the link is fetched; nothing is sent |
 | a task that the vendor goes on with | it is asked for; nothing is sent |
 | a request that may have been billed | a failure that names it, unless `resend_ambiguous` |
@@ -12,7 +12,6 @@
 
 import asyncio
 import hashlib
-from pathlib import Path
 
 import anyio.to_thread
 import msgspec
@@ -21,10 +20,10 @@ from nbp_async._dialects.base import Answer
 from nbp_async._errors import (
     InterruptedAttemptError,
     JournalError,
-    NbpError,
     ParkedError,
 )
 from nbp_async._flow.books import Books, Page, failure_of, worst
+from nbp_async._flow.found import Leftovers, what_is_wrong
 from nbp_async._flow.rescue import (
     all_attempts,
     expiry_of,
@@ -35,20 +34,12 @@ from nbp_async._flow.rescue import (
 )
 from nbp_async._flow.run import Past, Run
 from nbp_async._flow.wiring import Wiring
-from nbp_async._images.collect import Kept
 from nbp_async._images.references import load_references
-from nbp_async._images.sniff import SUFFIX, ImageSniffer
-from nbp_async._journal.base import Entry, Journal, Pending
+from nbp_async._journal.base import Entry, Journal
 from nbp_async._journal.identity import identity
-from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Reference, Stored
+from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Reference
 
-_CHUNK = 1024 * 1024  # bytes of a file that are looked at in one go
 _LARGE = 256 * 1024  # bytes of references above which hashing would be felt by the event loop
-_HASH = 12  # digits of its hash that an image's name ends in
-_SLACK = 2.0  # seconds by which a file system's clock may be behind ours
-
-
-Files = dict[str, list[Path]]
 
 
 async def begin(wiring: Wiring, run: Run, past: Past) -> list[Entry]:
@@ -61,11 +52,12 @@ async def begin(wiring: Wiring, run: Run, past: Past) -> list[Entry]:
     Raises:
         JournalError: It cannot be opened, is another account's, or is being worked on by another
             process. Nothing was changed, and nothing sent.
+        StorageError: The store cannot say what is in it. Nothing was sent.
     """
     journal = past.journal = await past.open()
     linked, tasks = [], []
     unsettled = await journal.unsettled()
-    files = await wiring.files.run(lambda: _files_of(past.folder)) if unsettled else {}
+    leftovers = Leftovers(wiring, past)
     for entry in unsettled:
         if links_of(entry):
             for pending in entry.pending:
@@ -75,7 +67,7 @@ async def begin(wiring: Wiring, run: Run, past: Past) -> list[Entry]:
             if entry.handle.kind == "task" and run.desk is not None:
                 tasks.append(entry)
         elif entry.pending:
-            await _take_in(wiring, files, journal, entry)
+            await _take_in(leftovers, journal, entry)
     period = wiring.window.spend.period if wiring.window is not None else 0.0
     account = await journal.account(period)
     if run.cap is not None:
@@ -120,6 +112,7 @@ async def recall(
 
     Raises:
         JournalError: The journal cannot say. Nothing was sent.
+        StorageError: The store of its image cannot say. Nothing was sent.
     """
     assert past.journal is not None, "the run has begun"
     entry = await _claim(past, past.journal, job, references)
@@ -132,7 +125,7 @@ async def recall(
     books = Books(wiring, run, job, all_attempts(entry), Page(past.journal, entry))
     why = entry.error
     if entry.image is not None:
-        why = await _what_is_wrong(wiring, past, entry.image)
+        why = await what_is_wrong(wiring, past, entry.image)
         if not why:
             found = msgspec.structs.replace(entry.image, earlier=books.earlier)
             return _at(job, found)
@@ -205,37 +198,10 @@ def _refusal(past: Past, earlier: tuple[Attempt, ...], why: str) -> ParkedError 
     return None
 
 
-async def _what_is_wrong(wiring: Wiring, past: Past, image: Image) -> str:
-    """What keeps the stored file from being the outcome, or "" if nothing does."""
-    path, stored = image.path, image.stored
-    if path is None and past.folder is not None:
-        return "the disk had failed: it was handed out in memory, and never had a file"
-    if path is None:
-        return ""  # it never had a file of ours: somebody else's store keeps it
-
-    def look() -> str:
-        try:
-            size = path.stat().st_size
-        except OSError as exc:
-            return f"its file is gone: {path.name}: {exc.strerror}"
-        if size != stored.size:
-            return f"its file {path.name} has {size} bytes and not {stored.size}"
-        if past.again.verify and _hash_of(path) != stored.digest:
-            return f"its file {path.name} was changed: the hash differs"
-        return ""
-
-    return await wiring.files.run(look)
-
-
-def _hash_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
-async def _take_in(wiring: Wiring, files: Files, journal: Journal, entry: Entry) -> None:
+async def _take_in(leftovers: Leftovers, journal: Journal, entry: Entry) -> None:
     """Settle an item that was out: its image may be there though nobody could say so."""
     last = entry.pending[-1]
-    found = await wiring.files.run(lambda: _file_of(files, last))
+    found = await leftovers.of(last)
     for pending in entry.pending:
         journal.settle(entry.item, interrupted(pending, found is not None and pending is last))
     if found is None:
@@ -250,41 +216,3 @@ async def _take_in(wiring: Wiring, files: Files, journal: Journal, entry: Entry)
     earlier = (*entry.attempts, *(interrupted(p, p is last) for p in entry.pending))
     image = image_of_entry(entry, [(found, "")], earlier, Answer(request_id=last.request_id), None)
     await journal.finish(entry.item, image)
-
-
-def _files_of(folder: Path | None) -> Files:
-    """The images in the folder, by what their names begin with."""
-    files: Files = {}
-    if folder is not None and folder.is_dir():
-        for path in folder.iterdir():
-            if path.suffix in SUFFIX.values():
-                files.setdefault(path.stem[: -_HASH - 1], []).append(path)
-    return files
-
-
-def _file_of(files: Files, pending: Pending) -> Kept | None:
-    """The image that was stored in the moment before its process ended, if it was."""
-    for path in files.get(pending.stem, ()):
-        if path.stat().st_mtime >= pending.armed_at - _SLACK:
-            kept = _looked_at(path)
-            if kept is not None:
-                return kept
-    return None
-
-
-def _looked_at(path: Path) -> Kept | None:
-    """The file as an image, if it is whole and the one that its name says."""
-    sniffer, hasher, size = ImageSniffer(), hashlib.sha256(), 0
-    try:
-        with path.open("rb") as file:
-            while data := file.read(_CHUNK):
-                sniffer.feed(data)
-                hasher.update(data)
-                size += len(data)
-        facts = sniffer.close()
-    except (OSError, NbpError):
-        return None
-    digest = hasher.digest()
-    if not path.stem.endswith(digest.hex()[:_HASH]):
-        return None
-    return Kept(Stored(size, digest, str(path)), facts)

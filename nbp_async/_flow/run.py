@@ -24,6 +24,8 @@ from nbp_async._models import Outcome, Via
 from nbp_async._pacing.budget import SpendCap
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.room import Room
+from nbp_async._stores.address import StoreAddress
+from nbp_async._stores.buckets import Buckets
 
 MOST_AUTH_FAILURES = 3  # in a row: then the key or its balance is the problem, not the prompt
 T = TypeVar("T")
@@ -52,7 +54,9 @@ class Past:
         open: Opens the journal.
         account: Who pays: part of each job's identity.
         again: What may be bought again.
-        folder: Where its images are, or None.
+        folder: Where its images are, if that is a folder.
+        store: Where its images are, if that is a store.
+        buckets: Opens the stores that images are in.
         journal: Once it is open.
         rescues: Links of paid images that are being fetched, by item.
     """
@@ -61,6 +65,8 @@ class Past:
     account: str
     again: Again = field(default_factory=Again)
     folder: Path | None = None
+    store: StoreAddress | None = None
+    buckets: Buckets = field(default_factory=Buckets)
     journal: Journal | None = None
     rescues: dict[int, "asyncio.Task[Outcome]"] = field(default_factory=dict)
 

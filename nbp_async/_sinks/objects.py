@@ -43,7 +43,7 @@ class ObjectSink:
         self.memory = memory
         self.threads = threads
         self.places = asyncio.Semaphore(AT_ONCE)
-        self._buckets = buckets
+        self.buckets = buckets
         self._trial = asyncio.Lock()
         self._tried_out = False
         self._trouble: StorageError | None = None
@@ -53,7 +53,7 @@ class ObjectSink:
         return self._trouble or self.memory.trouble
 
     async def open(self) -> "ObjectWriter":
-        bucket = await self._buckets.of(self.address)
+        bucket = await self.buckets.of(self.address)
         if not self._tried_out:
             async with self._trial:  # a hundred may open at once: one of them tries
                 if not self._tried_out:

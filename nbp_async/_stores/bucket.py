@@ -100,9 +100,13 @@ class Bucket:
         """
 
         async def look() -> Found | None:
-            if not await self._operator.exists(key):
-                return None
-            return Found(key, (await self._operator.stat(key)).content_length)
+            try:
+                facts = await self._operator.stat(key)
+            except Exception as exc:
+                if type(exc).__name__ == "NotFound":
+                    return None
+                raise
+            return Found(key, facts.content_length)
 
         return await self._tried(f"look for {key}", look)
 
@@ -211,7 +215,9 @@ class Bucket:
         return text
 
 
-def open_bucket(address: StoreAddress, opening: Opening) -> Bucket:
+def open_bucket(
+    address: StoreAddress, opening: Opening, pauses: Sequence[float] = PAUSES
+) -> Bucket:
     """Open the bucket of an address. Nothing is sent yet; takes some 50 ms at the first time.
 
     Raises:
@@ -229,7 +235,7 @@ def open_bucket(address: StoreAddress, opening: Opening) -> Bucket:
             reason = reason.replace(secret, "…")
         problem = ConfigError(f"{address.root} cannot be opened: {reason}. Nothing was sent.")
     else:
-        return Bucket(operator, address, secrets=opening.secrets)
+        return Bucket(operator, address, secrets=opening.secrets, pauses=pauses)
     raise problem
 
 

@@ -17,8 +17,8 @@ from nbp_async._rows import row_of
 from nbp_async.cli import codes
 from nbp_async.cli.brake import Brake
 from nbp_async.cli.lists import read_prompts
-from nbp_async.cli.making import folder
 from nbp_async.cli.output import people, say
+from nbp_async.cli.place import Place
 from nbp_async.cli.tally import Tally
 from nbp_async.display.counts import Counts
 from nbp_async.display.progress import Progress
@@ -128,7 +128,7 @@ def _both(seconds: float, speed: float) -> str:
 
 async def play(scene: Scene) -> int:
     """Start the server, make the images, lay the books side by side; returns the exit code."""
-    console, target = people(), folder(scene.out)
+    console, target = people(), Place(folder=scene.out).made().folder
     prompts = read_prompts(_PROMPTS.name, _PROMPTS.read_text("utf-8"))[: scene.count]
     counts = Counts(scene.count, scene.max_in_flight)
     server = await spawn(**scene.server)

@@ -8,9 +8,10 @@ from rich.console import Console
 
 from nbp_async import Image, Limits
 from nbp_async.cli import codes
-from nbp_async.cli.making import Order, folder, make
+from nbp_async.cli.making import Order, make
 from nbp_async.cli.options import vendor_options
 from nbp_async.cli.output import people, say
+from nbp_async.cli.place import Place
 from nbp_async.display.words import money, span, weight
 
 _LONGEST_NAME = 48
@@ -48,7 +49,7 @@ def gen(
     asked = {"text": prompt, "n": count, "seed": seed, "references": list(references)}
     order = Order(
         prompts=[asked],
-        folder=folder(target.parent if target is not None else Path()),
+        place=Place(folder=target.parent if target is not None else Path()).made(),
         name=Namer(prompt, target, count, console),
         limits=Limits(max_in_flight=min(count, 50)),
         endpoint=endpoint,

@@ -15,10 +15,12 @@ from nbp_async._flow.run import Again
 from nbp_async._keys import endpoint_from
 from nbp_async._pixels import resolve
 from nbp_async._profiles import find_profile
+from nbp_async._stores.address import is_store
 from nbp_async.cli import codes
 from nbp_async.cli.brake import Brake
 from nbp_async.cli.lists import Entry
 from nbp_async.cli.output import Data, people, record, say
+from nbp_async.cli.place import Place
 from nbp_async.cli.rescue import rescue
 from nbp_async.cli.tally import Tally
 from nbp_async.display.counts import Counts
@@ -31,7 +33,7 @@ class Order:
 
     Attributes:
         prompts: What to draw.
-        folder: Where images go; it exists.
+        place: Where images go; its folder exists.
         name: Gives an image in a file its last name, and says what that is. Called in a thread.
         size: For prompts that name none; None for the model's default.
         max_cost: US dollars, as text; None for no cap.
@@ -44,7 +46,7 @@ class Order:
     """
 
     prompts: Sequence[Entry]
-    folder: Path
+    place: Place
     name: Callable[[Image], Path]
     limits: Limits
     endpoint: str | None
@@ -68,18 +70,28 @@ class Order:
 
     def lines(self, outcome: Outcome) -> Iterator[str]:
         """What goes to stdout about one outcome."""
-        path = self._file_of(outcome) if isinstance(outcome, Image) else None
+        place = self._named(outcome) if isinstance(outcome, Image) else None
         if self.as_json:
-            yield record(outcome, path)
+            yield record(outcome, place)
         elif isinstance(outcome, Image):
-            files = (path, *(extra.path or self._rescued(extra) for extra in outcome.extras))
-            yield from (str(file) for file in files if file is not None)
+            places = (place, *map(self._place_of, outcome.extras))
+            yield from (place for place in places if place is not None)
 
-    def _file_of(self, image: Image) -> Path | None:
-        return self.name(image) if image.path is not None else self._rescued(image)
+    def _named(self, image: Image) -> str | None:
+        if self.place.store or image.path is None:
+            return self._place_of(image)
+        return str(self.name(image))
+
+    def _place_of(self, image: Image) -> str | None:
+        """Where it is; or where it was rescued to, if that would not outlive the command."""
+        lasting = is_store(image.location) if self.place.store else bool(image.location)
+        if lasting:
+            return image.location
+        rescued = self._rescued(image)
+        return None if rescued is None else str(rescued)
 
     def _rescued(self, image: Image) -> Path | None:
-        return rescue(image, (self.folder, Path(tempfile.gettempdir())), self.console)
+        return rescue(image, (self.place.folder, Path(tempfile.gettempdir())), self.console)
 
 
 async def make(order: Order) -> int:
@@ -118,9 +130,9 @@ def plan_of(client: Client, order: Order) -> Plan:
         list(order.prompts),
         size=order.size,
         aspect_ratio=order.aspect_ratio,
-        out=order.folder,
+        out=order.place.out,
         max_cost=order.max_cost,
-        journal=None if order.durable else False,
+        journal=order.place.journal if order.durable else False,
         resend_ambiguous=order.again.resend_ambiguous,
         retry_failed=order.again.retry_failed,
         verify=order.again.verify,
@@ -154,21 +166,6 @@ def connect(order: Order, listeners: Sequence[Listener]) -> Client:
         )
     except ConfigError as exc:
         raise codes.NoKey(str(exc)) from exc
-
-
-def folder(path: Path) -> Path:
-    """Make the folder, and make sure of it before an image is paid for.
-
-    Raises:
-        Misuse: It cannot be made, or written to.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise codes.Misuse(f"{path}: {exc.strerror}. Nothing was sent.") from exc
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise codes.Misuse(f"{path} cannot be written to. Nothing was sent.")
-    return path
 
 
 def _patience(client: Client, order: Order) -> float:

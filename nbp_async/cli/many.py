@@ -9,8 +9,9 @@ from nbp_async import Image, Limits
 from nbp_async._flow.run import Again
 from nbp_async.cli import codes
 from nbp_async.cli.lists import read_prompts
-from nbp_async.cli.making import Order, folder, make
-from nbp_async.cli.options import run_options, vendor_options
+from nbp_async.cli.making import Order, make
+from nbp_async.cli.options import place_options, run_options, vendor_options
+from nbp_async.cli.place import Place
 
 _HELP = """\
 Make one image for each prompt in FILE (- for stdin); paths go to stdout as they come.
@@ -23,14 +24,16 @@ Make one image for each prompt in FILE (- for stdin); paths go to stdout as they
 DIR is a run: its journal knows what was sent, what came and what it cost. The same command
 goes on where the last one ended, was stopped or was killed; what is there is not bought again.
 
+Images may go to a store instead, as --out s3://bucket/prefix (oss, gs, az; its keys come from the
+environment); the journal is then the file that --journal names, on this machine.
+
 Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that as well.
 """
 
 
 @click.command(help=_HELP)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path),
-              help="The folder that gets each image as soon as it is there.")  # fmt: skip
+@place_options
 @click.option("--max-in-flight", type=click.IntRange(min=1), default=50, show_default=True,
               help="Requests in flight at once.")  # fmt: skip
 @click.option("--rate", metavar="N/PERIOD", help="Requests that may leave: 60/min, 2/s, 1000/hour.")
@@ -58,7 +61,7 @@ Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that
 @vendor_options
 def many(
     file: str,
-    out: Path,
+    place: Place,
     max_in_flight: int,
     rate: str | None,
     burst: int,
@@ -80,8 +83,8 @@ def many(
         return await make(
             Order(
                 prompts=read_prompts(file, _text(file), prompt_column),
-                folder=folder(out),
-                name=lambda image: _beneath(out, image),
+                place=place.made(),
+                name=lambda image: _beneath(place.folder, image),
                 limits=Limits(max_in_flight=max_in_flight, rate=rate, burst=burst, spend=spend),
                 endpoint=endpoint,
                 model=model,

@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 
 from nbp_async._flow.run import Again
+from nbp_async.cli.place import Out, place_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,6 +29,33 @@ def run_options(command: Command) -> Command:
     wrapped: Any = with_again
     for name in reversed(flags):
         wrapped = click.option(name, is_flag=True, help=flags[name])(wrapped)
+    return cast("Command", wrapped)
+
+
+def place_options(command: Command) -> Command:
+    """`--out` and `--journal`; the command gets them as `place`."""
+
+    @functools.wraps(command)
+    def with_place(out: str | Path, journal: Path | None, **others: Any) -> Any:
+        return command(place=place_of(out, journal), **others)
+
+    wrapped: Any = with_place
+    for option in (
+        click.option(
+            "--journal",
+            metavar="FILE",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="The run's journal. Default: in the folder; a store needs one.",
+        ),
+        click.option(
+            "--out",
+            required=True,
+            type=Out(),
+            help="The folder that gets each image as soon as it is there; or a store, as "
+            "s3://bucket/prefix, oss://, gs://, az://.",
+        ),
+    ):
+        wrapped = option(wrapped)
     return cast("Command", wrapped)
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
@@ -88,8 +87,8 @@ class Data(Listener):
         sys.stdout.flush()
 
 
-def record(outcome: Outcome, path: Path | None) -> str:
-    """An outcome as one line of JSON; units are in the names."""
+def record(outcome: Outcome, path: str | None) -> str:
+    """An outcome as one line of JSON; units are in the names. `path` is a file or an address."""
     attempts = outcome.attempts
     facts: dict[str, Any] = {
         "index": outcome.index,
@@ -104,7 +103,7 @@ def record(outcome: Outcome, path: Path | None) -> str:
     }
     if isinstance(outcome, Image):
         facts |= {
-            "path": str(path) if path is not None else None,
+            "path": path,
             "width": outcome.width,
             "height": outcome.height,
             "format": outcome.format,

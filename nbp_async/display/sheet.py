@@ -15,6 +15,7 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 
 from nbp_async._rows import Row
+from nbp_async._stores.address import is_store
 from nbp_async.display.words import money, plural, printable, span, weight
 
 _TEMPLATE = Path(__file__).with_name("sheet.html.j2")
@@ -39,7 +40,8 @@ def write_sheet(
 
     Args:
         rows: Images and failures, shown in this order; what was never sent is left out. An image
-            whose file is not there is listed, with what it cost.
+            whose file is not there is listed, with what it cost, and so is one in a store: a page
+            could not open it without the keys.
         file: Its folder is made if it is missing. A page that is there is replaced in one step.
         folder: Where the images are, if their paths are not full.
         title: Heading of the page.
@@ -107,7 +109,7 @@ def _by_reason(missing: list[Row]) -> list[dict[str, object]]:
 
 def _reason(row: Row) -> str:
     if row.ok:
-        return "No file"
+        return "In a store" if is_store(row.path) else "No file"
     return "No answer yet" if row.state == "armed" else row.reason or "No reason is known"
 
 
@@ -115,6 +117,7 @@ def _missing(row: Row) -> dict[str, str]:
     amount, message = row.spent_usd or row.maybe_usd, row.message
     if row.ok:
         message = f"{row.path} is not there." if row.path else "It has no file in this folder."
+        message = f"It is in {row.path}" if is_store(row.path) else message
     elif row.state == "armed":
         message = "Its request is out, or was when the run was killed."
     return {

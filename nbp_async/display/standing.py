@@ -6,10 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 
 from nbp_async._rows import Row
+from nbp_async._stores.address import is_store
 from nbp_async.display.summary import Fact
 from nbp_async.display.words import money, plural, printable, span
 
 _NAMED = 20  # items that may have been billed and are named one by one
+_STORES = 5  # stores that are named
 _HOW = {
     "stored": "image",
     "answered": "link",
@@ -40,7 +42,7 @@ class Standing:
 
     Args:
         rows: Read once, while this is made.
-        folder: The run's folder. Each image's file is looked for there.
+        folder: The run's folder. Each image's file is looked for there; stores are not asked.
     """
 
     def __init__(self, rows: Iterable[Row], folder: Path) -> None:
@@ -49,6 +51,7 @@ class Standing:
         self.spent = Decimal(0)
         self.maybe = Decimal(0)
         self._folder = folder
+        self._stores: Counter[str] = Counter()
         self._states: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._charged: Counter[str] = Counter()
@@ -64,7 +67,7 @@ class Standing:
         self.maybe += row.maybe_usd
         self._states[row.state] += 1
         if row.state == "stored":
-            self.gone += bool(row.path) and not (self._folder / row.path).is_file()
+            self._keep(row.path)
         elif row.state == "answered" and row.url_expires is not None:
             self._ends.append(row.url_expires)
         elif row.state == "failed":
@@ -75,11 +78,20 @@ class Standing:
             if len(self._named) < _NAMED:
                 self._named.append(row)
 
+    def _keep(self, path: str) -> None:
+        if is_store(path):
+            place, _, options = path.partition("?")
+            self._stores[place.rpartition("/")[0] + (f"?{options}" if options else "")] += 1
+        elif path and not (self._folder / path).is_file():
+            self.gone += 1
+
     def facts(self, now: float) -> Iterator[Fact]:
         """What to tell of it; `now` is in seconds since 1970."""
         states = self._states
         gone = f", {plural(self.gone, 'file')} not where it was" if self.gone else ""
         yield "images", f"{states['stored']:,} of {self.items:,}{gone}"
+        for place, count in self._stores.most_common(_STORES):
+            yield "in a store", f"{count:,} in {printable(place)}"
         if states["failed"]:
             yield "failed", f"{states['failed']:,}: {_counted(self._reasons)}"
             yield (

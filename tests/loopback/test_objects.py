@@ -14,10 +14,8 @@ from nbp_async._sinks.memory import MemorySink
 from nbp_async._sinks.objects import AT_ONCE, TRIAL, ObjectSink
 from nbp_async._sinks.threads import FileThreads
 from nbp_async._stores.address import StoreAddress, store_address
-from nbp_async._stores.bucket import Bucket, open_bucket
 from nbp_async._stores.buckets import Buckets, bytes_at
-from nbp_async._stores.credentials import opening_of
-from tests.object_server import CREDENTIALS, SECRET, Gateway, ObjectServer, gateway, object_server
+from tests.object_server import CREDENTIALS, Gateway, ObjectServer, gateway, hasty, object_server
 
 MIB = 1024 * 1024
 
@@ -40,12 +38,8 @@ class Place:
     def __init__(self, address: StoreAddress, *, bound: int = 64 * MIB) -> None:
         self.threads = FileThreads()
         self.address = address
-        self.memory = MemorySink(bound, self.threads)
-        self.sink = ObjectSink(address, Buckets({}, self._open), self.memory, self.threads)
-
-    def _open(self, address: StoreAddress) -> Bucket:
-        opened = open_bucket(address, opening_of(address, CREDENTIALS))
-        return Bucket(opened._operator, address, secrets=(SECRET,), pauses=(0.01, 0.02, 0.05))
+        self.sink = hasty(address, self.threads, bound=bound)
+        self.memory = self.sink.memory
 
     async def keep(self, data: bytes, stem: str = "000000") -> Stored:
         writer = await self.sink.open()

@@ -2,9 +2,10 @@
 
     python -m tests.loopback.durable.child '{"url": ..., "key": ..., "folder": ..., "prompts": 20}'
 
-With `at`, it kills itself (SIGKILL) when that point is passed for the `nth` time. The points lie
-on the seams: the journal, the transport and the sink are wrapped, nothing of the library is
-changed. At its end it prints what the batch says, as JSON.
+With `store`, images go there, and the folder has the journal alone. With `at`, it kills itself
+(SIGKILL) when that point is passed for the `nth` time. The points lie on the seams: the journal,
+the transport and the sink are wrapped, nothing of the library is changed. At its end it prints what
+the batch says, as JSON.
 """
 
 import asyncio
@@ -28,7 +29,11 @@ from nbp_async._models import Stored
 from nbp_async._services import services
 from nbp_async._sinks.base import Writer
 from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.objects import ObjectSink
 from nbp_async._sinks.threads import FileThreads
+from nbp_async._stores.address import store_address
+from nbp_async._stores.buckets import Buckets
 from nbp_async._transports.aiohttp import AiohttpTransport
 from nbp_async._transports.base import Reply, Watch
 
@@ -123,6 +128,16 @@ class WatchedSink(DirectorySink):
         return WatchedWriter(await super().open(), self._points)
 
 
+class WatchedObjects(ObjectSink):
+    def __init__(self, place: str, threads: FileThreads, points: Executioner) -> None:
+        memory = MemorySink(1 << 26, threads)
+        super().__init__(store_address(place), Buckets(), memory, threads)
+        self._points = points
+
+    async def open(self) -> Writer:  # type: ignore[override]
+        return WatchedWriter(await super().open(), self._points)
+
+
 class WatchedWriter:
     def __init__(self, writer: Writer, points: Executioner) -> None:
         self._writer = writer
@@ -145,6 +160,24 @@ class WatchedWriter:
         self._writer.discard()
 
 
+async def watched(
+    task: dict[str, Any], folder: Path, threads: FileThreads, points: Executioner
+) -> dict[str, Any]:
+    """The sink and the journal, with points on their seams."""
+    store = task.get("store")
+    journal = await SqliteJournal.open(
+        folder / JOURNAL,
+        account="vendor:tests",
+        folder=None if store else folder,
+        wall_clock=time.time,
+        manifest=folder / ("journal.jsonl" if store else MANIFEST),
+    )
+    sink: DirectorySink | ObjectSink = WatchedSink(folder, threads, points)
+    if store:
+        sink = WatchedObjects(store, threads, points)
+    return {"out": sink, "journal": WatchedJournal(journal, points)}
+
+
 async def main(task: dict[str, Any]) -> None:
     folder, account = Path(task["folder"]), "tests"
     profile = Profile(
@@ -152,21 +185,16 @@ async def main(task: dict[str, Any]) -> None:
         response_format="url" if task.get("links") else "b64_json", tasks=QUICK,
     )  # fmt: skip
     options: dict[str, Any] = {"out": folder}
+    if task.get("store"):
+        options = {"out": task["store"], "journal": folder / JOURNAL}
     transport: Any = "aiohttp"
     threads = FileThreads()
     if task.get("at"):
         points = Executioner(task["at"], task.get("nth", 1))
-        journal = await SqliteJournal.open(
-            folder / JOURNAL, account=f"vendor:{account}", folder=folder,
-            wall_clock=time.time, manifest=folder / MANIFEST,
-        )  # fmt: skip
-        options = {
-            "out": WatchedSink(folder, threads, points), "journal": WatchedJournal(journal, points)
-        }  # fmt: skip
+        options = await watched(task, folder, threads, points)
         transport = WatchedTransport(points)
-    for name in ("resend_ambiguous", "max_cost", "via"):
-        if name in task:
-            options[name] = task[name]
+    names = ("resend_ambiguous", "max_cost", "via")
+    options |= {name: task[name] for name in names if name in task}
     limits = Limits(max_in_flight=task.get("in_flight", 50), reuse_connections=True, looks="200/s")
     async with Client(
         profile, task["key"], limits=limits, account=account, transport=transport

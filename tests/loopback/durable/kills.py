@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -52,14 +53,20 @@ async def billed(server: SpawnedServer) -> Counter[str]:
     return Counter((await server.witness(prompts=True)).images_by_prompt)
 
 
-async def assert_books(server: SpawnedServer, folder: Path) -> Report:
+def size_of_file(folder: Path, path: str) -> int:
+    return (folder / path).stat().st_size
+
+
+async def assert_books(
+    server: SpawnedServer, folder: Path, size_of: Callable[[Path, str], int] = size_of_file
+) -> Report:
     """What was billed is what is there, plus what is named as lost or unclear; to the cent."""
     report = read_run(folder)
     paid = await billed(server)
     for row in report.rows():
         count = paid[prompt_digest(row.prompt)]
         if row.ok:
-            assert (folder / row.path).stat().st_size == row.size_bytes
+            assert size_of(folder, row.path) == row.size_bytes
             assert count >= 1, f"{row.prompt} is there, and nobody paid for it"
         certain = int(row.spent_usd / Decimal("0.134"))
         assert certain <= count <= row.attempts, (row, count)

@@ -10,6 +10,7 @@ from rich.console import Console
 from nbp_async import Image, Limits, Prompt
 from nbp_async._models import Held, Stored
 from nbp_async.cli.making import Order
+from nbp_async.cli.place import Place
 from nbp_async.cli.rescue import rescue
 from tests.pictures import png
 
@@ -69,7 +70,7 @@ def test_the_lines_of_a_command_name_the_files_that_were_rescued(
 ) -> None:
     order = Order(
         prompts=["a"],
-        folder=tmp_path,
+        place=Place(folder=tmp_path),
         name=lambda image: image.path or Path("nowhere"),
         limits=Limits(),
         endpoint=None,

@@ -31,8 +31,19 @@ if TYPE_CHECKING:
               help="Requests that a key may begin in any minute.")  # fmt: skip
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N",
               help="Requests that a key may have in work at once.")  # fmt: skip
+@click.option("--submit-latency", default="0", metavar="SECONDS",
+              help="Until a task's submit is answered; as --latency.")  # fmt: skip
+@click.option("--look-latency", default="0", metavar="SECONDS",
+              help="Until a look at a task is answered; as --latency.")  # fmt: skip
+@click.option("--look-fault", metavar="NAME=SHARE,…",
+              help='What goes wrong with looks at tasks: "500=0.02,reset=0.01".')  # fmt: skip
+@click.option("--task-retention", type=click.FloatRange(min=0), metavar="SECONDS",
+              help="How long a task is known after it ended. Default: a day.")  # fmt: skip
+@click.option("--webhook-secret", metavar="WHSEC",
+              help="What webhooks are signed with. Default: one made from the seed.")  # fmt: skip
+@click.option("--interactions", is_flag=True, help="Serve Google's interactions API, too.")
 def fake(**values: Any) -> None:
-    """Run the fake server: both APIs, an image store, and a bank that keeps the ledger.
+    """Run the fake server: held calls, tasks, an image store, and a bank that keeps the ledger.
 
     Ctrl-C stops it; then it says what it would have billed.
     """
@@ -54,6 +65,7 @@ def _announce(server: "FakeServer") -> None:
     click.echo(f"images API   {server.openai_url}")
     click.echo(f"Gemini API   {server.gemini_url}")
     click.echo(f"key          {server.key}")
+    click.echo(f"webhooks     {server.webhook_secret}")
     click.echo(f"\nexport NBP_BASE_URL={server.openai_url} NBP_API_KEY={server.key}")
     click.echo(f"\nCounts: {server.base_url}/stats. Ctrl-C stops it.", err=True)
 
@@ -62,6 +74,7 @@ def _conclude(server: "FakeServer") -> None:
     stats, bank = server.stats(), server.bank
     click.echo(
         f"\n{stats.requests} requests, {stats.peak_in_flight} at once at most; "
+        f"{stats.tasks} tasks, {stats.looks} looks; "
         f"{bank.images} images rendered, ${bank.billed} billed; "
         f"{bank.lost} paid answers did not arrive whole."
     )

@@ -24,6 +24,12 @@ def main() -> None:
     parser.add_argument("--rate", type=int)
     parser.add_argument("--concurrency", type=int)
     parser.add_argument("--links-expire", type=float)
+    parser.add_argument("--submit-latency", default="0")
+    parser.add_argument("--look-latency", default="0")
+    parser.add_argument("--look-fault")
+    parser.add_argument("--task-retention", type=float)
+    parser.add_argument("--webhook-secret")
+    parser.add_argument("--interactions", action="store_true")
     parser.add_argument("--child", action="store_true", help="stop when standard input ends")
     values = vars(parser.parse_args())
     child = values.pop("child")
@@ -36,7 +42,7 @@ def main() -> None:
 
 def announce(server: FakeServer) -> None:
     """Say the address in one line of JSON."""
-    line = msgspec.json.encode(Address(server.base_url, server.key)).decode()
+    line = msgspec.json.encode(Address(server.base_url, server.key, server.webhook_secret)).decode()
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

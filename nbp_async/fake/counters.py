@@ -30,7 +30,7 @@ class Stats(msgspec.Struct, frozen=True):
         by_status: Paid calls by the status of their answer; 0 for those that got none.
         tasks: Tasks that were taken in.
         open_tasks: Tasks that are in work now.
-        looks: Looks at tasks.
+        looks: Looks at tasks, known or not.
         peak_looks_per_second: The most looks in any second, on the loop's clock.
         webhooks: Tries to deliver a webhook.
         webhooks_delivered: Webhooks that were taken.

@@ -31,6 +31,7 @@ class Address(msgspec.Struct, frozen=True):
 
     base_url: str
     key: str
+    webhook_secret: str = ""
 
 
 class Witness(msgspec.Struct, frozen=True):
@@ -49,6 +50,7 @@ class SpawnedServer:
         openai_url: Base URL of the images API.
         gemini_url: Base URL of the Gemini API.
         key: A key that works.
+        webhook_secret: What webhooks are signed with.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, address: Address) -> None:
@@ -57,6 +59,13 @@ class SpawnedServer:
         self.openai_url = f"{address.base_url}/v1"
         self.gemini_url = f"{address.base_url}/v1beta"
         self.key = address.key
+        self.webhook_secret = address.webhook_secret
+
+    def service_url(self, name: str) -> str:
+        """Base URL of a task service, see `FakeServer.service_url`."""
+        from nbp_async.fake.tasks import base_of
+
+        return f"{self.base_url}{base_of(name)}"
 
     @property
     def pid(self) -> int:
@@ -109,6 +118,12 @@ async def spawn(
     per_minute: int | None = None,
     concurrency: int | None = None,
     links_expire: float | None = None,
+    submit_latency: Span = 0,
+    look_latency: Span = 0,
+    look_faults: str = "",
+    task_retention: float | None = None,
+    webhook_secret: str | None = None,
+    interactions: bool = False,
 ) -> SpawnedServer:
     """Start a fake server in a child process, and return once it listens.
 
@@ -118,15 +133,20 @@ async def spawn(
     Raises:
         RuntimeError: It did not start; its words are in the message.
     """
-    if isinstance(latency, tuple):
-        latency = f"{latency[0]:g}-{latency[1]:g}"
     options: Mapping[str, object] = {
-        "latency": latency, "speed": speed, "seed": seed, "fault": faults or None,
+        "latency": _text_of(latency), "speed": speed, "seed": seed, "fault": faults or None,
         "weight": weight, "kind": kind, "delivery": delivery, "key": keys, "rate": per_minute,
         "concurrency": concurrency, "links-expire": links_expire,
+        "submit-latency": _text_of(submit_latency), "look-latency": _text_of(look_latency),
+        "look-fault": look_faults or None, "task-retention": task_retention,
+        "webhook-secret": webhook_secret,
     }  # fmt: skip
     words = [f"--{name}={value}" for name, value in options.items() if value is not None]
-    return await _started(words)
+    return await _started(words + ["--interactions"] * interactions)
+
+
+def _text_of(latency: Span) -> str:
+    return "{:g}-{:g}".format(*latency) if isinstance(latency, tuple) else str(latency)
 
 
 async def _started(words: list[str]) -> SpawnedServer:
@@ -215,6 +235,8 @@ def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
         given["keys"] = keys
     if fault is not None:
         given["faults"] = fault
+    if "look_fault" in given:
+        given["look_faults"] = given.pop("look_fault")
     if weight is not None:
         given["weight"] = weight_of_text(str(weight))
     return {**given, "quotas": quotas}

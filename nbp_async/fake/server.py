@@ -129,11 +129,14 @@ class FakeServer:
         return f"{self.base_url}/v1beta"
 
     def service_url(self, name: str) -> str:
-        """Base URL of a task service: "article", "evolink", "kie" and so on (see `fake.tasks`)."""
-        from nbp_async.fake.tasks import services_of
+        """Base URL of a task service: "article", "evolink", "kie" and so on (see `fake.tasks`).
 
-        bases = {service.name: service.base for service in services_of(interactions=True)}
-        return f"{self.base_url}{bases[name]}"
+        Raises:
+            ValueError: None is called so.
+        """
+        from nbp_async.fake.tasks import base_of
+
+        return f"{self.base_url}{base_of(name)}"
 
     @property
     def received(self) -> list[Received]:

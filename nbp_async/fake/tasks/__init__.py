@@ -53,3 +53,15 @@ def services_of(*, interactions: bool = False) -> tuple[Service, ...]:
     """All services; Google's only where they are wanted."""
     known = (Article(), Comfly(), Evolink(), Kie(), Fal(), Replicate())
     return (*known, Interactions()) if interactions else known
+
+
+def base_of(name: str) -> str:
+    """The path below which a service is found.
+
+    Raises:
+        ValueError: None is called so.
+    """
+    bases = {service.name: service.base for service in services_of(interactions=True)}
+    if name not in bases:
+        raise ValueError(f"no task service is called {name!r}: there are {', '.join(bases)}")
+    return bases[name]

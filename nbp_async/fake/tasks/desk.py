@@ -77,6 +77,8 @@ class Desk:
         visit.account = payer(visit.request, service.voice, self._bank)
         if stop.verb == "secret":
             return await self._front.say(visit, 200, encode({"key": self._keys.secrets[0]}))
+        if stop.verb in ("look", "result"):
+            self._counters.looked(self._workshop.now)
         task = self._workshop.find(stop.task, service.name, visit.account)
         if stop.verb in ("look", "result"):
             return await self._look(visit, service, stop, task)
@@ -117,7 +119,6 @@ class Desk:
     async def _look(
         self, visit: Visit, service: Service, stop: Stop, task: Task
     ) -> web.StreamResponse:
-        self._counters.looked(self._workshop.now)
         task.looks += 1
         settings, plan = self._settings, task.plan
         luck = (settings.seed, task.id, task.looks)

@@ -19,6 +19,7 @@ from nbp_async.fake.faults import reset
 from nbp_async.fake.process import weight_of_text
 from nbp_async.fake.quotas import Quotas
 from tests.loopback.fake.calls import Caller, calling
+from tests.loopback.fake.tasks import Mailbox, mailbox, task_of
 
 
 def ask(url: str, key: str, prompt: str) -> dict[str, object]:
@@ -40,6 +41,50 @@ async def test_a_spawned_server_keeps_books_that_can_be_read() -> None:
         assert stats.bytes_out > 2 * 20_000
         assert await server.billed_for("a cat") == 2
         assert await server.billed_for("a dog") == 0
+
+
+async def test_a_spawned_server_takes_tasks_and_sends_webhooks() -> None:
+    async with (
+        await spawn(
+            latency=0, submit_latency=(0, 0.1), look_latency=0.01, look_faults="500=1",
+            task_retention=60, webhook_secret="whsec_c2VjcmV0", interactions=True,
+        ) as server,
+        mailbox() as box,
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {server.key}"}) as session,
+    ):  # fmt: skip
+        base = server.service_url("article")
+        body = {"model": "nano-banana-pro", "prompt": "a cat", "webhook_url": box.url}
+        async with session.post(f"{base}/images/generations/async", json=body) as answer:
+            task = (await answer.json())["task_id"]
+        async with session.get(f"{base}/tasks/{task}") as answer:
+            assert answer.status == 500
+        google = f"{server.service_url('google-interactions')}/interactions/none"
+        async with session.get(google) as answer:
+            assert (await answer.json())["error"]["code"] == "not_found"
+        await arrived(box)
+        assert json.loads(box.letters[0][1])["task_id"] == task
+        stats = await server.stats()
+        assert (stats.tasks, stats.open_tasks, stats.looks, stats.images) == (1, 0, 2, 1)
+        assert server.webhook_secret == "whsec_c2VjcmV0"
+        with pytest.raises(ValueError, match="article, comfly"):
+            server.service_url("nobody")
+
+
+async def arrived(box: Mailbox) -> None:
+    """Wait for a letter from another process."""
+    async with asyncio.timeout(20):
+        while not box.letters:
+            await asyncio.sleep(0.01)
+
+
+async def test_in_a_thread_webhooks_are_sent_and_waited_for() -> None:
+    with FakeServer.in_thread(latency=0.05) as server:
+        async with calling(server) as call, mailbox() as box:
+            await task_of(call, webhook_url=box.url)
+            await server.drain(webhooks=True)
+            assert len(box.letters) == 1
+            assert [post.status for post in server.webhooks_sent] == [200]
+            assert [row.delivered for row in server.bank.ledger] == [True]
 
 
 async def test_a_spawned_server_outlives_ctrl_c_but_not_its_parent() -> None:
@@ -118,17 +163,19 @@ def test_the_plugin_loads_nothing_until_it_is_used() -> None:
 
 def test_the_command_says_where_it_is_and_ends_with_the_bill() -> None:
     words = ["fake", "--port", "0", "--latency", "0", "--key", "sk-mine", "--kind", "jpeg"]
+    words += ["--look-fault", "500=0.1", "--webhook-secret", "a secret", "--interactions"]
     process = subprocess.Popen(
         [sys.executable, "-m", "nbp_async", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(5)]
+    lines = [process.stdout.readline() for _ in range(6)]
     url = lines[0].split()[-1]
     assert url.endswith("/v1")
     assert lines[1].split()[-1] == f"{url}beta"
     assert lines[2].split()[-1] == "sk-mine"
-    assert lines[4].strip() == f"export NBP_BASE_URL={url} NBP_API_KEY=sk-mine"
+    assert lines[3].split(maxsplit=1)[1].strip() == "a secret"
+    assert lines[5].strip() == f"export NBP_BASE_URL={url} NBP_API_KEY=sk-mine"
     ask(url, "sk-mine", "a cat")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)

@@ -131,4 +131,10 @@ async def test_the_fixture_is_used_as_shown(nbp_server: FakeServer) -> None:
 
 
 def test_every_block_is_tested() -> None:
-    assert len(BLOCKS) == 9
+    assert len(BLOCKS) == 10
+
+
+async def test_the_faults_of_tasks_are_ordered_as_shown() -> None:
+    names: dict[str, Any] = {"FakeServer": FakeServer, "faults": faults}
+    exec(in_a_function(block("task_faults")), names)
+    await names["main"]()

@@ -165,7 +165,7 @@ def read_google(model: str, document: Mapping[str, object]) -> Ask:
         _either(image, "aspectRatio", "aspect_ratio"),
     )
     # The vendor takes no notice of a size that it does not know, lower case included.
-    size = size if size in _sizes(model).pixels else "1K"
+    size = size if isinstance(size, str) and size in _sizes(model).pixels else "1K"
     tier, pixels = _canvas(model, str(size), str(ratio or "auto"))
     return Ask("google", model, prompt, tier, pixels, references=references)
 

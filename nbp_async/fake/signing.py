@@ -12,6 +12,7 @@ import base64
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -69,6 +70,15 @@ class Keys:
         self._seed = seed
         self._rsa: asyncio.Future[RSAPrivateKey] | None = None
         self._forger: Keys | None = None
+
+    async def ready(self, scheme: Scheme) -> None:
+        """Load what this scheme signs with, in a thread: it is a large package.
+
+        Raises:
+            ImportError: `cryptography` is not installed.
+        """
+        if scheme in ("fal", "google"):
+            await asyncio.to_thread(import_module, "cryptography.hazmat.primitives.asymmetric.rsa")
 
     async def send_as(
         self, letter: Letter, scheme: Scheme, now: float, forged: Forgery = ""

@@ -19,6 +19,8 @@ SCHEDULE = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0,
 """Simulated seconds before each try, after the one before."""
 
 _PATIENCE = 15.0  # seconds for one answer
+_AT_ONCE = 100  # letters: fewer than the connections that a receiver lets wait to be accepted
+_LONGEST = 86400.0  # seconds that a receiver can make us wait
 _GONE = 410  # a receiver that wants nothing more
 
 
@@ -37,6 +39,7 @@ class Post:
         self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._session: aiohttp.ClientSession | None = None
+        self._hands = asyncio.Semaphore(_AT_ONCE)
         self._open: set[asyncio.Task[None]] = set()
 
     def send(
@@ -112,10 +115,14 @@ class Post:
             connector = aiohttp.TCPConnector(limit=0, force_close=True)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
         try:
-            async with self._session.post(
-                url, data=body, headers=headers, allow_redirects=False
-            ) as answer:
+            async with (
+                self._hands,
+                self._session.post(
+                    url, data=body, headers=headers, allow_redirects=False
+                ) as answer,
+            ):
                 wait = answer.headers.get("Retry-After", "")
-                return answer.status, float(wait) if wait.isascii() and wait.isdigit() else 0.0
+                known = wait.isascii() and wait.isdigit()
+                return answer.status, min(float(wait), _LONGEST) if known else 0.0
         except (aiohttp.ClientError, OSError, ValueError, TimeoutError):
             return 0, 0.0

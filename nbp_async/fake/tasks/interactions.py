@@ -19,6 +19,7 @@ _STATES: dict[State, str] = {
     "pending": "queued", "processing": "in_progress", "completed": "completed",
     "failed": "failed", "cancelled": "cancelled",
 }  # fmt: skip
+_DEEPEST = 8  # a list of steps with lists of content
 
 
 class Interactions:
@@ -132,16 +133,22 @@ def _image_format(wanted: object) -> Mapping[str, object]:
     return next(images, {})
 
 
-def _parts(given: object) -> Iterator[dict[str, object]]:
-    """The parts that `generateContent` would take for this input: a text, a content, or several."""
+def _parts(given: object, depth: int = 0) -> Iterator[dict[str, object]]:
+    """The parts that `generateContent` would take for this input: a text, a content, or several.
+
+    Raises:
+        RefusalError: It is nested without end.
+    """
+    if depth > _DEEPEST:
+        raise RefusalError(400, "The input is nested too deep.")
     if isinstance(given, str):
         yield {"text": given}
     elif isinstance(given, list):
         for item in given:
-            yield from _parts(item)
+            yield from _parts(item, depth + 1)
     elif isinstance(given, dict):
         if isinstance(given.get("content"), list | str):
-            yield from _parts(given["content"])
+            yield from _parts(given["content"], depth + 1)
         elif given.get("type") == "text":
             yield {"text": given.get("text")}
         elif "data" in given:

@@ -74,10 +74,9 @@ class Workshop:
     def abandon(self) -> None:
         """Stop all work: the vendor goes down."""
         for task in self._tasks.values():
-            if task.timer is not None:
-                task.timer.cancel()
             if task.starts is not None:
                 task.starts.cancel()
+            self._give_up(task)
 
     def take_in(
         self, service: Service, account: Account, order: Order, plan: Plan, replay: str | None
@@ -85,7 +84,7 @@ class Workshop:
         """Begin a task, or say which quota forbids it; `replay` names one that may be known."""
         self._sweep()
         known = self._replays.get((account.key, replay)) if replay else None
-        if known is not None:
+        if known is not None and known.id in self._tasks:
             return known
         price = self._works.admit(account, order.ask)
         if isinstance(price, Denial):
@@ -135,16 +134,15 @@ class Workshop:
         """Stop a task that is not rendered yet: it costs nothing then. False if there is none."""
         if task.state != "pending" or task.row is not None:
             return False
-        if task.timer is not None:
-            task.timer.cancel()
-            self._works.drop(task.account, task.price)
-            self._off(task)
+        self._give_up(task)
         self._end(task, "cancelled")
         return True
 
     def forget(self, task: Task) -> None:
-        """Nobody knows it from now on."""
+        """Nobody knows it from now on; what nobody read by then is lost."""
         self._tasks.pop(task.id, None)
+        if task.row is not None and task.row.delivered is None:
+            self._bank.settle(task.row, delivered=False)
 
     def handed(self, task: Task, *, delivered: bool) -> None:
         """The result was given to somebody; not if it was another task's."""
@@ -215,6 +213,13 @@ class Workshop:
             task.links = self._studio.links(task.result, plan.spoil)
         self._end(task, "completed")
 
+    def _give_up(self, task: Task) -> None:
+        """Stop the work, if somebody is at it."""
+        if task.timer is not None:
+            task.timer.cancel()
+            self._works.drop(task.account, task.price)
+            self._off(task)
+
     def _off(self, task: Task) -> None:
         """It is not worked on any more."""
         task.timer = None
@@ -230,7 +235,7 @@ class Workshop:
         if task.starts is not None:
             task.starts.cancel()
             task.starts = None
-        self._tell(task, events[:-2:-1] + events[:1] if task.plan.hook.reverse else events[-1:])
+        self._tell(task, events[::-1] if task.plan.hook.reverse else events[-1:])
 
     def _tell(self, task: Task, events: tuple[str, ...]) -> None:
         """Send the webhooks of these events, one after the other."""
@@ -253,10 +258,7 @@ class Workshop:
         return Letter(name, task.id, task.order.callback, body, said.result)
 
     def _sweep(self) -> None:
-        """Forget the tasks whose time is over; what nobody read by then is lost."""
+        """Forget the tasks whose time is over."""
         until = self.now - self._settings.task_retention / self._settings.speed
         while self._over and (self._over[0].ended_at or 0.0) < until:
-            task = self._over.popleft()
-            self.forget(task)
-            if task.row is not None and task.row.delivered is None:
-                self._bank.settle(task.row, delivered=False)
+            self.forget(self._over.popleft())

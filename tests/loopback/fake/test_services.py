@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hmac
 import json
+import sys
 from hashlib import sha256
 
 import pytest
@@ -264,3 +265,18 @@ async def test_a_result_has_as_many_images_as_the_fault_says(
         await me.call.server.drain()
         assert len(me.how.images((await me.result(task)).json)) == count
         assert billed(me.call) == [True]
+
+
+@pytest.mark.parametrize("name", ["fal", "google-interactions"])
+async def test_what_cannot_be_signed_is_refused_at_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that is None in the loaded modules cannot be imported, as if it were not installed."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.rsa", None)
+    async with customer(name) as me:
+        came = await me.submit(url="http://127.0.0.1:9/hook")
+        assert came.status == 501
+        assert b"nbp-async[webhooks]" in came.body
+        assert (await me.submit()).status == 200
+        await me.call.server.drain()
+        assert billed(me.call) == [None]

@@ -11,7 +11,7 @@ from nbp_async.fake import task_faults as t
 from nbp_async.fake.faults import rate_limited
 from nbp_async.fake.quotas import Quotas
 from tests.loopback.fake.calls import billed, vendor
-from tests.loopback.fake.tasks import cancel, look, state, submit, task_of
+from tests.loopback.fake.tasks import cancel, look, mailbox, state, submit, task_of
 
 pytestmark = pytest.mark.looptime(start=0)
 
@@ -193,3 +193,41 @@ async def test_a_submit_that_is_refused_makes_no_task() -> None:
         assert (await submit(call, "a dog", key="sk-wrong")).status == 401
         assert (call.server.stats().tasks, call.server.unplayed) == (0, 1)
         assert billed(call) == []
+
+
+async def test_who_waits_for_the_ledger_is_let_go_when_the_vendor_goes_down() -> None:
+    async with vendor(latency=100) as call:
+        await task_of(call)
+        waiting = asyncio.ensure_future(call.server.drain())
+        await asyncio.sleep(1)
+    async with asyncio.timeout(1):
+        await waiting
+    assert billed(call) == []
+
+
+async def test_an_idempotency_key_of_a_forgotten_task_brings_a_new_one() -> None:
+    async with vendor(idempotency=True, task_retention=60) as call:
+        url = f"{call.server.openai_url}/images/generations/async"
+        heads = {"Authorization": f"Bearer {call.server.key}", "Idempotency-Key": "one"}
+        body = {"model": "nano-banana-pro", "prompt": "a cat"}
+        first = (await call.post(url, body, **heads)).json["task_id"]
+        await asyncio.sleep(61)
+        second = (await call.post(url, body, **heads)).json["task_id"]
+        assert first != second
+        assert (await look(call, second)).status == 200
+        await call.server.drain()
+        assert len({row.id for row in call.server.bank.ledger}) == 2
+        assert billed(call)[0] is False
+
+
+async def test_two_thousand_tasks_are_worked_on_at_once_and_told() -> None:
+    async with vendor(latency=120) as call, mailbox() as box:
+        prompts = [f"cat {n}" for n in range(2000)]
+        names = await asyncio.gather(
+            *(task_of(call, p, response_format="url", webhook_url=box.url) for p in prompts)
+        )
+        assert call.server.stats().open_tasks == 2000
+        await call.server.drain(webhooks=True)
+        assert asyncio.get_running_loop().time() == pytest.approx(120, abs=5)
+        assert len(set(names)) == len(box.letters) == 2000
+        assert billed(call) == [True] * 2000

@@ -163,3 +163,34 @@ async def test_a_webhook_that_nobody_takes_leaves_the_result_to_be_read() -> Non
         await asyncio.sleep(1)
         assert [post.status for post in call.server.webhooks_sent] == [307]
         assert billed(call) == [None]
+
+
+async def test_a_service_with_one_event_sends_it_once_in_any_order() -> None:
+    async with vendor() as call, mailbox() as box:
+        await task_of(call, "a cat", t.hook(reverse=True), webhook_url=box.url)
+        await call.server.drain(webhooks=True)
+        assert len(box.letters) == 1
+        assert billed(call) == [True]
+
+
+@pytest.mark.parametrize(
+    "url", ["nowhere", "ftp://example.com/", "http://[", "http://x:99999/", "http://\u2028/", "//"]
+)
+async def test_an_address_that_is_none_is_given_up_like_any_other(url: str) -> None:
+    async with vendor() as call:
+        await task_of(call, webhook_url=url)
+        await call.server.drain(webhooks=True)
+        assert {post.status for post in call.server.webhooks_sent} == {0}
+        assert call.server.stats().webhooks_failed == 1
+        assert billed(call) == [None]
+
+
+async def test_a_server_that_goes_down_gives_up_its_webhooks() -> None:
+    async with mailbox() as box:
+        box.answer = lambda _: web.Response(status=500)
+        async with vendor() as call:
+            await task_of(call, webhook_url=box.url)
+            await asyncio.sleep(10)
+        await asyncio.sleep(1000)
+        assert len(box.letters) == 2
+        assert billed(call) == [None]

@@ -1,4 +1,4 @@
-"""`python -m bench core|durability [--quick]`: measure, and print what was found."""
+"""`python -m bench core|durability|modes [--quick]`: measure, and print what was found."""
 
 import argparse
 import asyncio
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.core import RESULTS, Check, Core
 from bench.durability import Durability
+from bench.modes import Modes
 
 
 def main() -> int:
@@ -22,15 +23,27 @@ def main() -> int:
     durable.add_argument("--reps", type=int, default=3, help="runs of each kind (default 3)")
     durable.add_argument("--kills", type=int, help="processes to kill (default 200)")
     durable.add_argument("--out", type=Path, default=RESULTS / "durability.json")
+    modes = commands.add_parser("modes", help="held, poll, webhook and batch side by side")
+    modes.add_argument("--quick", action="store_true", help="10 images only, a quarter minute")
+    modes.add_argument("--out", type=Path, default=RESULTS / "modes.json")
     options = parser.parse_args()
     if options.command == "durability":
         return _durability(options)
+    if options.command == "modes":
+        return _modes(options)
     return _core(options)
 
 
 def _durability(options: argparse.Namespace) -> int:
     reps = 1 if options.quick else options.reps
     bench = Durability(reps=reps, quick=options.quick, kills=options.kills)
+    asyncio.run(bench.run())
+    bench.save(options.out)
+    return _verdict(bench.checks, options.out)
+
+
+def _modes(options: argparse.Namespace) -> int:
+    bench = Modes(quick=options.quick)
     asyncio.run(bench.run())
     bench.save(options.out)
     return _verdict(bench.checks, options.out)

@@ -6,7 +6,6 @@ and absolute figures are only for orientation.
 """
 
 import asyncio
-import json
 import random
 import statistics
 import tempfile
@@ -18,6 +17,7 @@ from bench.bodies import answer_with, png
 from bench.imports import import_cost
 from bench.meter import Reading
 from bench.process import light_server, run_lists, run_worker, self_signed
+from bench.readings import save_readings
 from bench.worker import Task
 
 KIB, MIB = 1024, 1024 * 1024
@@ -176,8 +176,4 @@ class Core:
         print(check, flush=True)
 
     def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        checks = [
-            {"name": c.name, "value": c.value, "bound": c.bound, "ok": c.ok} for c in self.checks
-        ]
-        path.write_text(json.dumps({"checks": checks, "readings": self.readings}, indent=1))
+        save_readings(path, self.checks, self.readings)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core import Check
+from bench.readings import save_readings
 from nbp_async import read_run
 from nbp_async.fake import spawn
 from nbp_async.fake.bank import prompt_digest
@@ -137,9 +138,7 @@ class Durability:
         self._check("dollars paid twice and not named", float(twice), 0, "$")
 
     def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        checks = [{"name": c.name, "value": c.value, "bound": c.bound} for c in self.checks]
-        path.write_text(json.dumps({"checks": checks, "readings": self.readings}, indent=1) + "\n")
+        save_readings(path, self.checks, self.readings)
 
     def _check(self, name: str, value: float, bound: float, unit: str = "x") -> None:
         check = Check(name, value, bound, unit)

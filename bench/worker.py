@@ -31,6 +31,9 @@ class Task:
         ca: Certificate authority of the server, or "".
         loop: "asyncio" or "uvloop".
         stall: Sample the loop's stalls.
+        size: Size that "nbp" asks for.
+        form: How "nbp" wants its images: "b64_json" or "url".
+        key: The key.
     """
 
     client: str
@@ -42,6 +45,9 @@ class Task:
     ca: str = ""
     loop: str = "asyncio"
     stall: bool = False
+    size: str = "1K"
+    form: str = "b64_json"
+    key: str = "sk-bench"
 
 
 def tls_context(task: Task) -> ssl.SSLContext | None:
@@ -109,13 +115,14 @@ async def nbp(task: Task, folder: Path) -> Reading:
     from nbp_async import Client, Limits, Profile
 
     limits = Limits(max_in_flight=task.at_once, reuse_connections=task.reuse)
-    profile = Profile(name="bench", base_url=task.url)
-    async with Client(profile, "sk-bench", limits=limits, ca=task.ca or None) as gen:
+    form: Any = task.form
+    profile = Profile(name="bench", base_url=task.url, response_format=form)
+    async with Client(profile, task.key, limits=limits, ca=task.ca or None) as gen:
         prompts = (f"prompt {number}" for number in range(task.calls))
         gc.collect()
         sampler = StallSampler() if task.stall else None
         meter = Meter()
-        batch = await gen.many(prompts, size="1K", out=folder if task.disk else None)
+        batch = await gen.many(prompts, size=task.size, out=folder if task.disk else None)
         return meter.read(len(batch.images), sampler.worst if sampler else 0.0)
 
 

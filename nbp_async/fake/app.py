@@ -233,7 +233,12 @@ class Vendor:
 
     def _witness(self, with_prompts: bool) -> bytes:
         bank = self._bank
-        stats = self._counters.stats(dollars=bank.billed, images=bank.images, lost=bank.lost)
+        stats = self._counters.stats(
+            asyncio.get_running_loop().time(),
+            dollars=bank.billed,
+            images=bank.images,
+            lost=bank.lost,
+        )
         document: dict[str, object] = {"stats": stats, "rows": len(bank.ledger)}
         if with_prompts:
             document["images_by_prompt"] = bank.by_digest()

@@ -22,6 +22,10 @@ class Stats(msgspec.Struct, frozen=True):
         peak_in_flight: The most there were at once.
         connections: Connections that were accepted.
         open_connections: Connections that stand now.
+        peak_connections: The most there were at once.
+        peak_carrying: The most of them that carried a request at once.
+        connection_seconds: How long connections carried a request, from its head to the end of its
+            answer, all together, on the loop's clock.
         downloads: Requests to the image store.
         bytes_out: Bytes of bodies that were handed to connections.
         dollars: Sum of the ledger.
@@ -42,6 +46,9 @@ class Stats(msgspec.Struct, frozen=True):
     peak_in_flight: int = 0
     connections: int = 0
     open_connections: int = 0
+    peak_connections: int = 0
+    peak_carrying: int = 0
+    connection_seconds: float = 0.0
     downloads: int = 0
     bytes_out: int = 0
     dollars: Decimal = Decimal(0)
@@ -109,6 +116,11 @@ class Counters:
         self.peak_in_flight = 0
         self.accepted = 0
         self.open = 0
+        self.peak_open = 0
+        self._carried = 0.0
+        self._carried_until = 0.0
+        self._carrying = 0
+        self._peak_carrying = 0
         self.downloads = 0
         self.bytes_out = 0
         self.by_status: Counter[int] = Counter()
@@ -128,6 +140,23 @@ class Counters:
         self.requests += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+
+    def opened(self) -> None:
+        """A connection was accepted."""
+        self.accepted += 1
+        self.open += 1
+        self.peak_open = max(self.peak_open, self.open)
+
+    def closed(self) -> None:
+        """A connection ended."""
+        self.open -= 1
+
+    def carries(self, now: float, change: int) -> None:
+        """So many more (or fewer) connections carry a request from now on."""
+        self._carried += self._carrying * (now - self._carried_until)
+        self._carried_until = now
+        self._carrying += change
+        self._peak_carrying = max(self._peak_carrying, self._carrying)
 
     def looked(self, now: float) -> None:
         """Somebody looked at a task."""
@@ -150,11 +179,14 @@ class Counters:
             for path, headers, body, at in self._received
         ]
 
-    def stats(self, *, dollars: Decimal, images: int, lost: int) -> Stats:
+    def stats(self, now: float | None, *, dollars: Decimal, images: int, lost: int) -> Stats:
         """A snapshot; what the bank knows is given to it."""
+        if now is not None:
+            self.carries(now, 0)
         return Stats(
             self.requests, self.in_flight, self.peak_in_flight, self.accepted, self.open,
-            self.downloads, self.bytes_out, dollars, images, lost, dict(self.by_status),
+            self.peak_open, self._peak_carrying, self._carried, self.downloads, self.bytes_out,
+            dollars, images, lost, dict(self.by_status),
             self.tasks, self.open_tasks, self.looks, self.peak_looks, self.webhooks,
             self.webhooks_delivered, self.webhooks_failed,
         )  # fmt: skip

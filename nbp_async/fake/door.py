@@ -20,21 +20,30 @@ class Door(web.Server):
     """aiohttp's server, which lets a handler work on when its client has left."""
 
     def __init__(self, handler: Handler, counters: Counters) -> None:
-        super().__init__(handler, request_factory=self._request, access_log=None)
+        super().__init__(self._carried, request_factory=self._request, access_log=None)
+        self._answer = handler
         self._counters = counters
         self._leaving: dict[object, list[asyncio.Future[None]]] = {}
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        self._counters.accepted += 1
-        self._counters.open += 1
+        self._counters.opened()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
-        self._counters.open -= 1
+        self._counters.closed()
         for waiter in self._leaving.pop(handler, ()):
             if not waiter.done():
                 waiter.set_result(None)
+
+    async def _carried(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer, and note how long a connection was taken by that."""
+        counters, loop = self._counters, asyncio.get_running_loop()
+        counters.carries(loop.time(), 1)
+        try:
+            return await self._answer(request)
+        finally:
+            counters.carries(loop.time(), -1)
 
     async def gone(self, request: web.BaseRequest) -> None:
         """Return when the connection of `request` has ended."""

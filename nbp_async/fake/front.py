@@ -122,7 +122,9 @@ class Front:
                 speed=self._settings.speed, gone=self._gone,
             )  # fmt: skip
         else:
-            sent = await wire.send(visit.request, status, body.type, body.pieces, heads)
+            sent = await wire.send(
+                visit.request, status, body.type, body.pieces, heads, self._settings.pace
+            )
         self._counters.bytes_out += sent.body_bytes
         return sent
 

@@ -58,6 +58,8 @@ class FakeServer:
         kind: Format of the images: "png" or "jpeg".
         delivery: How images are handed out where the request does not say it: "url" for links.
         links_expire: Seconds until a link expires, on `clock`.
+        bandwidth: Bytes a second, simulated ones, that each connection carries to the client; None
+            for as many as there can be.
         idempotency: A request whose Idempotency-Key is known is answered with what the first one
             brought, and billed once; no vendor that we know does it.
         clock: Seconds since 1970: for links and dates, never for waiting.
@@ -82,7 +84,8 @@ class FakeServer:
         self, *, latency: Span = DEFAULT, speed: float = 1.0, seed: int = 0,
         faults: Odds = None, quotas: Quotas | None = None, keys: Keys | None = None,
         prices: Prices = GOOGLE, weight: Weight = None, kind: Kind = "png",
-        delivery: Delivery = "b64_json", links_expire: float = 7 * _DAY, idempotency: bool = False,
+        delivery: Delivery = "b64_json", links_expire: float = 7 * _DAY,
+        bandwidth: float | None = None, idempotency: bool = False,
         clock: Callable[[], float] = time.time, submit_latency: Span = 0, look_latency: Span = 0,
         look_faults: Odds = None, task_retention: float = _DAY,
         webhook_secret: str | Sequence[str] | None = None, interactions: bool = False,
@@ -93,7 +96,7 @@ class FakeServer:
         self._settings = Settings(
             latency=latency_of(latency), speed=speed, seed=seed, faults=faults_of(faults),
             quotas=quotas or Quotas(), weight=weight, kind=kind, link=delivery == "url",
-            links_expire=links_expire, idempotency=idempotency, clock=clock,
+            links_expire=links_expire, bandwidth=bandwidth, idempotency=idempotency, clock=clock,
             submit_latency=latency_of(submit_latency), look_latency=latency_of(look_latency),
             look_faults=looks_of(look_faults), task_retention=task_retention,
             interactions=interactions,
@@ -173,7 +176,8 @@ class FakeServer:
     def stats(self) -> Stats:
         """A snapshot of what was seen so far."""
         bank = self.bank
-        return self._counters.stats(dollars=bank.billed, images=bank.images, lost=bank.lost)
+        now = None if self._loop is None else self._loop.time()
+        return self._counters.stats(now, dollars=bank.billed, images=bank.images, lost=bank.lost)
 
     async def start(self) -> None:
         """Listen. The address is known afterwards."""

@@ -22,6 +22,7 @@ class Settings:
     kind: Kind
     link: bool
     links_expire: float
+    bandwidth: float | None
     idempotency: bool
     clock: Callable[[], float]
     submit_latency: Latency
@@ -30,10 +31,17 @@ class Settings:
     task_retention: float
     interactions: bool
 
+    @property
+    def pace(self) -> float | None:
+        """Real bytes a second of a connection."""
+        return None if self.bandwidth is None else self.bandwidth * self.speed
+
     def __post_init__(self) -> None:
         if not self.speed > 0:
             raise ValueError(f"speed is above 0, not {self.speed:g}")
         if not self.task_retention >= 0:
             raise ValueError(f"task_retention is 0 or more, not {self.task_retention:g}")
+        if self.bandwidth is not None and not self.bandwidth > 0:
+            raise ValueError(f"bandwidth is above 0 bytes a second, not {self.bandwidth:g}")
         if self.kind not in ("png", "jpeg"):
             raise ValueError(f'kind is "png" or "jpeg", not {self.kind!r}')

@@ -33,12 +33,17 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 async def send(
-    request: web.BaseRequest, status: int, kind: str, pieces: list[bytes], headers: Headers
+    request: web.BaseRequest,
+    status: int,
+    kind: str,
+    pieces: list[bytes],
+    headers: Headers,
+    pace: float | None = None,
 ) -> Sent:
-    """Send a whole answer."""
+    """Send a whole answer; at most `pace` bytes a second, if it is given."""
     size = sum(map(len, pieces))
     try:
-        if size <= _AT_ONCE:
+        if size <= _AT_ONCE and pace is None:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             plain = web.Response(body=body, status=status, headers=headers, content_type=None)
             plain.headers["Content-Type"] = kind
@@ -50,6 +55,8 @@ async def send(
         large.content_length = size
         await large.prepare(request)
         for part in _slices(pieces):
+            if pace is not None:
+                await asyncio.sleep(len(part) / pace)
             await large.write(part)
         await large.write_eof()
         return Sent(large, not _closing(request), size)

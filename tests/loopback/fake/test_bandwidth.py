@@ -1,0 +1,31 @@
+"""Bodies that come as fast as a line carries them, and connections that are counted."""
+
+import asyncio
+
+import pytest
+
+from nbp_async import Client
+from tests.loopback.oracle import assert_settled
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.mark.parametrize("delivery", ["b64_json", "url"])
+async def test_a_line_carries_so_many_bytes_a_second(delivery: str) -> None:
+    loop = asyncio.get_running_loop()
+    line = {"latency": 60.0, "weight": 1_000_000, "bandwidth": 100_000.0, "delivery": delivery}
+    async with Client.fake(server=line) as gen:
+        assert gen.server is not None
+        batch = await gen.many([{"text": "a", "extra": {"response_format": delivery}}], size="1K")
+        text = 4 / 3 if delivery == "b64_json" else 1
+        assert loop.time() == pytest.approx(60 + 10 * text, abs=0.5)
+        await assert_settled(gen, gen.server, batch)
+
+
+async def test_standing_connections_are_counted_and_timed() -> None:
+    async with Client.fake(server={"latency": 60.0}) as gen:
+        assert gen.server is not None
+        await gen.many(["a", "b", "c"], size="1K")
+        stats = gen.server.stats()
+    assert stats.peak_connections == 3
+    assert stats.connection_seconds == pytest.approx(180, abs=1)

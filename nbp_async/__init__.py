@@ -30,6 +30,8 @@ __all__ = [
     "DisconnectedError",
     "DownloadError",
     "Failure",
+    "fetch_run",
+    "FetchOptions",
     "Image",
     "InterruptedAttemptError",
     "InvalidRequestError",
@@ -133,6 +135,7 @@ if TYPE_CHECKING:
         UploadTimeout,
     )
     from nbp_async._events import Listener
+    from nbp_async._fetch import FetchOptions, fetch_run
     from nbp_async._flow.plan import Plan
     from nbp_async._flow.preview import Preview
     from nbp_async._http import Usage
@@ -152,6 +155,8 @@ _ROOMS = {
     "Retry": "_config",
     "Timeouts": "_config",
     "Listener": "_events",
+    "fetch_run": "_fetch",
+    "FetchOptions": "_fetch",
     "Plan": "_flow.plan",
     "read_run": "_journal.reader",
     "Report": "_journal.reader",

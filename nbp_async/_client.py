@@ -21,7 +21,7 @@ from nbp_async._flow.preview import Preview
 from nbp_async._flow.run import Run
 from nbp_async._flow.source import BadPrompt, Jobs, Prompts
 from nbp_async._flow.wiring import Totals, Wiring
-from nbp_async._images.download import LinkPolicy
+from nbp_async._images.download import link_policy
 from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
 from nbp_async._models import ZERO, Failure, Image, Prompt
 from nbp_async._options import Ask, ClientOptions, RunAsk
@@ -99,11 +99,8 @@ class Client:
         self._key = checked_key(api_key, self.profile)
         self._transport = transport
         self._listeners = tuple(listeners)
-        if isinstance(link_hosts, str):
-            raise ConfigError(f"link_hosts={link_hosts!r}: give a list of hosts.")
-        hosts = None if link_hosts is None else frozenset(host.lower() for host in link_hosts)
         private = is_loopback(self.profile.host) if allow_private is None else allow_private
-        self._links = LinkPolicy(hosts=hosts, private=private)
+        self._links = link_policy(link_hosts, private=private)
         self._ca = None if ca is None else str(ca)
         self._account = account
         self._rng = rng or random.random

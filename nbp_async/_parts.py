@@ -81,7 +81,7 @@ class Parts:
             key=chosen.key,
             dialect=DIALECTS[chosen.profile.dialect](),
             transport=_transport(chosen, reuse=limits.reuse_connections),
-            downloads=_downloader(chosen),
+            downloads=downloader(chosen.links, limits, chosen.timeouts, chosen.ca, chosen.rng),
             files=FileThreads(),
             limits=limits,
             timeouts=chosen.timeouts,
@@ -142,16 +142,11 @@ class Parts:
 
     def _sink(self, ask: Ask) -> Sink:
         out, files = ask.get("out"), self.wiring.files
-        store = store_of(out)
-        if isinstance(out, str | Path) and store is None:
-            return DirectorySink(out, files)
         if out is not None and not isinstance(out, str | Path):
             return out
         if self._memory is None:
             self._memory = MemorySink(self._chosen.limits.max_memory, files)
-        return (
-            self._memory if store is None else ObjectSink(store, self._buckets, self._memory, files)
-        )
+        return self._memory if out is None else sink_at(out, self._memory, self._buckets, files)
 
     def _room(self, ask: Ask) -> Room | None:
         folder = folder_of(ask.get("out"))
@@ -162,13 +157,19 @@ class Parts:
             return None
         out, account = ask.get("out"), account_of(self._chosen)
         return Past(
-            open=_opener(ask, account, self.wiring),
+            open=opener(ask, account, self.wiring.files, self.wiring.wall_clock),
             account=account,
             again=_again_of(ask),
             folder=folder_of(out),
             store=store_of(out),
             buckets=out.buckets if isinstance(out, ObjectSink) else self._buckets,
         )
+
+
+def sink_at(out: str | Path, memory: MemorySink, buckets: Buckets, files: FileThreads) -> Sink:
+    """The folder, or the place in a store. What is on its way to a store is in `memory`."""
+    store = store_of(out)
+    return DirectorySink(out, files) if store is None else ObjectSink(store, buckets, memory, files)
 
 
 def folder_of(out: str | Path | Sink | None) -> Path | None:
@@ -313,7 +314,10 @@ def _journal_path(ask: RunAsk) -> Path | None:
     return None if journal is False or folder is None else folder / JOURNAL
 
 
-def _opener(ask: RunAsk, account: str, wiring: Wiring) -> Callable[[], Awaitable[Journal]]:
+def opener(
+    ask: RunAsk, account: str, files: FileThreads, wall_clock: Callable[[], float]
+) -> Callable[[], Awaitable[Journal]]:
+    """What opens the journal of a run."""
     journal, folder, path = ask.get("journal"), folder_of(ask.get("out")), _journal_path(ask)
 
     async def open_journal() -> Journal:
@@ -324,10 +328,10 @@ def _opener(ask: RunAsk, account: str, wiring: Wiring) -> Callable[[], Awaitable
         assert path is not None, "checked when the call was made"
         manifest = path.with_suffix(".jsonl") if folder is None else folder / MANIFEST
         opened = await SqliteJournal.open(
-            path, account=account, folder=folder, wall_clock=wiring.wall_clock, manifest=manifest
+            path, account=account, folder=folder, wall_clock=wall_clock, manifest=manifest
         )
         if folder is not None:  # it is ours alone by now
-            await DirectorySink(folder, wiring.files).clean()
+            await DirectorySink(folder, files).clean()
         return opened
 
     return open_journal
@@ -346,17 +350,20 @@ def _transport(chosen: Chosen, *, reuse: bool) -> Transport:
     return AiohttpTransport(reuse=reuse, vendor=vendor, ca=chosen.ca)
 
 
-def _downloader(chosen: Chosen) -> Downloader:
+def downloader(
+    links: LinkPolicy, limits: Limits, timeouts: Timeouts, ca: str | None, rng: Callable[[], float]
+) -> Downloader:
+    """What follows image links."""
     from nbp_async._transports.aiohttp import AiohttpTransport
 
-    guard = None if chosen.links.private else _refuse_private
+    guard = None if links.private else _refuse_private
     return Downloader(
-        AiohttpTransport(reuse=True, vendor="image store", guard=guard, ca=chosen.ca),
-        policy=chosen.links,
-        at_once=chosen.limits.max_downloads,
-        patience=chosen.timeouts.download,
-        max_body=chosen.limits.max_body,
-        rng=chosen.rng,
+        AiohttpTransport(reuse=True, vendor="image store", guard=guard, ca=ca),
+        policy=links,
+        at_once=limits.max_downloads,
+        patience=timeouts.download,
+        max_body=limits.max_body,
+        rng=rng,
     )
 
 

@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"_flow"},
     {"_options"},
     {"_parts"},
-    {"_client"},
+    {"_client", "_fetch"},
     {"_script"},
     {"__init__"},
     {"testing", "display"},

@@ -28,6 +28,7 @@ NEVER_AT_IMPORT = {
 NEVER_FOR_HELP = {"aiohttp", "asyncio", "httpx", "jinja2", "msgspec", "rich", "ssl"}
 PROMISED = {
     "Attempt", "Batch", "Bill", "Client", "Failure", "Image", "Job", "Limits", "Listener",
+    "fetch_run", "FetchOptions",
     "Outcome", "Plan", "Preview", "Prices", "Profile", "PROFILES", "Prompt", "Rate", "read_run",
     "Report", "Retry", "Row", "run_many", "Spend",
     "Ask", "RunAsk", "TaskTable", "Timeouts", "Timings", "Usage", "__version__",

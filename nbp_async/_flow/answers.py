@@ -6,6 +6,7 @@ from nbp_async._dialects.base import Answer
 from nbp_async._errors import DownloadError, MalformedReplyError, NbpError
 from nbp_async._flow.wiring import Wiring
 from nbp_async._images.collect import Collector, Kept
+from nbp_async._images.download import Downloader
 from nbp_async._models import Attempt, Image, Prompt
 from nbp_async._sinks.base import Sink
 
@@ -31,7 +32,7 @@ async def store(
         StorageError: They cannot be kept.
     """
     if not answer.images:
-        await follow(wiring, sink, answer.links, stem, brought)
+        await follow(wiring.downloads, sink, answer.links, stem, brought)
         return
     try:
         await collector.keep(answer.images, stem)
@@ -40,7 +41,7 @@ async def store(
 
 
 async def follow(
-    wiring: Wiring, sink: Sink, links: Sequence[str], stem: str, brought: list[Brought]
+    downloads: Downloader, sink: Sink, links: Sequence[str], stem: str, brought: list[Brought]
 ) -> None:
     """Bring the images behind these links; one bad link does not cost us the others.
 
@@ -53,7 +54,7 @@ async def follow(
         kept: list[Kept] = []
         try:
             stem_of_this = f"{stem}-extra{len(brought)}" if brought else stem
-            await wiring.downloads.fetch(link, sink, stem_of_this, kept)
+            await downloads.fetch(link, sink, stem_of_this, kept)
         except (DownloadError, MalformedReplyError) as exc:
             problem = problem or exc
         finally:

@@ -3,6 +3,8 @@
 Nothing is bought here, and nothing is sent but looks and downloads.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from nbp_async._dialects.base import Answer
@@ -19,6 +21,7 @@ from nbp_async._flow.tasks import Asked
 from nbp_async._flow.wiring import Wiring
 from nbp_async._handle import Handle
 from nbp_async._http import Billing
+from nbp_async._images.download import Downloader
 from nbp_async._journal.base import Entry, Journal, Pending
 from nbp_async._models import Attempt, Failure, Image, Outcome, Timings
 from nbp_async._pacing.retry import Tries, judge
@@ -28,10 +31,10 @@ async def rescue(wiring: Wiring, run: Run, past: Past, entry: Entry) -> Outcome:
     """Bring what an earlier call paid for. Nothing is bought."""
     if entry.handle is not None and not links_of(entry):
         return await _rescue_task(wiring, run, past, entry, entry.handle)
-    return await rescue_links(wiring, run, past, entry)
+    return await rescue_links(wiring.downloads, run, past, entry)
 
 
-async def rescue_links(wiring: Wiring, run: Run, past: Past, entry: Entry) -> Outcome:
+async def rescue_links(downloads: Downloader, run: Run, past: Past, entry: Entry) -> Outcome:
     """Fetch the image that was paid for and is only a link yet. Nothing is sent to the vendor."""
     assert past.journal is not None, "the run has begun"
     links, expires = links_of(entry), expiry_of(entry)
@@ -39,7 +42,7 @@ async def rescue_links(wiring: Wiring, run: Run, past: Past, entry: Entry) -> Ou
     brought: list[Brought] = []
     try:
         with run.stand_aside():
-            await follow(wiring, run.sink, links, f"{entry.index:06d}", brought)
+            await follow(downloads, run.sink, links, f"{entry.index:06d}", brought)
     except NbpError as exc:
         run.heard(exc)
         lost = isinstance(exc, LinkExpiredError)
@@ -109,6 +112,17 @@ def expiry_of(entry: Entry) -> float | None:
     if entry.image is not None:
         return entry.image.url_expires
     return next((p.link_expires for p in entry.pending if p.links), None)
+
+
+def soonest_first(entries: Iterable[Entry]) -> list[Entry]:
+    """In the order in which their links end; those of which nobody knows come last."""
+    return sorted(entries, key=lambda entry: (expiry_of(entry) is None, expiry_of(entry) or 0.0))
+
+
+def settle_linked(journal: Journal, entry: Entry) -> None:
+    """Write down how its attempts ended that no process told of: the one with links is paid."""
+    for pending in entry.pending:
+        journal.settle(entry.item, interrupted(pending, bool(pending.links)))
 
 
 def all_attempts(entry: Entry) -> tuple[Attempt, ...]:

@@ -26,11 +26,12 @@ from nbp_async._flow.books import Books, Page, failure_of, worst
 from nbp_async._flow.found import Leftovers, what_is_wrong
 from nbp_async._flow.rescue import (
     all_attempts,
-    expiry_of,
     image_of_entry,
     interrupted,
     links_of,
     rescue_links,
+    settle_linked,
+    soonest_first,
 )
 from nbp_async._flow.run import Past, Run
 from nbp_async._flow.wiring import Wiring
@@ -60,8 +61,7 @@ async def begin(wiring: Wiring, run: Run, past: Past) -> list[Entry]:
     leftovers = Leftovers(wiring, past)
     for entry in unsettled:
         if links_of(entry):
-            for pending in entry.pending:
-                journal.settle(entry.item, interrupted(pending, bool(pending.links)))
+            settle_linked(journal, entry)
             linked.append(entry)
         elif entry.handle is not None:
             if entry.handle.kind == "task" and run.desk is not None:
@@ -74,8 +74,7 @@ async def begin(wiring: Wiring, run: Run, past: Past) -> list[Entry]:
         run.cap.spent += account.spent + account.maybe
     if wiring.window is not None:
         wiring.window.remember(account.recent, wiring.open_for())
-    linked.sort(key=lambda entry: (expiry_of(entry) is None, expiry_of(entry) or 0.0))
-    return linked + tasks
+    return soonest_first(linked) + tasks
 
 
 async def end(run: Run, past: Past) -> None:
@@ -130,7 +129,7 @@ async def recall(
             found = msgspec.structs.replace(entry.image, earlier=books.earlier)
             return _at(job, found)
         if entry.image.url:
-            return _at(job, await rescue_links(wiring, run, past, entry))
+            return _at(job, await rescue_links(wiring.downloads, run, past, entry))
     refusal = _still_out(entry) or _refusal(past, books.earlier, why)
     return books if refusal is None else failure_of(job, refusal, books)
 

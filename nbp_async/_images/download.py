@@ -7,12 +7,13 @@ asked about the address that is really dialled).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from nbp_async._errors import (
     BodyTooLargeError,
+    ConfigError,
     DownloadError,
     MalformedReplyError,
     NbpError,
@@ -61,6 +62,18 @@ class LinkPolicy:
         if parts.scheme != "https":
             return f"it is {parts.scheme}://, not https://"
         return None if port in (None, 443) else f"it names port {port}"
+
+
+def link_policy(hosts: Collection[str] | None, *, private: bool) -> LinkPolicy:
+    """The policy that these options mean.
+
+    Raises:
+        ConfigError: The hosts are a text and no list of texts.
+    """
+    if isinstance(hosts, str):
+        raise ConfigError(f"link_hosts={hosts!r}: give a list of hosts.")
+    names = None if hosts is None else frozenset(host.lower() for host in hosts)
+    return LinkPolicy(hosts=names, private=private)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

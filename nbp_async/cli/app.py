@@ -25,6 +25,7 @@ _COMMANDS = {
     "gen": "Make one image.",
     "many": "Make one image for each prompt of a file.",
     "show": "Show a run: images, failures, what it cost, what may have been billed.",
+    "fetch": "Bring the images of a run that are only links yet.",
     "export": "Write a run as CSV, Parquet or JSON.",
     "prices": "Show what an image costs, where, and since when.",
     "fake": "Run the fake server.",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from nbp_async._rows import Row
 from nbp_async._stores.address import is_store
+from nbp_async.display.links import Links
 from nbp_async.display.summary import Fact
-from nbp_async.display.words import money, plural, printable, span
+from nbp_async.display.words import money, plural, printable
 
 _NAMED = 20  # items that may have been billed and are named one by one
 _STORES = 5  # stores that are named
@@ -55,7 +56,7 @@ class Standing:
         self._states: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._charged: Counter[str] = Counter()
-        self._ends: list[float] = []
+        self._ends: list[float | None] = []
         self._unclear = 0
         self._named: list[Row] = []
         for row in rows:
@@ -68,7 +69,7 @@ class Standing:
         self._states[row.state] += 1
         if row.state == "stored":
             self._keep(row.path)
-        elif row.state == "answered" and row.url_expires is not None:
+        elif row.state == "answered":
             self._ends.append(row.url_expires)
         elif row.state == "failed":
             self._reasons[row.reason] += 1
@@ -103,7 +104,9 @@ class Standing:
                 ),
             )
         if states["answered"]:
-            yield "still a link", f"{states['answered']:,}, paid; {self._lives(now)}"
+            links = Links(self._ends, now)
+            yield "still a link", f"{links.count:,}, paid; {links}"
+            yield "", links.warning() or "nbp fetch brings them"
         if states["armed"]:
             yield "out", f"{states['armed']:,}: on their way now, or when the run was killed"
         if states["submitted"]:
@@ -123,18 +126,6 @@ class Standing:
             yield f"{number:>{wide}}  {amount:>{wider}}  {printable(row.prompt)}"
         if self._unclear > len(self._named):
             yield f"and {self._unclear - len(self._named):,} more"
-
-    def _lives(self, now: float) -> str:
-        if not self._ends:
-            return "nobody said how long the links live"
-        left = [end - now for end in self._ends]
-        dead = sum(seconds <= 0 for seconds in left)
-        alive = [seconds for seconds in left if seconds > 0]
-        words = [f"{dead:,} said to have ended"] if dead else []
-        if alive:
-            first, last = span(min(alive)), span(max(alive))
-            words.append(f"the links live for {first}" + (f" to {last}" if last != first else ""))
-        return ", ".join(words)
 
 
 def _counted(reasons: Counter[str]) -> str:

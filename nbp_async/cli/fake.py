@@ -74,7 +74,11 @@ def _conclude(server: "FakeServer") -> None:
     stats, bank = server.stats(), server.bank
     click.echo(
         f"\n{stats.requests} requests, {stats.peak_in_flight} at once at most; "
-        f"{stats.tasks} tasks, {stats.looks} looks; "
         f"{bank.images} images rendered, ${bank.billed} billed; "
         f"{bank.lost} paid answers did not arrive whole."
     )
+    if stats.tasks:
+        click.echo(
+            f"{stats.tasks} of them were tasks, looked at {stats.looks} times; "
+            f"{stats.webhooks_delivered} webhooks were taken."
+        )

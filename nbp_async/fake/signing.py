@@ -1,11 +1,10 @@
 """How services sign their webhooks; and how those who are no service try to.
 
 "standard" is Standard Webhooks with its symmetric `v1`, one signature for each secret: two while a
-secret is being changed. "kie" signs the task's id and the time, and not the body; its
-key is the newest secret's text. "fal" signs with
-Ed25519, "google" with a JWT by RS256, which says the event again and names the
-receiver's address as its audience; whoever wants to check finds their public keys in a JWKS. For
-these two the package `cryptography` is needed. "none" signs nothing.
+secret is being changed. "kie" signs the task's id and the time, and not the body; its key is the
+newest secret's text. "fal" signs with Ed25519, "google" with a JWT by RS256, which says the
+event again and names the receiver's address as its audience: whoever wants to check finds their
+public keys in a JWKS. For these two the package `cryptography` is needed. "none" signs nothing.
 """
 
 import asyncio

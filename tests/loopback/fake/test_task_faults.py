@@ -242,3 +242,25 @@ async def test_task_faults_mean_nothing_to_a_held_call() -> None:
         call.server.script(t.stuck(), t.failed(), t.several(t.late(5), t.lost()))
         assert [(await call.images("a cat")).status for _ in range(3)] == [200] * 3
         assert billed(call) == [True] * 3
+
+
+async def test_a_result_without_its_last_chunk_was_handed_out_all_the_same() -> None:
+    async with vendor() as call:
+        name = await finished(call, t.look(f.no_terminator()))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(30):
+                await look(call, name)
+        assert billed(call) == [True]
+
+
+async def test_a_look_can_hang_or_be_answered_with_any_bytes() -> None:
+    async with vendor() as call:
+        odd = f.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        name = await finished(call, t.look(f.hang(), odd))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(30):
+                await look(call, name)
+        assert (await look(call, name)).body == b"{}"
+        assert billed(call) == [None]
+        assert await state(call, name) == "completed"
+        assert billed(call) == [True]

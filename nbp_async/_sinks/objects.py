@@ -29,7 +29,8 @@ MIME = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 class ObjectSink:
     """Keep each image as an object under `address`.
 
-    While there is trouble an image is sent up once, and not tried again.
+    When there is trouble the images that are still to come are sent up once, for it may be over;
+    if one of these fails, too, the rest stays in memory at once.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class ObjectSink:
         self.address = address
         self.memory = memory
         self.threads = threads
-        self.places = asyncio.Semaphore(AT_ONCE)
+        self._places = asyncio.Semaphore(AT_ONCE)
         self.buckets = buckets
         self._trial = asyncio.Lock()
         self._tried_out = False
+        self._gone = False
         self._trouble: StorageError | None = None
 
     @property
@@ -64,6 +66,23 @@ class ObjectSink:
     def troubled(self, exc: StorageError) -> None:
         """The store has not got an image. The first reason is remembered."""
         self._trouble = self._trouble or exc
+
+    async def put(self, bucket: Bucket, key: str, here: Stored, mime: str) -> None:
+        """Store these bytes, some at once and the others after them.
+
+        Raises:
+            StorageError: The store has not got them.
+        """
+        async with self._places:
+            if self._gone and self._trouble is not None:
+                raise self._trouble
+            once = self._trouble is not None
+            data, sums = await self.threads.run(_reader(here))
+            try:
+                await bucket.put(key, data, mime, sums, once=once)
+            except StorageError:
+                self._gone = once
+                raise
 
     async def aclose(self) -> None:
         """Nothing is held open between two images."""
@@ -121,10 +140,7 @@ class ObjectWriter:
         sink = self._sink
         name = f"{stem}-{here.digest.hex()[:12]}{suffix}"
         address = sink.address.below(name)
-        async with sink.places:
-            data, sums = await sink.threads.run(_reader(here))
-            once = sink.trouble is not None
-            await self._bucket.put(address.path, data, MIME[suffix], sums, once=once)
+        await sink.put(self._bucket, address.path, here, MIME[suffix])
         if here.path:
             await sink.threads.finish(lambda: Path(here.path).unlink(missing_ok=True))
         return Stored(here.size, here.digest, str(address))

@@ -25,6 +25,7 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between tries
 PATIENCE = 180.0  # seconds after which nothing is tried again
 CONTROL = 20.0  # seconds that a look may take
 TRANSFER = 120.0  # seconds that an object may take
+HASTY = 15.0  # seconds that one may take in a store that has failed before
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Bucket:
         self._address = address.root
         self._secrets = tuple(secret for secret in secrets if secret)
         self._pauses = tuple(pauses)
+        self._answered = False  # it has opened to these credentials before
 
     async def put(
         self, key: str, data: bytes, mime: str, sums: Sums, *, once: bool = False
@@ -73,7 +75,7 @@ class Bucket:
             data: Its bytes.
             mime: Its type.
             sums: The checksums of `data`.
-            once: Do not try again.
+            once: Do not try again, and do not wait for long.
 
         Raises:
             StorageError: It is not there, or nobody can say that it is.
@@ -176,15 +178,20 @@ class Bucket:
         self, doing: str, call: Callable[[], Awaitable[T]], *, once: bool = False
     ) -> T:
         loop = asyncio.get_running_loop()
+        span = HASTY if once else None
         give_up = loop.time() + PATIENCE
         pauses = iter(() if once else self._pauses)
         while True:
             try:
-                return await call()
+                async with asyncio.timeout(span):
+                    result = await call()
             except asyncio.CancelledError:
                 raise
             except Exception as exc:  # noqa: BLE001  the library's errors have no base of their own
                 passing, problem = self._said(doing, exc)
+            else:
+                self._answered = True
+                return result
             pause = next(pauses, None) if passing else None
             if pause is None or loop.time() + pause > give_up:
                 raise problem
@@ -198,6 +205,8 @@ class Bucket:
         """
         if isinstance(exc, _Passing):
             return True, StorageError(f"{self._address} could not {doing}: {exc}.")
+        if isinstance(exc, TimeoutError):
+            return True, StorageError(f"{self._address} could not {doing} in {HASTY:.0f} s.")
         text = str(exc)
         hint = ""
         if "signing credential" in text:
@@ -207,7 +216,9 @@ class Bucket:
         reason = self._without_secrets(_reason_of(text) or type(exc).__name__)
         problem = StorageError(f"{self._address} could not {doing}: {reason}.", hint=hint)
         passing = "(temporary)" in text[:80] or type(exc).__name__ in ("RateLimited", "Conflict")
-        return passing, problem
+        # A role's credentials are fetched anew at times, and what had opened it will open it again.
+        lapsed = "signing credential" in text and self._answered
+        return passing or lapsed, problem
 
     def _without_secrets(self, text: str) -> str:
         for secret in self._secrets:
@@ -249,7 +260,8 @@ def _operator(address: StoreAddress, opening: Opening) -> "AsyncOperator":
 
 _SERVICE = {"s3": "s3", "oss": "oss", "gs": "gcs", "az": "azblob"}
 _FIRST = re.compile(r"\w+ \((?:permanent|temporary|persistent)\) at \S+(?: =>)? ?")
-_NAMED = re.compile(r'code: "([^"]*)", message: "([^"]*)"')
+_NAMED = re.compile(r'code: "?([^",]*)"?, message: "([^"]*)"')
+_STATUS = re.compile(r"response: Parts \{ status: (\d+)")
 _SOURCE = re.compile(r"^Source:\s*\n\s+(.+)$", re.MULTILINE)
 _LINKS = re.compile(r"https?://\S+")
 
@@ -263,4 +275,7 @@ def _reason_of(text: str) -> str:
         said = _FIRST.sub("", text.partition("\n")[0])
         source = _SOURCE.search(text)
         said = f"{said}: {source[1]}" if source is not None else said
-    return _LINKS.sub("…", said).strip().rstrip(".")[:300]
+    status = _STATUS.search(text)
+    if not said.strip() and status is not None:
+        said = f"it answered HTTP {status[1]}"
+    return _LINKS.sub("…", " ".join(said.split())).rstrip(".")[:300]

@@ -10,12 +10,14 @@
 What is not found here is looked for by the library that opens the store.
 """  # noqa: E501  a table
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nbp_async._errors import ConfigError
 from nbp_async._stores.address import StoreAddress
 
+_NUMBERED = re.compile(r"https?://(?:[0-9.]+|\[[0-9a-fA-F:.]+\])(?:[:/]|$)")
 _SECRETS: dict[str, dict[str, tuple[str, ...]]] = {
     "s3": {
         "access_key_id": ("AWS_ACCESS_KEY_ID",),
@@ -104,6 +106,8 @@ def _oss(places: dict[str, str]) -> dict[str, str]:
                 "OSS_REGION or OSS_ENDPOINT. Nothing was sent."
             )
         places["endpoint"] = f"https://oss-{region}.aliyuncs.com"
+    if _NUMBERED.match(places["endpoint"]) is not None:
+        places["addressing_style"] = "path"  # no name of a bucket goes before a number
     return places
 
 

@@ -42,7 +42,10 @@ class Place:
             refuse_cut_address(path)
             path.mkdir(parents=True, exist_ok=True)
         except ConfigError as exc:
-            raise codes.Misuse(f"{exc} Nothing was sent.") from exc
+            raise codes.Misuse(
+                f"{path}: a folder is wanted here; a store is written --out s3://bucket/prefix. "
+                "Nothing was sent."
+            ) from exc
         except OSError as exc:
             raise codes.Misuse(f"{path}: {exc.strerror}. Nothing was sent.") from exc
         if not os.access(path, os.W_OK | os.X_OK):

@@ -108,9 +108,22 @@ async def test_a_server_that_is_gone_leaves_the_images_in_memory_and_says_so_onc
         assert "Connection refused" in str(trouble)
         assert trouble.__context__ is None
         server.start()
-        again = await place.keep(b"back again", "000003")  # sent up once, though not trusted
-        assert again.path
+        assert (await place.keep(b"later", "000003")).held is not None, "it is not asked any more"
         place.threads.close()
+
+
+async def test_what_comes_after_the_trouble_is_sent_up_once_for_it_may_be_over(
+    shared: ObjectServer, place: Place, door: Gateway
+) -> None:
+    writers = [await place.sink.open() for _ in range(3)]
+    for number, writer in enumerate(writers):
+        await writer.write(bytes([number]) * 1000)
+    door.refusals = [500, 500, 500, 500]
+    assert (await writers[0].commit("000000", ".png")).path == ""
+    assert place.sink.trouble is not None
+    assert (await writers[1].commit("000001", ".png")).path
+    assert (await writers[2].commit("000002", ".png")).path
+    assert len(names(shared, place)) == 2
 
 
 async def test_a_commit_that_is_cancelled_is_carried_out_and_leaves_no_parts(

@@ -80,7 +80,7 @@ async def test_a_dry_run_says_where_and_how_much_and_asks_no_store(
         (["--out", "s3://images/run"], "--journal run.sqlite3"),
         (["--out", "s3://key:hushhush@images/run", "--journal", "j"], "environment"),
         (["--out", "ftp://images/run", "--journal", "j"], "no store that is known"),
-        (["--out", "s3:/images/run"], "is a str"),
+        (["--out", "s3:/images/run"], "a folder is wanted here"),
     ],
 )
 async def test_what_cannot_work_is_misuse_and_buys_nothing(

@@ -104,8 +104,8 @@ class Limits:
         looks: How often open tasks are looked at, all together, as `"20/s"` (default) or a `Rate`.
         max_downloads: Images fetched by link at once; default 16. They hold no slot.
         max_body: Bytes of one answer; default 64 MiB. A longer one is a BodyTooLargeError.
-        max_memory: Bytes of finished images kept in memory when there is no `out`; default
-            256 MiB. Above it they go to temporary files.
+        max_memory: Bytes of images in memory when there is no `out`, or on their way to a store;
+            default 256 MiB. Above it they go to temporary files.
         reuse_connections: Keep a connection for the next paid request, at most 2 s idle; default
             False. A reused connection may be stale, and a request lost on it may have been billed.
     """

@@ -17,7 +17,8 @@ _HELP = """\
 Write a row for each item of a run: what was asked, what came, where it is, what it cost.
 
 DIR is the folder of an `nbp many --out DIR` (or its journal); it is only read, and may be at
-work. Paths are relative to it, sizes are in bytes, times in seconds, amounts in US dollars.
+work. Paths are relative to it, or addresses in a store; sizes are in bytes, times in seconds,
+amounts in US dollars.
 
 \b
 csv      RFC 4180, UTF-8. A text that begins with = + - @, a tab or a line's

@@ -45,8 +45,10 @@ def fetch(where: Path, target: Path | str | None) -> None:
     """Fetch them, and say what became of each."""
     reading = Reading(where)
     console = people()
-    waiting = [row.url_expires for row in reading.rows() if row.state == "answered"]
-    vendor = reading.report.states.get("submitted", 0)
+    states, waiting = reading.report.states, []
+    if states.get("answered"):
+        waiting = [row.url_expires for row in reading.rows() if row.state == "answered"]
+    vendor = states.get("submitted", 0)
     if vendor:
         say(console, f"{plural(vendor, 'image')} at the vendor: the same nbp many asks for them.")
     if not waiting:

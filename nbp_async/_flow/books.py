@@ -73,6 +73,14 @@ class Books:
         """What an endpoint that knows idempotency keys knows this job by: the same in every run."""
         return self.page.nonce if self.page is not None else secrets.token_hex(16)
 
+    @property
+    def stem(self) -> str:
+        """What the names of its image's files begin with."""
+        past, page = self._run.past, self.page
+        if past is None or page is None:
+            return stem_of(self._job)
+        return past.stem(self._job.index, page.nonce)
+
     async def reserve(self) -> NbpError | None:
         """Set the price of an attempt aside, or say why nothing may be sent."""
         cap, most, run = self._run.cap, self._job.most, self._run
@@ -114,7 +122,7 @@ class Books:
             await self._run.room.check(self._w.slots.in_use, job.canvas.tier)
         if page is not None:
             page.armed = True
-            await page.journal.arm(page.item, self.number, job.price, job.most, stem_of(job))
+            await page.journal.arm(page.item, self.number, job.price, job.most, self.stem)
 
     async def answered(self, links: tuple[str, ...], expires: float | None, reply: str) -> None:
         """Write down that it is paid and behind these links, before they are fetched."""

@@ -87,7 +87,9 @@ class Leftovers:
     async def _object_of(self, store: StoreAddress, pending: Pending) -> Kept | None:
         bucket = await self._past.buckets.of(store)
         for found in await bucket.find(store.below(f"{pending.stem}-").path):
-            if found.modified is None or found.modified < pending.armed_at - _SLACK:
+            name = found.key.rpartition("/")[2].rpartition(".")[0]
+            old = found.modified is None or found.modified < pending.armed_at - _SLACK
+            if old or name[: -_HASH - 1] != pending.stem:  # an extra's name begins so, too
                 continue
             data = await bucket.read(found.key)
             kept = await self._wiring.files.run(_looker(found.key, data, store))

@@ -18,7 +18,7 @@ from nbp_async._errors import (
 )
 from nbp_async._flow.answers import Brought, describe, store
 from nbp_async._flow.attempt import Try
-from nbp_async._flow.books import Books, Page, failure_of, stem_of
+from nbp_async._flow.books import Books, Page, failure_of
 from nbp_async._flow.resume import recall
 from nbp_async._flow.run import Run
 from nbp_async._flow.tasks import Asked
@@ -215,7 +215,7 @@ class _Story:
         """The answer was good: make its images safe and say what they are."""
         answer, run = attempt.answer, self._run
         assert answer is not None
-        stem = stem_of(self._job)
+        stem = self._books.stem
         if answer.images:
             await store(self._w, run.sink, answer, attempt.collector, stem, self._brought)
         else:

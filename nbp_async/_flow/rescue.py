@@ -42,7 +42,7 @@ async def rescue_links(downloads: Downloader, run: Run, past: Past, entry: Entry
     brought: list[Brought] = []
     try:
         with run.stand_aside():
-            await follow(downloads, run.sink, links, f"{entry.index:06d}", brought)
+            await follow(downloads, run.sink, links, past.stem(entry.index, entry.nonce), brought)
     except NbpError as exc:
         run.heard(exc)
         lost = isinstance(exc, LinkExpiredError)
@@ -75,7 +75,9 @@ async def _rescue_task(
     collector = None
     try:
         answer, collector = await run.desk.result(wiring, asked, run.sink)
-        await store(wiring, run.sink, answer, collector, f"{entry.index:06d}", brought)
+        await store(
+            wiring, run.sink, answer, collector, past.stem(entry.index, entry.nonce), brought
+        )
     except TaskOpenError as exc:
         return _failed(entry, exc, all_attempts(entry))
     except NbpError as exc:

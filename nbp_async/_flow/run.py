@@ -28,6 +28,7 @@ from nbp_async._stores.address import StoreAddress
 from nbp_async._stores.buckets import Buckets
 
 MOST_AUTH_FAILURES = 3  # in a row: then the key or its balance is the problem, not the prompt
+_MARK = 6  # digits of an item's nonce in a name
 T = TypeVar("T")
 
 
@@ -69,6 +70,14 @@ class Past:
     buckets: Buckets = field(default_factory=Buckets)
     journal: Journal | None = None
     rescues: dict[int, "asyncio.Task[Outcome]"] = field(default_factory=dict)
+
+    def stem(self, index: int, nonce: str) -> str:
+        """What the names of an item's files begin with: its place, and in a store its own mark.
+
+        A store may be shared by runs whose journals know nothing of each other, and after a kill
+        none of them may take another's image for its own.
+        """
+        return f"{index:06d}" if self.store is None else f"{index:06d}-{nonce[:_MARK]}"
 
 
 class Run:

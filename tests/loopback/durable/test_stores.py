@@ -88,6 +88,41 @@ async def test_killed_at_a_named_point_and_resumed(
     assert len(there) == PROMPTS, "one object an image, and nothing besides"
 
 
+@pytest.mark.parametrize("at", ["arm:after", "commit:after"])
+async def test_runs_that_share_a_prefix_do_not_take_each_others_images(
+    shared: ObjectServer, at: str, tmp_path: Path
+) -> None:
+    """One is killed with requests out; another makes images at the same places of its own list."""
+    place = str(shared.address(tmp_path.name))
+    async with await spawn(latency="20-40", speed=400.0) as server:
+        ours, theirs = (
+            task_of(server, tmp_path / name, prompts=PROMPTS, in_flight=3, store=place)
+            for name in ("ours", "theirs")
+        )
+        assert await kill_at({**ours, "at": at, "nth": 4})
+        assert (await finish(theirs))["images"] == PROMPTS
+        said = await finish(ours)
+        assert said["images"] + said["unclear"] == PROMPTS, said
+        assert said["unclear"] >= (at == "arm:after"), "nobody knows what became of what was out"
+    mine, others = ({row.path for row in read_run(tmp_path / name).rows()} for name in
+                    ("ours", "theirs"))  # fmt: skip
+    assert mine & others <= {""}
+
+
+async def test_an_extra_is_not_taken_for_the_image_that_it_came_with(
+    vendor: FakeServer, shared: ObjectServer, tmp_path: Path
+) -> None:
+    """Its name begins as the image's does, and comes first where names are sorted."""
+    place = str(shared.address(tmp_path.name))
+    async with await spawn(latency="20-40", speed=400.0) as server:
+        task = task_of(server, tmp_path, prompts=1, in_flight=1, store=place)
+        assert await kill_at({**task, "at": "finish:before", "nth": 1})
+        (stored,) = file_of(shared, place).glob("0*")
+        stem, _, rest = stored.name.rpartition("-")
+        stored.rename(stored.with_name(f"{stem}-extra1-{rest}"))
+        assert (await finish(task))["unclear"] == 1
+
+
 async def run_of(
     vendor: FakeServer,
     place: str | ObjectSink,

@@ -27,8 +27,8 @@ types: $(VENV)/.dev  ## Check types
 tests: $(VENV)/.dev  ## Run the tests
 	$(BIN)/pytest -n 2
 
-bench: $(VENV)/.dev  ## Measure what the library costs, in a minute or two
-	$(BIN)/python -m bench core --quick
+bench: $(VENV)/.dev  ## Compare sequential, threads, processes and async, in a minute or two
+	$(BIN)/python -m bench compare --quick
 
 clean:  ## Remove the environment, caches and the demo's images
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis out

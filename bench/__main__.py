@@ -1,10 +1,11 @@
-"""`python -m bench core|durability|modes [--quick]`: measure, and print what was found."""
+"""`python -m bench compare|core|durability|modes`: measure, and print what was found."""
 
 import argparse
 import asyncio
 import sys
 from pathlib import Path
 
+from bench import compare
 from bench.core import RESULTS, Check, Core
 from bench.durability import Durability
 from bench.modes import Modes
@@ -26,7 +27,12 @@ def main() -> int:
     modes = commands.add_parser("modes", help="held, poll, webhook and batch side by side")
     modes.add_argument("--quick", action="store_true", help="10 images only, a quarter minute")
     modes.add_argument("--out", type=Path, default=RESULTS / "modes.json")
+    compare.add_arguments(
+        commands.add_parser("compare", help="sequential, threads, processes, async, side by side")
+    )
     options = parser.parse_args()
+    if options.command == "compare":
+        return compare.main(options, sys.argv[2:])
     if options.command == "durability":
         return _durability(options)
     if options.command == "modes":

@@ -48,6 +48,7 @@ HOME_OF_OPTIONAL = {
     "uvloop": set(),
     "cryptography": {"fake"},
     "psutil": set(),
+    "requests": set(),
     "PIL": {"fake"},
     "pytest": {"testing"},
     "looptime": {"testing"},

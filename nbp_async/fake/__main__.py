@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int)
     parser.add_argument("--concurrency", type=int)
     parser.add_argument("--links-expire", type=float)
+    parser.add_argument("--bandwidth", type=float)
     parser.add_argument("--submit-latency", default="0")
     parser.add_argument("--look-latency", default="0")
     parser.add_argument("--look-fault")

@@ -118,6 +118,7 @@ async def spawn(
     per_minute: int | None = None,
     concurrency: int | None = None,
     links_expire: float | None = None,
+    bandwidth: float | None = None,
     submit_latency: Span = 0,
     look_latency: Span = 0,
     look_faults: str = "",
@@ -136,7 +137,7 @@ async def spawn(
     options: Mapping[str, object] = {
         "latency": _text_of(latency), "speed": speed, "seed": seed, "fault": faults or None,
         "weight": weight, "kind": kind, "delivery": delivery, "key": keys, "rate": per_minute,
-        "concurrency": concurrency, "links-expire": links_expire,
+        "concurrency": concurrency, "links-expire": links_expire, "bandwidth": bandwidth,
         "submit-latency": _text_of(submit_latency), "look-latency": _text_of(look_latency),
         "look-fault": look_faults or None, "task-retention": task_retention,
         "webhook-secret": webhook_secret,

@@ -1,0 +1,138 @@
+"""The scenarios, each a question, and which strategies answer it at which size."""
+
+from dataclasses import dataclass
+from itertools import product
+
+from bench.engine import Entry
+from bench.records import Clock, Scenario
+from bench.strategies import STRATEGIES
+
+ASYNC = ("asyncio", "nbp", "nbp_poll", "openai", "genai")
+ARTICLE = ("sequential:1", "threads:5", "threads:10", "processes:10", "asyncio:10", "nbp:10")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A scenario with the rows it has by default, as "strategy:at_once" on each clock."""
+
+    scenario: Scenario
+    scaled: tuple[str, ...] = ()
+    virtual: tuple[str, ...] = ()
+
+
+def _sizes(names: tuple[str, ...], *sizes: int) -> tuple[str, ...]:
+    return tuple(f"{name}:{size}" for size, name in product(sizes, names))
+
+
+_ALL = (
+    Planned(
+        Scenario("article", "Ten 4K images of 120 s, as in the article", "120", jobs=10, size="4K"),
+        scaled=ARTICLE,
+        virtual=("asyncio:10", "nbp:10", "nbp_poll:10"),
+    ),
+    Planned(
+        Scenario("spread", "Images of 30 to 170 s, three for each place in flight", "30-170",
+                 waves=3, scale=20.0),
+        scaled=(
+            "sequential:1", "processes:10", *_sizes(("threads",), 10, 100, 300, 1000),
+            *_sizes(("threads_httpx",), 10, 100, 300),
+            *_sizes(("asyncio", "nbp"), 1, 10, 100, 300, 1000),
+            *_sizes(("openai", "genai"), 10, 100, 300, 1000),
+        ),
+        virtual=_sizes(("asyncio", "nbp"), 1, 10, 100, 300, 1000),
+    ),
+    Planned(
+        Scenario("held", "All held at once, 100 s each: who can, and what is lost", "100",
+                 deadline=120.0, scale=5.0),
+        scaled=(
+            *_sizes(("asyncio", "nbp"), 1000, 5000, 10_000), "threads:1000",
+            *_sizes(("openai", "genai", "trap_openai"), 1000, 5000),
+        ),
+        virtual=_sizes(("asyncio", "nbp", "trap_defaults"), 300, 1000),
+    ),
+    Planned(
+        Scenario("base64", "4K images of 6 MB inside the answer", "100-170", waves=3, size="4K",
+                 weight="real", scale=20.0),
+        scaled=("processes:10", *_sizes(("threads", "asyncio", "nbp", "openai", "genai"), 32)),
+    ),
+    Planned(
+        Scenario("limited", "A server that takes 60 requests a minute", "30-170", jobs=180,
+                 per_minute=60, deadline=600.0, scale=20.0),
+        scaled=_sizes(("threads", "asyncio", "nbp", "trap_gather"), 100),
+        virtual=_sizes(("asyncio", "nbp", "trap_gather"), 100),
+    ),
+    Planned(
+        Scenario("faults", "One request in seven goes wrong: 503, resets, cut and broken answers",
+                 "30-170", jobs=200, faults="503=0.08,reset=0.03,cut=0.02,truncated=0.02",
+                 scale=20.0),
+        scaled=_sizes(("threads", "asyncio", "nbp", "openai", "trap_gather", "trap_openai"), 50),
+        virtual=_sizes(("asyncio", "nbp", "trap_gather", "trap_openai"), 50),
+    ),
+    Planned(
+        Scenario("traps", "What people really write: 300 images of 170 s", "170", jobs=300,
+                 scale=20.0, deadline=200.0),
+        scaled=_sizes(("nbp", "trap_defaults", "trap_gather", "trap_sessions"), 300),
+        virtual=_sizes(("nbp", "trap_defaults", "trap_gather", "trap_sessions"), 300),
+    ),
+    Planned(
+        Scenario("links", "4K images handed out as links: held against tasks", "100-170",
+                 jobs=100, size="4K", weight="real", delivery="url", scale=20.0),
+        scaled=_sizes(("threads", "asyncio", "nbp", "nbp_poll"), 50),
+        virtual=_sizes(("asyncio", "nbp", "nbp_poll"), 50),
+    ),
+)  # fmt: skip
+
+SCENARIOS = {planned.scenario.name: planned for planned in _ALL}
+QUICK = ("article",)
+
+
+def entries_of(planned: Planned, clocks: tuple[Clock, ...]) -> list[Entry]:
+    """The rows that it has by default, of what is installed."""
+    names = {"scaled": planned.scaled, "virtual": planned.virtual}
+    return [
+        entry
+        for clock in clocks
+        for name in names[clock]
+        for entry in [entry_of(name, planned.scenario, clock)]
+        if STRATEGIES[entry.strategy].installed
+    ]
+
+
+def chosen(
+    scenario: Scenario, names: list[str], sizes: list[int], clocks: tuple[Clock, ...]
+) -> list[Entry]:
+    """The rows that the command line names: "threads:5", or "threads" at each of `sizes`.
+
+    Raises:
+        ValueError: There is no such strategy, its package is not installed, or its size is none.
+    """
+    entries = []
+    for clock, name in product(clocks, names):
+        strategy, colon, _ = name.partition(":")
+        if strategy not in STRATEGIES:
+            raise ValueError(f"strategy {strategy!r}: one of {', '.join(STRATEGIES)}")
+        known = STRATEGIES[strategy]
+        if not known.installed:
+            raise ValueError(
+                f"{strategy} needs {known.needs}: pip install 'nbp-async[bench,peers]'"
+            )
+        if (clock == "virtual" and not known.is_async) or (
+            scenario.delivery == "url" and not known.links
+        ):
+            continue
+        full = [name] if colon else [f"{strategy}:{size}" for size in sizes]
+        entries += [entry_of(one, scenario, clock) for one in full]
+    return list(dict.fromkeys(entries))
+
+
+def entry_of(name: str, scenario: Scenario, clock: Clock) -> Entry:
+    """The row "strategy:at_once".
+
+    Raises:
+        ValueError: Its size is none.
+    """
+    strategy, _, size = name.partition(":")
+    if not size.isdigit() or int(size) < 1:
+        raise ValueError(f'{name!r}: a strategy and calls in flight, as "threads:5"')
+    at_once = 1 if strategy == "sequential" else int(size)
+    return Entry(scenario, strategy, at_once, clock)

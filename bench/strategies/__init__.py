@@ -1,0 +1,79 @@
+"""The ways of being concurrent, each in a file of its own that reads as an example."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+from bench.strategies.base import Way
+
+
+@dataclass(frozen=True)
+class Named:
+    """A line of the table.
+
+    Attributes:
+        name: On the command line and in the tables.
+        module: Its file in this folder.
+        words: What it is.
+        needs: The package that it must find.
+        trap: People really write it, and it loses something.
+        is_async: It can run on the virtual clock.
+        links: It can fetch images by link.
+        holds: It holds a connection for as long as an image takes.
+    """
+
+    name: str
+    module: str
+    words: str
+    needs: str = ""
+    trap: bool = False
+    is_async: bool = True
+    links: bool = True
+    holds: bool = True
+
+    @property
+    def installed(self) -> bool:
+        """What it needs is there."""
+        try:
+            return not self.needs or find_spec(self.needs) is not None
+        except ModuleNotFoundError:
+            return False
+
+
+_ALL = (
+    Named("sequential", "sequential", "requests, one after another", "requests", is_async=False),
+    Named("threads", "threads", "requests in a ThreadPoolExecutor", "requests", is_async=False),
+    Named(
+        "processes", "processes", "requests in a ProcessPoolExecutor, warmed", "requests",
+        is_async=False,
+    ),
+    Named(
+        "threads_httpx", "threads_httpx", "httpx in a ThreadPoolExecutor", "httpx", is_async=False
+    ),
+    Named("asyncio", "by_hand", "bare aiohttp by hand, as its best user writes it"),
+    Named("nbp", "nbp", "this library, held calls"),
+    Named("nbp_poll", "nbp_poll", "this library, tasks that are looked at", holds=False),
+    Named("openai", "openai_sdk", "OpenAI's SDK, connections unlimited", "openai", links=False),
+    Named("genai", "genai_sdk", "Google's SDK", "google.genai", links=False),
+    Named("trap_defaults", "trap_defaults", "aiohttp as it comes: 100 connections, 300 s",
+          trap=True),
+    Named("trap_gather", "trap_gather", "gather over everything, no limit, no second try",
+          trap=True),
+    Named("trap_sessions", "trap_sessions", "aiohttp, a session for every call", trap=True),
+    Named("trap_openai", "openai_defaults", "OpenAI's SDK as it comes", "openai", trap=True,
+          links=False),
+)  # fmt: skip
+
+STRATEGIES = {named.name: named for named in _ALL}
+
+
+def load(name: str) -> Way:
+    """Import a strategy.
+
+    Raises:
+        KeyError: None is called so.
+        ImportError: Its package is not installed.
+    """
+    module = import_module(f"bench.strategies.{STRATEGIES[name].module}")
+    more = {name: getattr(module, name) for name in ("warm", "close") if hasattr(module, name)}
+    return Way(module.run, **more)

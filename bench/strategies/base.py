@@ -1,0 +1,193 @@
+"""What every strategy is given and gives back: jobs in, a record of each call out.
+
+A strategy is one file with `run(work)`, plain or async, that makes all the images as its best user
+would. It may not look at the clock, the seed or the server: what it did is measured from outside,
+but for when each call began and ended, which `told` writes down around it.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from nbp_async.testing.sink import NowhereSink
+
+RETRIES = 4  # after the first try
+BUSY = frozenset({429, 503})  # what costs nothing, and may be tried again
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to make."""
+
+    number: int
+    prompt: str
+
+
+@dataclass
+class Told:
+    """One call, or attempt, as its client knows it. Times on the clock of `now`.
+
+    Attributes:
+        job: Its job's number.
+        began: When its call began.
+        ended: When its image was safe, or it had failed.
+        attempt: From 1.
+        size: Bytes of the image, or 0.
+        error: Class and first line of what went wrong, or "".
+        again: Another attempt followed.
+        maybe: Its client says that it was billed, or may have been.
+    """
+
+    job: int
+    began: float = 0.0
+    ended: float = 0.0
+    attempt: int = 1
+    size: int = 0
+    error: str = ""
+    again: bool = False
+    maybe: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to do, and where.
+
+    Attributes:
+        url: Base URL of the images API.
+        root: The server's address without a path.
+        key: The key.
+        jobs: In their order.
+        at_once: Calls that may be in flight.
+        folder: Where images go; None to drop them, as the virtual clock needs it (a thread that
+            writes takes real time, and that is none of its clock's).
+        size: "1K", "2K" or "4K".
+        link: Images are asked for as links.
+        second: Real seconds that stand for a simulated one, for waits and time-outs.
+    """
+
+    url: str
+    root: str
+    key: str
+    jobs: Sequence[Job]
+    at_once: int
+    folder: Path | None = None
+    size: str = "1K"
+    link: bool = False
+    second: float = 1.0
+
+    @property
+    def alone(self) -> "Work":
+        """The same without the jobs: what a call needs, small enough to hand to a process."""
+        return replace(self, jobs=())
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The key's header."""
+        return {"Authorization": f"Bearer {self.key}"}
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self.url}/images/generations"
+
+    @property
+    def pixels(self) -> str:
+        """The size as the images API spells it."""
+        return {"1K": "1024x1024", "2K": "2048x2048", "4K": "4096x4096"}[self.size]
+
+    @property
+    def luck(self) -> Callable[[], float]:
+        """What jitter is drawn from, the same in every trial."""
+        return random.Random(7).random
+
+    @property
+    def form(self) -> Literal["url", "b64_json"]:
+        return "url" if self.link else "b64_json"
+
+    def body(self, job: Job) -> dict[str, Any]:
+        """The request's JSON."""
+        return {
+            "model": "nano-banana-pro", "prompt": job.prompt, "size": self.pixels, "n": 1,
+            "response_format": self.form,
+        }  # fmt: skip
+
+    @property
+    def out(self) -> Path | NowhereSink:
+        """Where this library is to put the images."""
+        return self.folder or NowhereSink()
+
+    def keep(self, job: Job, image: bytes) -> int:
+        """Write an image to its file; gives its bytes. Blocks."""
+        if self.folder is not None:
+            (self.folder / f"{job.number:06d}.png").write_bytes(image)
+        return len(image)
+
+    async def keep_async(self, job: Job, image: bytes) -> int:
+        """The same in a thread."""
+        if self.folder is None:
+            return len(image)
+        return await asyncio.to_thread(self.keep, job, image)
+
+    def patience(self, status: int, headers: Mapping[str, str], tries: int) -> float | None:
+        """Seconds to wait before trying again after so many tries; None for not at all.
+
+        The server's own wish, or 2, 4, 8, 16 s; only for answers that certainly cost nothing.
+        """
+        if status not in BUSY or tries > RETRIES:
+            return None
+        exact, whole = headers.get("retry-after-ms"), headers.get("retry-after")
+        if exact is not None:
+            return float(exact) / 1000
+        return float(whole) if whole else 2.0**tries * self.second
+
+
+@dataclass(frozen=True)
+class Way:
+    """A strategy, loaded.
+
+    Attributes:
+        run: Makes the images of its work.
+        warm: Called before the clock starts: what a program does once, at its start.
+        close: Called after it stopped: what it does at its end.
+    """
+
+    run: Callable[[Work], list[Told]] | Callable[[Work], Awaitable[list[Told]]]
+    warm: Callable[[Work], None] = lambda _: None
+    close: Callable[[], None] = lambda: None
+
+
+def since(told: Sequence[Told], began: float, scale: float, root: str) -> None:
+    """Set times to simulated seconds since `began`; in errors, the server's address to a word.
+
+    Its port is another each time, and two trials are to be compared.
+    """
+    address = root.partition("://")[2]
+    for one in told:
+        one.began = (one.began - began) * scale
+        one.ended = (one.ended - began) * scale
+        one.error = one.error.replace(address, "server").replace(address.partition(":")[2], "port")
+
+
+def now() -> float:
+    """Seconds on the loop's clock if there is one, else on the same clock without it."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
+
+
+@contextmanager
+def told(job: Job) -> Iterator[Told]:
+    """Write down when a call began and ended, and what went wrong with it, which ends here."""
+    record = Told(job.number, began=now())
+    try:
+        yield record
+    except Exception as exc:  # noqa: BLE001  a bench records whatever goes wrong
+        words = str(exc).splitlines() or [""]
+        record.error = f"{type(exc).__name__}: {words[0][:200]}"
+    finally:
+        record.ended = now()

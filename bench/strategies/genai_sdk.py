@@ -1,0 +1,52 @@
+"""A peer: Google's SDK, async.
+
+What its connection lost it sends once more by itself, after some seconds, and pays for it again.
+"""
+
+import asyncio
+
+from google import genai
+from google.genai import errors, types
+
+from bench.strategies.base import Job, Told, Work, told
+
+
+async def run(work: Work) -> list[Told]:
+    options = types.HttpOptions(base_url=work.root, timeout=600_000)
+    client = genai.Client(api_key=work.key, http_options=options)
+    slots = asyncio.Semaphore(work.at_once)
+
+    async def one(job: Job) -> Told:
+        async with slots:
+            return await make(client, work, job)
+
+    try:
+        return await asyncio.gather(*(one(job) for job in work.jobs))
+    finally:
+        await client.aio.aclose()
+        client.close()
+
+
+async def make(client: genai.Client, work: Work, job: Job) -> Told:
+    with told(job) as record:
+        answer = await _asked(client, work, job)
+        (image,) = [part.inline_data.data for part in answer.parts or [] if part.inline_data]
+        record.size = await work.keep_async(job, image or b"")
+    return record
+
+
+async def _asked(client: genai.Client, work: Work, job: Job) -> types.GenerateContentResponse:
+    config = types.GenerateContentConfig(
+        response_modalities=["IMAGE"], image_config=types.ImageConfig(image_size=work.size)
+    )
+    for tries in range(1, 100):
+        try:
+            return await client.aio.models.generate_content(
+                model="gemini-3-pro-image", contents=job.prompt, config=config
+            )
+        except errors.APIError as exc:
+            wait = work.patience(exc.code, {}, tries)
+            if wait is None:
+                raise
+        await asyncio.sleep(wait)
+    raise AssertionError("patience has an end")

@@ -1,0 +1,58 @@
+"""This library: held calls."""
+
+from bench.strategies.base import Told, Work, now
+from nbp_async import Client, Image, Limits, Listener, Outcome, Profile, Retry
+
+
+async def run(work: Work) -> list[Told]:
+    limits, ends = Limits(max_in_flight=work.at_once), Ends()
+    async with Client(
+        profile(work), work.key, limits=limits, retry=patience(work), listeners=[ends],
+        rng=work.luck,
+    ) as gen:  # fmt: skip
+        prompts = [job.prompt for job in work.jobs]
+        batch = await gen.many(prompts, size=work.size, out=work.out, journal=False)
+    return [record for outcome in batch for record in records(outcome, ends)]
+
+
+class Ends(Listener):
+    """When each outcome was there, its image safe."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, float] = {}
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        self.at[outcome.index] = now()
+
+
+def profile(work: Work) -> Profile:
+    """The server, by its address."""
+    return Profile(name="bench", base_url=work.url, response_format=work.form)
+
+
+def patience(work: Work) -> Retry:
+    """What it does by itself, with its waits as fast as the clock."""
+    usual = Retry()
+    return Retry(
+        base=usual.base * work.second, cap=usual.cap * work.second,
+        max_throttle=usual.max_throttle * work.second,
+    )  # fmt: skip
+
+
+def records(outcome: Outcome, ends: Ends) -> list[Told]:
+    """A record of each attempt."""
+    found = [
+        Told(
+            outcome.index, attempt.timings.connecting or attempt.timings.queued,
+            attempt.timings.done, attempt.number, error=attempt.error, again=True,
+            maybe=attempt.billing != "no",
+        )
+        for attempt in outcome.attempts
+    ]  # fmt: skip
+    if not found:
+        return [Told(outcome.index, error=f"{outcome!r}"[:200])]
+    found[-1].again = False
+    found[-1].ended = ends.at[outcome.index]
+    if isinstance(outcome, Image):
+        found[-1].size = outcome.stored.size
+    return found

@@ -1,0 +1,27 @@
+"""A trap: OpenAI's SDK as it comes. It has 1,000 connections, and it sends time-outs again."""
+
+import asyncio
+import base64
+
+import openai
+
+from bench.strategies.base import Job, Told, Work, told
+
+
+async def run(work: Work) -> list[Told]:
+    async with openai.AsyncOpenAI(
+        base_url=work.url, api_key=work.key, timeout=600 * work.second
+    ) as client:
+        return await asyncio.gather(*(make(client, work, job) for job in work.jobs))
+
+
+async def make(client: openai.AsyncOpenAI, work: Work, job: Job) -> Told:
+    with told(job) as record:
+        answer = await client.images.generate(
+            model="nano-banana-pro", prompt=job.prompt, response_format="b64_json",
+            extra_body={"size": work.pixels},
+        )  # fmt: skip
+        assert answer.data is not None
+        image = base64.b64decode(answer.data[0].b64_json or "")
+        record.size = await work.keep_async(job, image)
+    return record

@@ -1,0 +1,125 @@
+"""Each strategy makes every image once, against the fake server, and the bank agrees."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.engine import Entry, Settings, found_virtually
+from bench.jobs import hold_of, jobs_of
+from bench.measures import Found, requests_of, trial_of
+from bench.records import Scenario, Usage
+from bench.strategies import STRATEGIES, load
+from bench.strategies.base import Work
+from bench.trial import perform
+from bench.virtual import VirtualTask, play
+from nbp_async.fake import FakeServer
+from nbp_async.fake.faults import overloaded, reset
+
+pytestmark = [
+    # google-genai subclasses aiohttp's session, which aiohttp does not like to see.
+    pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
+ASYNC = [name for name, known in STRATEGIES.items() if known.is_async and known.installed]
+BLOCKING = [name for name, known in STRATEGIES.items() if not known.is_async and known.installed]
+BY_LINK = [name for name, known in STRATEGIES.items() if known.links and known.installed]
+NOTHING = Usage(None, None, None, None, None, None, 0, 0)
+
+
+def virtually(strategy: str, scenario: Scenario, at_once: int) -> Found:
+    entry = Entry(scenario, strategy, at_once, "virtual")
+    prompts = [job.prompt for job in jobs_of(scenario, at_once)]
+    return found_virtually(
+        entry, Settings(), play(VirtualTask(strategy, scenario, at_once, 7, prompts))
+    )
+
+
+@pytest.mark.parametrize("name", ASYNC)
+def test_an_async_strategy_makes_every_image_once_and_as_fast_as_can_be(name: str) -> None:
+    scenario = Scenario("spread", "", "30-170", jobs=12)
+    trial = trial_of(virtually(name, scenario, 12), scenario)
+    assert trial.valid, trial.checks
+    assert (trial.images, trial.failed) == (12, 0)
+    assert trial.money.billed == trial.money.delivered
+    longest = max(hold_of(scenario, 7, job) for job in jobs_of(scenario, 12))
+    slack = 0 if STRATEGIES[name].holds else 20
+    assert longest <= trial.makespan <= longest + slack + 1e-6
+
+
+@pytest.mark.parametrize("name", ASYNC)
+def test_the_virtual_clock_gives_the_same_figures_again(name: str) -> None:
+    scenario = Scenario("faults", "", "30-170", jobs=30, faults="503=0.1,reset=0.05,cut=0.05")
+    first, second = (virtually(name, scenario, 10) for _ in range(2))
+    assert trial_of(first, scenario) == trial_of(second, scenario)
+    assert requests_of(first) == requests_of(second)
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_a_blocking_strategy_makes_every_image_once(name: str, tmp_path: Path) -> None:
+    scenario = Scenario("fast", "", "20-40", jobs=6, scale=200.0)
+    with FakeServer.in_thread(latency="20-40", speed=200.0, seed=7) as server:
+        server.script(overloaded(), match="picture 3")
+        found = played(name, server, scenario, tmp_path)
+    trial = trial_of(found, scenario)
+    assert (trial.images, trial.failed) == (6, 0)
+    assert [check for check in trial.checks if not check.ok and check.name != "witness"] == []
+    assert trial.money.billed == trial.money.delivered > 0
+    assert server.stats().requests == 7, "what was refused at no cost was asked for again"
+    assert {path.stat().st_size for path in tmp_path.iterdir()} <= {t.size for t in found.told}
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_a_blocking_strategy_tells_of_what_was_lost(name: str, tmp_path: Path) -> None:
+    scenario = Scenario("fast", "", "20-40", jobs=4, scale=200.0)
+    with FakeServer.in_thread(latency="20-40", speed=200.0, seed=7) as server:
+        server.script(reset(), match="picture 2")
+        trial = trial_of(played(name, server, scenario, tmp_path), scenario)
+    assert (trial.images, trial.failed) == (3, 1)
+    assert trial.money.lost == pytest.approx(trial.money.billed / 4)
+
+
+@pytest.mark.parametrize("name", BY_LINK)
+def test_a_strategy_fetches_what_comes_as_a_link(name: str, tmp_path: Path) -> None:
+    scenario = Scenario("links", "", "20-40", jobs=4, delivery="url", scale=200.0)
+    with FakeServer.in_thread(latency="20-40", speed=200.0, seed=7, delivery="url") as server:
+        found = played(name, server, scenario, tmp_path)
+    assert sorted(told.size > 100 for told in found.told) == [True] * 4
+    assert server.stats().downloads == 4
+
+
+def played(name: str, server: FakeServer, scenario: Scenario, folder: Path) -> Found:
+    """One trial in this process, with real time."""
+    jobs = jobs_of(scenario, 3)
+    work = Work(
+        server.openai_url, server.base_url, server.key, jobs, 3, folder,
+        link=scenario.delivery == "url", second=1 / scenario.scale,
+    )  # fmt: skip
+    way = load(name)
+    way.warm(work)
+    try:
+        told = perform(way, work)
+    finally:
+        way.close()
+    stats, made = server.stats(), server.bank.by_digest()
+    return Found("row", 0, jobs, told, stats, made, 0, 0, [], NOTHING, None, True)
+
+
+def test_the_defaults_of_aiohttp_lose_images_that_are_paid_for() -> None:
+    """300 calls of 170 s: the first hundred hold all connections, the others wait and time out."""
+    scenario = Scenario("traps", "", "170", jobs=300)
+    trial = trial_of(virtually("trap_defaults", scenario, 300), scenario)
+    assert (trial.images, trial.failed) == (100, 200)
+    assert trial.money.lost == pytest.approx(trial.money.billed / 2)
+    assert any("waited inside the client" in note for note in trial.notes)
+
+
+def test_what_may_be_lost_is_named_by_this_library_and_by_nobody_else() -> None:
+    scenario = Scenario("faults", "", "30-170", jobs=60, faults="503=0.1,reset=0.1")
+    ours, bare = (
+        trial_of(virtually(name, scenario, 20), scenario).money for name in ("nbp", "asyncio")
+    )
+    assert ours.lost == ours.twice == 0 < ours.maybe
+    assert bare.lost == ours.maybe
+    retried = trial_of(virtually("trap_openai", scenario, 20), scenario).money
+    assert retried.twice > 0, "its SDK sends again what was reset, and pays twice"

@@ -1,0 +1,182 @@
+"""What was kept outlives the process, and what could not be kept was never said to be."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nbp_async._errors import ConfigError
+from nbp_async._webhooks.inbox import KEPT, Event, FullError, MemoryInbox, SqliteInbox
+from tests.loopback.webhooks.sender import Line, receiving, signed
+
+CHILD = '''
+import asyncio, os, resource, signal, sys
+from nbp_async._webhooks.app import Receiver
+from nbp_async._webhooks.door import Door
+from nbp_async._webhooks.settings import Webhook
+from tests.loopback.webhooks.sender import SECRET
+
+inbox, dies, most = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+class Dying(Receiver):
+    """Ends between the row and the answer: before the event is handed on, or after."""
+
+    def _hand_on(self, event):
+        if dies == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super()._hand_on(event)
+
+def tell(event):
+    print(event.id, event.task, flush=True)
+
+async def main():
+    receiver = Dying(Webhook(secret=SECRET, inbox=inbox), tell)
+    door = Door(receiver)
+    await door.open()
+    if most:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+    print(receiver.url, flush=True)
+    while await asyncio.to_thread(sys.stdin.readline):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        print("freed", flush=True)
+    await door.aclose()
+
+asyncio.run(main())
+'''
+
+
+class Child:
+    """A receiver in a process of its own."""
+
+    def __init__(self, inbox: Path, dies: str = "", most: int = 0) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(inbox), dies, str(most)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.before: list[str] = []
+        while not (line := self.line()).startswith("http"):
+            self.before.append(line)
+        self.talk = Line(line)
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def say(self, word: str) -> str:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+        return self.line()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def event(name: str, at: float = 0.0) -> Event:
+    return Event(name, "task-7", "standard", b"{}", at)
+
+
+async def test_a_kill_after_the_row_and_before_the_answer_leaves_it_kept(tmp_path: Path) -> None:
+    """The sender heard nothing and sends again; what was kept is handed on once."""
+    letter = await signed()
+    child = Child(tmp_path / "in.sqlite3", "before")
+    assert await child.talk.post(*letter) == 0
+    child.process.communicate()
+    assert child.process.returncode == -signal.SIGKILL
+    again = Child(tmp_path / "in.sqlite3")
+    try:
+        assert again.before == ["msg-1 task-7"], "handed on, as soon as it is up again"
+        assert await again.talk.post(*letter) == 200
+        assert await again.talk.post(*await signed("msg-2", "task-8")) == 200
+        assert again.line() == "msg-2 task-8", "and not a second time"
+    finally:
+        again.kill()
+
+
+async def test_what_was_answered_is_known_after_a_kill(tmp_path: Path) -> None:
+    child = Child(tmp_path / "in.sqlite3")
+    letters = [await signed(f"msg-{number}") for number in range(30)]
+    assert await asyncio.gather(*(child.talk.post(*letter) for letter in letters)) == [200] * 30
+    child.kill()
+    async with receiving(inbox=tmp_path / "in.sqlite3") as (receiver, _, line):
+        assert await asyncio.gather(*(line.post(*letter) for letter in letters)) == [200] * 30
+        assert receiver.tally.repeated == 30
+
+
+async def test_on_a_full_disk_the_sender_is_to_come_again(tmp_path: Path) -> None:
+    child = Child(tmp_path / "in.sqlite3", most=100_000)
+    try:
+        statuses = []
+        for number in range(20):
+            body = json.dumps({"task_id": f"t{number}", "note": "x" * 20_000}).encode()
+            statuses.append(await child.talk.post(*await signed(f"msg-{number}", body=body)))
+        assert statuses[0] == 200
+        assert statuses[-1] == 503
+        assert set(statuses) == {200, 503}
+        told = [child.line() for _ in range(statuses.count(200))]
+        assert told == [f"msg-{n} t{n}" for n in range(20) if statuses[n] == 200]
+        assert child.say("free") == "freed"
+        body = json.dumps({"task_id": "t19", "note": "x" * 20_000}).encode()
+        assert await child.talk.post(*await signed("msg-19", body=body)) == 200, "room again"
+    finally:
+        child.kill()
+
+
+async def test_ids_are_remembered_for_a_week(tmp_path: Path) -> None:
+    for inbox in (MemoryInbox(), SqliteInbox(tmp_path / "in.sqlite3")):
+        await inbox.open()
+        assert await inbox.keep(event("a", 1000.0))
+        assert not await inbox.keep(event("a", 1000.0 + KEPT - 10))
+        assert await inbox.keep(event("b", 1000.0 + KEPT + 4000))
+        assert await inbox.keep(event("a", 1000.0 + KEPT + 4001)), "that long nobody tries again"
+        await inbox.aclose()
+
+
+async def test_the_words_are_forgotten_once_they_were_handed_on(tmp_path: Path) -> None:
+    inbox = SqliteInbox(tmp_path / "in.sqlite3")
+    await inbox.open()
+    await inbox.keep(event("a"))
+    await inbox.keep(event("b"))
+    inbox.handed(event("a"))
+    await inbox.aclose()
+    again = SqliteInbox(tmp_path / "in.sqlite3")
+    assert [kept.id for kept in await again.open()] == ["b"]
+    await again.aclose()
+    assert (tmp_path / "in.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_file_of_another_kind_or_of_another_process_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no database at all, but a long text" * 100)
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE mine (x)")
+    other.close()
+    for name in ("notes.txt", "other.db", "no/such/folder", "."):
+        before = (tmp_path / name).read_bytes() if (tmp_path / name).is_file() else b""
+        with pytest.raises(ConfigError, match="cannot be used"):
+            await SqliteInbox(tmp_path / name).open()
+        if before:
+            assert (tmp_path / name).read_bytes()[100:] == before[100:]
+    inbox = SqliteInbox(tmp_path / "in.sqlite3")
+    await inbox.open()
+    with pytest.raises(ConfigError, match="another process"):
+        await SqliteInbox(tmp_path / "in.sqlite3").open()
+    await inbox.aclose()
+
+
+async def test_a_closed_inbox_keeps_nothing(tmp_path: Path) -> None:
+    inbox = SqliteInbox(tmp_path / "in.sqlite3")
+    await inbox.open()
+    await inbox.aclose()
+    await inbox.aclose()
+    with pytest.raises(FullError):
+        await inbox.keep(event("a", time.time()))
+    assert not [name for name in os.listdir(tmp_path) if name.endswith("-wal")]

@@ -1,0 +1,313 @@
+"""What is signed is taken, and nothing else; no header makes anything but a proof or a refusal."""
+
+import base64
+import hmac
+import json
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nbp_async._webhooks.keys import Key, RsaKey, keys_of, read_jwks
+from nbp_async._webhooks.letter import Forged, Letter, UnknownKey, Unreadable
+from nbp_async._webhooks.schemes import SCHEMES
+from nbp_async._webhooks.verify import Proof, Terms, check, task_in
+from nbp_async.fake.signing import Keys
+from nbp_async.fake.signing import Letter as Sent
+from nbp_async.fake.task_faults import Forgery
+
+NOW = 1_790_000_000.0
+URL = "https://example.org/hook"
+BODY = b'{"task_id":"task-7","status":"completed"}'
+SECRETS = {"standard": "whsec_" + base64.b64encode(bytes(range(32))).decode(),
+           "kie": "a text of more than sixteen"}  # fmt: skip
+SIGNED = ("standard", "kie", "fal", "google")
+
+
+def vendor(name: str) -> Keys:
+    return Keys("the vendor", SECRETS.get(name))
+
+
+async def known_keys(name: str, keys: Keys) -> tuple[Key, ...]:
+    scheme = SCHEMES[name]
+    if scheme.shared:
+        return keys_of(scheme, keys.secrets)
+    return read_jwks(msgspec.json.encode(await keys.jwks(name)))  # type: ignore[arg-type]
+
+
+def terms(name: str, audience: str = URL) -> Terms:
+    return Terms(scheme=SCHEMES[name], audience=audience)
+
+
+async def play(name: str, forged: Forgery = "", *, sent_at: float = NOW) -> Proof:
+    keys = vendor(name)
+    sent = Sent("msg-1", "task-7", URL, BODY)
+    body, headers = await keys.send_as(sent, name, sent_at, forged)  # type: ignore[arg-type]
+    known = await known_keys(name, keys)
+    return check(Letter.of(headers.items(), body), terms(name), known, NOW)
+
+
+def standard_headers(key: bytes, time: str, message: str = "msg-1") -> dict[str, str]:
+    content = f"{message}.{time}.".encode() + BODY
+    mark = base64.b64encode(hmac.digest(key, content, "sha256")).decode()
+    return {"webhook-id": message, "webhook-timestamp": time, "webhook-signature": f"v1,{mark}"}
+
+
+@pytest.mark.parametrize("name", [*SIGNED, "none"])
+async def test_what_its_sender_signed_is_proved(name: str) -> None:
+    assert (await play(name)).task == "task-7"
+
+
+def test_the_example_of_the_specification_is_proved() -> None:
+    headers = {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+    keys = keys_of(SCHEMES["standard"], ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",))
+    letter = Letter.of(headers.items(), b'{"test": 2432232314}')
+    proof = check(letter, terms("standard"), keys, 1614265330.0)
+    assert proof == Proof("msg_p5jXN8AQM9LWM0D4loKWxJek", "")
+
+
+@pytest.mark.parametrize("forged", ["key", "body", "id", "old", "garbage", "unsigned"])
+@pytest.mark.parametrize("name", SIGNED)
+async def test_a_forged_one_is_refused(name: str, forged: Forgery) -> None:
+    if forged == "body" and name in ("kie", "google"):
+        assert (await play(name, forged)).task == "task-7"  # their signature does not cover it
+    elif forged == "id" and name == "google":
+        assert (await play(name, forged)).id == "msg-1"  # the token's own id counts
+    elif forged == "id" and name == "kie":
+        assert (await play(name, forged)).task == "task-7"  # it sends no id in a header
+    else:
+        with pytest.raises(Forged):
+            await play(name, forged)
+
+
+@pytest.mark.parametrize("name", SIGNED)
+@pytest.mark.parametrize("off", [-301, 301, 600, -86_400])
+async def test_what_is_signed_for_another_time_is_refused(name: str, off: float) -> None:
+    with pytest.raises(Forged):
+        await play(name, sent_at=NOW + off)
+
+
+@pytest.mark.parametrize("name", SIGNED)
+@pytest.mark.parametrize("off", [-299, 299])
+async def test_five_minutes_either_way_are_let_through(name: str, off: float) -> None:
+    await play(name, sent_at=NOW + off)
+
+
+@pytest.mark.parametrize(
+    "time", ["nan", "inf", "-inf", f"{NOW:.1f}", f"{NOW:.0f}e0", f"-{NOW:.0f}", f"+{NOW:.0f}",
+             "1_790_000_000", "0x6AB13B80", "１７９０００００００", "", "9" * 400],
+)  # fmt: skip
+def test_a_time_that_is_no_whole_number_is_refused_though_it_is_signed(time: str) -> None:
+    keys = keys_of(SCHEMES["standard"], (SECRETS["standard"],))
+    letter = Letter.of(standard_headers(bytes(range(32)), time).items(), BODY)
+    with pytest.raises(Forged):
+        check(letter, terms("standard"), keys, NOW)
+
+
+@given(time=st.integers(-(10**15), 10**15))
+def test_a_signed_time_is_taken_if_and_only_if_it_is_near(time: int) -> None:
+    keys = keys_of(SCHEMES["standard"], (SECRETS["standard"],))
+    letter = Letter.of(standard_headers(bytes(range(32)), str(time)).items(), BODY)
+    try:
+        check(letter, terms("standard"), keys, NOW)
+    except Forged:
+        assert abs(time - NOW) > 300
+    else:
+        assert abs(time - NOW) <= 300
+
+
+async def test_with_two_secrets_either_signature_is_enough() -> None:
+    old, new = (f"whsec_{base64.b64encode(bytes([n]) * 32).decode()}" for n in (1, 2))
+    sent = Sent("msg-1", "task-7", URL, BODY)
+    for secrets, known in (([new, old], (old,)), ([new, old], (new,)), ([old], (new, old))):
+        body, headers = await Keys(0, secrets).send_as(sent, "standard", NOW)
+        keys = keys_of(SCHEMES["standard"], known)
+        assert check(Letter.of(headers.items(), body), terms("standard"), keys, NOW).id == "msg-1"
+
+
+def test_a_public_key_checks_the_newer_kind_of_signature() -> None:
+    private = Ed25519PrivateKey.generate()
+    public = base64.b64encode(private.public_key().public_bytes_raw()).decode()
+    keys = keys_of(SCHEMES["standard"], (f"whpk_{public}",))
+    mark = base64.b64encode(private.sign(f"msg-1.{NOW:.0f}.".encode() + BODY)).decode()
+    headers = standard_headers(b"unknown", f"{NOW:.0f}")
+    headers["webhook-signature"] += f" v1a,{mark} v9,of/the/future"
+    assert check(Letter.of(headers.items(), BODY), terms("standard"), keys, NOW).task == "task-7"
+    headers["webhook-signature"] = f"v1,{mark}"  # a signature of one kind is none of another
+    with pytest.raises(Forged):
+        check(Letter.of(headers.items(), BODY), terms("standard"), keys, NOW)
+
+
+def test_json_that_says_the_same_in_other_bytes_is_another_body() -> None:
+    keys = keys_of(SCHEMES["standard"], (SECRETS["standard"],))
+    headers = standard_headers(bytes(range(32)), f"{NOW:.0f}")
+    again = msgspec.json.format(BODY, indent=1)
+    with pytest.raises(Forged):
+        check(Letter.of(headers.items(), again), terms("standard"), keys, NOW)
+
+
+def test_two_headers_of_a_kind_are_refused() -> None:
+    keys = keys_of(SCHEMES["standard"], (SECRETS["standard"],))
+    pairs = list(standard_headers(bytes(range(32)), f"{NOW:.0f}").items())
+    for pair in pairs:
+        with pytest.raises(Forged):
+            check(Letter.of([*pairs, pair], BODY), terms("standard"), keys, NOW)
+
+
+def test_a_number_of_five_thousand_digits_is_no_document() -> None:
+    with pytest.raises(Unreadable):
+        task_in(b'{"id":' + b"9" * 5000 + b"}")
+
+
+def test_what_is_proved_and_no_json_is_called_so() -> None:
+    key = bytes(range(32))
+    content = f"msg-1.{NOW:.0f}.".encode() + b"\xff<html>"
+    mark = base64.b64encode(hmac.digest(key, content, "sha256")).decode()
+    headers = {**standard_headers(key, f"{NOW:.0f}"), "webhook-signature": f"v1,{mark}"}
+    keys = keys_of(SCHEMES["standard"], (SECRETS["standard"],))
+    with pytest.raises(Unreadable):
+        check(Letter.of(headers.items(), b"\xff<html>"), terms("standard"), keys, NOW)
+
+
+async def test_a_token_for_another_address_is_refused() -> None:
+    keys = vendor("google")
+    body, headers = await keys.send_as(Sent("m", "task-7", URL, BODY), "google", NOW)
+    letter, known = Letter.of(headers.items(), body), await known_keys("google", keys)
+    with pytest.raises(Forged):
+        check(letter, terms("google", "https://example.org/other"), known, NOW)
+
+
+async def test_a_token_that_says_it_needs_no_signature_is_refused() -> None:
+    keys = vendor("google")
+    body, headers = await keys.send_as(Sent("m", "task-7", URL, BODY), "google", NOW)
+    known = await known_keys("google", keys)
+    _, claims, mark = headers["webhook-signature"].split(".")
+    for head in (b'{"alg":"none"}', b'{"alg":"HS256"}', b'{"alg":"RS256","crit":["b64"]}', b"[]"):
+        forged = base64.urlsafe_b64encode(head).rstrip(b"=").decode()
+        headers["webhook-signature"] = f"{forged}.{claims}.{mark}"
+        with pytest.raises(Forged):
+            check(Letter.of(headers.items(), body), terms("google"), known, NOW)
+
+
+@pytest.mark.parametrize("name", ["fal", "google"])
+async def test_a_signature_by_a_key_that_is_not_known_asks_for_newer_keys(name: str) -> None:
+    other = await known_keys(name, Keys("another vendor"))
+    keys = vendor(name)
+    body, headers = await keys.send_as(Sent("m", "t", URL, BODY), name, NOW)  # type: ignore[arg-type]
+    with pytest.raises(UnknownKey):
+        check(Letter.of(headers.items(), body), terms(name), other, NOW)
+
+
+async def test_who_sends_no_id_is_known_by_the_bytes() -> None:
+    first, again = await play("kie"), await play("kie", sent_at=NOW - 100)
+    assert first.id == again.id
+    other = await play("kie", "body")
+    assert other.id != first.id
+
+
+text = st.text(st.characters(codec="latin-1"), max_size=40) | st.sampled_from(
+    ["v1,", ",", "v1,a,b", "v1  v1", "a.b.c", "..", "v1a,=", "é", "\udcff", "NaN", "1e400", "0"]
+)
+
+
+@pytest.mark.parametrize("name", SIGNED)
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_header_whatever_raises_anything_but_a_refusal(name: str, data: st.DataObject) -> None:
+    scheme = SCHEMES[name]
+    names = [h for h in (scheme.mark, scheme.id, scheme.time, scheme.user) if h]
+    pairs = [
+        (header, data.draw(text)) for header in names for _ in range(data.draw(st.integers(0, 2)))
+    ]
+    if scheme.time and data.draw(st.booleans()):
+        pairs.append((scheme.time, f"{NOW:.0f}"))
+    body = data.draw(st.binary(max_size=60) | st.just(BODY) | st.just(b"[" * 100_000))
+    with pytest.raises(Forged):
+        check(Letter.of(pairs, body), terms(name), KEYS[name], NOW)
+
+
+KEYS: dict[str, tuple[Key, ...]] = {
+    "standard": keys_of(SCHEMES["standard"], (SECRETS["standard"], "whpk_" + "A" * 43 + "=")),
+    "kie": keys_of(SCHEMES["kie"], (SECRETS["kie"],)),
+    "fal": (),
+    "google": (),
+}
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+CLAIMS = ["aud", "iat", "exp", "nbf", "jti", "id"]
+
+
+@given(claims=st.dictionaries(st.sampled_from(CLAIMS), json_values))
+@settings(deadline=None)
+def test_no_signed_claim_whatever_raises_anything_but_a_refusal(claims: dict[str, Any]) -> None:
+    letter = Letter.of([("webhook-signature", signed_token(claims))], BODY)
+    with pytest.raises(Forged):
+        check(letter, terms("google"), (rsa_public(),), NOW)
+
+
+@pytest.mark.parametrize("time", [NOW + 0.5, 10**300, True, "1790000000", [NOW], -1])
+def test_a_token_with_an_odd_time_is_refused(time: object) -> None:
+    for name in ("iat", "exp"):
+        letter = Letter.of([("webhook-signature", signed_token({"aud": URL, name: time}))], BODY)
+        with pytest.raises(Forged):
+            check(letter, terms("google"), (rsa_public(),), NOW)
+
+
+def test_a_token_may_name_several_addresses() -> None:
+    token = signed_token({"aud": ["https://other.example", URL], "iat": int(NOW)})
+    letter = Letter.of([("webhook-signature", token)], BODY)
+    assert check(letter, terms("google"), (rsa_public(),), NOW).task == "task-7"
+
+
+@cache
+def rsa_key() -> RSAPrivateKey:
+    return generate_private_key(65537, 2048)
+
+
+def rsa_public() -> RsaKey:
+    numbers = rsa_key().public_key().public_numbers()
+    return RsaKey(numbers.n, numbers.e)
+
+
+def signed_token(claims: dict[str, Any]) -> str:
+    sections = (msgspec.json.encode({"alg": "RS256"}), json.dumps(claims).encode())
+    content = b".".join(base64.urlsafe_b64encode(section).rstrip(b"=") for section in sections)
+    mark = rsa_key().sign(content, PKCS1v15(), SHA256())
+    return f"{content.decode()}.{base64.urlsafe_b64encode(mark).rstrip(b'=').decode()}"
+
+
+@given(json_values)
+def test_a_task_is_found_in_any_document_or_not(document: Any) -> None:
+    assert isinstance(task_in(msgspec.json.encode(document)), str)
+
+
+@pytest.mark.parametrize(
+    ("body", "task"),
+    [
+        ('{"task_id":"a"}', "a"), ('{"id":"a"}', "a"), ('{"data":{"taskId":"a"}}', "a"),
+        ('{"data":{"id":"a"},"id":"evt"}', "a"), ('{"request_id":"a","id":"b"}', "a"),
+        ('{"id":17}', "17"), ('[{"task_id":"a"}]', "a"), ("{}", ""), ("7", ""),
+        ('{"id":"' + "x" * 300 + '"}', ""), ('{"id":"a\\u0000b"}', ""),
+    ],
+)  # fmt: skip
+def test_a_task_is_found_where_services_put_it(body: str, task: str) -> None:
+    assert task_in(body.encode()) == task

@@ -16,6 +16,7 @@ import msgspec
 from bench.engine import Compared, Entry, Settings, compare
 from bench.environment import environment
 from bench.gate import Condition, conditions
+from bench.page.report import write_report
 from bench.records import SCHEMA, Clock, Run, Scenario, Strategy
 from bench.rows import article_of, verdicts_of
 from bench.scenarios import QUICK, SCENARIOS, chosen, entries_of
@@ -146,11 +147,12 @@ def main(options: argparse.Namespace, words: list[str]) -> int:
     found = asyncio.run(compare(order.entries, order.settings, _say))
     run = run_of(order, found, started, time.monotonic() - clock, load)
     save(order.folder, run, found.requests)
+    write_report(order.folder, run, found.requests)
     print("\n".join(described(run)))
     held = [words for condition in order.conditions for words in condition.held_by(run.rows)]
     for words_of in held:
         print(f"  --fail-if: {words_of}")
-    print(f"\n{order.folder}")
+    print(f"\n{order.folder / 'report.html'}")
     return FAILED if held else 1 if found.failed else 0
 
 

@@ -48,12 +48,16 @@ class Lane:
 
 @dataclass(frozen=True)
 class Flight:
-    """Requests in flight over time: what the client held, the limit, and the server's peak."""
+    """Requests in flight over time: what the client held, the limit, and what the server saw.
+
+    `witness` is the most that it saw at once; `seen` its counts over time, if it kept them.
+    """
 
     name: str
     points: Sequence[tuple[float, float]]
     limit: float
     witness: float
+    seen: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,10 @@ def _panel(flight: Flight, x: Scale, top: float, bottom: float) -> Iterator[str]
     limit, witness = y(flight.limit), y(flight.witness)
     yield element("line", x1=_NAME, x2=right, y1=limit, y2=limit, class_="limit")
     yield tag("text", f"limit {plain(flight.limit)}", x=right, y=limit - 4, class_="tick end")
-    if abs(limit - witness) > 1:
+    if flight.seen:
+        counted = [(x(a), y(b)) for a, b in _thinned(list(steps(flight.seen)))]
+        yield element("path", d=path(counted), class_="witness")
+    elif abs(limit - witness) > 1:
         yield element("line", x1=_NAME, x2=right, y1=witness, y2=witness, class_="witness")
     seen = f"the server saw {plain(flight.witness)}"
     yield tag("text", seen, x=_NAME + 4, y=min(witness, limit) - 4, class_="tick")

@@ -64,11 +64,12 @@ def ticks(low: float, high: float, count: int = 6) -> list[float]:
 
 
 def decades(low: float, high: float) -> list[float]:
-    """1, 10, 100 and so on between the two, with 2 and 5 between where there are few."""
+    """1, 10, 100 and so on between the two; more, or even steps, where these are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     few = len(powers) <= 3
     found = [10.0**p * n for p in powers for n in ((1, 2, 5) if few else (1,))]
-    return [value for value in found if low * 0.999 <= value <= high * 1.001]
+    within = [value for value in found if low * 0.999 <= value <= high * 1.001]
+    return within if len(within) > 2 else [value for value in ticks(low, high, 5) if value > 0]
 
 
 def path(points: Iterable[tuple[float, float]]) -> str:

@@ -1,0 +1,371 @@
+"""A run as a page, and as Markdown: what each picture shows, and what stands beside it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+
+from bench.page.html import Check, Page, Section, Table
+from bench.page.pictures import (
+    Bar,
+    Dot,
+    Flight,
+    Lane,
+    Point,
+    cost,
+    gantt,
+    in_flight,
+    latency,
+    scaling,
+)
+from bench.page.tables import (
+    OURS,
+    cost_table,
+    flight_table,
+    latency_table,
+    our_rows,
+    row_table,
+    scaling_table,
+    seconds,
+    summary_table,
+)
+from bench.records import Request, Row, Run, Trial
+
+_MOST_LANES = 6
+_MOST_BARS = 2_500  # of a Gantt chart, in all lanes: more would only make the page heavy
+_AT_MOST_WITHOUT = 100  # calls in flight up to which threads are looked at as an alternative
+
+
+def page_of(run: Run, requests: Sequence[Request]) -> Page:
+    """The page of a run. Prompts and error texts in it are text and nothing else."""
+    shown = _Shown(run, requests)
+    return Page(
+        title=f"{run.name}: {len(run.strategies)} ways of making images at once",
+        subtitle=_subtitle(run),
+        summary=summary_table(run),
+        checks=_checks(run),
+        sections=list(_sections(shown)),
+        command=run.command,
+        metadata=_metadata(run),
+    )
+
+
+def markdown_of(run: Run) -> str:
+    """The same tables as Markdown, for a comment or a terminal."""
+    lines = [f"# {_plain(run.name)}", "", _plain(_subtitle(run)), ""]
+    lines += [f"- [{'x' if check.ok else ' '}] {_plain(check.words)}" for check in _checks(run)]
+    tables = [("", summary_table(run)), *((s.heading, s.table) for s in _tables(run))]
+    for heading, table in tables:
+        if table is not None:
+            lines += ["", *([f"## {heading}", ""] if heading else []), *_markdown(table)]
+    lines += ["", "```", run.command, "```", ""]
+    return "\n".join(lines)
+
+
+def write_report(folder: Path, run: Run, requests: Sequence[Request]) -> None:
+    """Write `report.html` and `report.md` beside the run's other files."""
+    (folder / "report.html").write_text(page_of(run, requests).html(), "utf-8")
+    (folder / "report.md").write_text(markdown_of(run), "utf-8")
+
+
+class _Shown:
+    """The rows of a run, and what was chosen for each picture."""
+
+    def __init__(self, run: Run, requests: Sequence[Request]) -> None:
+        self.run = run
+        self._requests: dict[str, list[Request]] = {}
+        for request in requests:
+            if request.rep == 0:
+                self._requests.setdefault(request.row, []).append(request)
+        self._trials = {(trial.row, trial.rep): trial for trial in run.trials}
+
+    def requests(self, row: Row) -> list[Request]:
+        return self._requests.get(row.id, [])
+
+    def trial(self, row: Row) -> Trial | None:
+        return self._trials.get((row.id, 0))
+
+    def asked(self, row: Row) -> str:
+        """What was asked for in this row, in words."""
+        scenario = next((s for s in self.run.scenarios if s.name == row.scenario), None)
+        words = scenario.words if scenario is not None else row.scenario
+        return f"{words.rstrip('.')}. {row.jobs:,} images, {_clock(row)}."
+
+    def few(self) -> list[Row]:
+        """The rows of the scenario with the fewest images: one can see each of them."""
+        groups = [rows for rows in _by_scenario(self.run.rows) if len(rows) > 1]
+        groups = groups or list(_by_scenario(self.run.rows))
+        fewest = min(groups, key=lambda rows: max(row.jobs for row in rows))
+        return self._drawn(_one_clock(fewest))
+
+    def many(self) -> list[Row]:
+        """The rows with the most calls in flight, of one scenario: where the ways part."""
+        most = max(row.at_once for row in self.run.rows)
+        with_most = [row for row in self.run.rows if row.at_once == most]
+        first = with_most[0].scenario
+        return self._drawn(_one_clock([row for row in with_most if row.scenario == first]))
+
+    def curves(self) -> dict[str, list[Row]]:
+        """For each strategy its rows from few to many in flight, of the scenario with the most."""
+        best: dict[str, list[Row]] = {}
+        for rows in _by_scenario(self.run.rows):
+            curves: dict[str, list[Row]] = {}
+            for row in sorted(_one_clock(rows), key=lambda row: row.at_once):
+                curves.setdefault(row.strategy, []).append(row)
+            if sum(map(len, curves.values())) > sum(map(len, best.values())):
+                best = curves
+        return best
+
+    def _drawn(self, rows: list[Row]) -> list[Row]:
+        """Those that there are requests of; of too many, ours and the slowest and fastest."""
+        drawn = [row for row in rows if self.requests(row)]
+        drawn.sort(key=lambda row: -row.makespan.mid)
+        if len(drawn) <= _MOST_LANES:
+            return drawn
+        ours = [row for row in drawn if row.strategy == OURS]
+        others = [row for row in drawn if row.strategy != OURS][: _MOST_LANES - len(ours)]
+        return sorted([*others, *ours], key=lambda row: -row.makespan.mid)
+
+
+def _by_scenario(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    ordered = sorted(rows, key=lambda row: row.scenario)
+    for _, group in groupby(ordered, key=lambda row: row.scenario):
+        yield list(group)
+
+
+def _one_clock(rows: list[Row]) -> list[Row]:
+    """Rows on the clock that most of them have: two clocks do not belong in one picture."""
+    clocks = [row.clock for row in rows]
+    most = max(set(clocks), key=clocks.count)
+    return [row for row in rows if row.clock == most]
+
+
+def _sections(shown: _Shown) -> Iterator[Section]:
+    run = shown.run
+    yield _difference(shown)
+    if run.article:
+        yield _article(run)
+    yield _concurrent(shown)
+    yield _scaling(shown)
+    yield _tail(shown)
+    dots = [dot for row in run.rows if (dot := _dot(row)) is not None]
+    if dots:
+        yield Section(
+            "What does concurrency cost?",
+            "CPU of the client for an image, and its memory for a call in flight; measured in real "
+            "time on this machine.",
+            cost(sorted(dots, key=lambda dot: (-dot.cpu, dot.name))[-24:]),
+            table=cost_table(run),
+        )
+    yield from (s for s in (_money(run), _elsewhere(run), _verdicts(run)) if s is not None)
+
+
+def _difference(shown: _Shown) -> Section:
+    few = shown.few()
+    return Section(
+        "What is the difference?",
+        f"{shown.asked(few[0])} A row is a slot, a bar is an image; red ones failed. The number is "
+        "when the last one was there.",
+        gantt([_lane(row, shown.requests(row)) for row in few]),
+        table=row_table(few),
+    )
+
+
+def _concurrent(shown: _Shown) -> Section:
+    many = shown.many()
+    return Section(
+        "Is it really concurrent?",
+        f"{shown.asked(many[0])} Calls in flight over time by the client's own account; dotted is "
+        "what the server counted.",
+        in_flight([flight for row in many if (flight := _flight(row, shown)) is not None]),
+        table=flight_table(many, shown.trial),
+    )
+
+
+def _scaling(shown: _Shown) -> Section:
+    curves = shown.curves()
+    points = {name: [_point(row) for row in rows] for name, rows in curves.items()}
+    return Section(
+        "Where does each stop scaling?",
+        "Images a minute by calls in flight; the ribbon is the 95 % interval, the dashed line what "
+        "nobody can beat.",
+        scaling(points, bound=_bound(curves)),
+        table=scaling_table(curves),
+    )
+
+
+def _tail(shown: _Shown) -> Section:
+    many = shown.many()
+    return Section(
+        "What about the tail?",
+        "How long a call took, from its start to its image; the part of the calls that were done "
+        "by then. Dots mark p50, p95 and p99.",
+        latency({row.strategy: [r.end - r.start for r in shown.requests(row)] for row in many}),
+        table=latency_table(many),
+    )
+
+
+def _tables(run: Run) -> Iterator[Section]:
+    """The sections that Markdown has as well."""
+    if run.article:
+        yield _article(run)
+    yield from (s for s in (_money(run), _elsewhere(run), _verdicts(run)) if s is not None)
+
+
+def _clock(row: Row) -> str:
+    return "at true latency in virtual time" if row.clock == "virtual" else "in scaled real time"
+
+
+def _lane(row: Row, requests: Sequence[Request]) -> Lane:
+    end = max((request.end for request in requests), default=0.0)
+    bars = [Bar(r.slot, r.start, r.end, r.outcome) for r in requests[:_MOST_BARS]]
+    return Lane(_name(row), bars, end)
+
+
+def _flight(row: Row, shown: _Shown) -> Flight | None:
+    trial = shown.trial(row)
+    if trial is None:
+        return None
+    changes = sorted(
+        [(r.start, 1) for r in shown.requests(row)] + [(r.end, -1) for r in shown.requests(row)]
+    )
+    out, points = 0, [(0.0, 0.0)]
+    for moment, change in changes:
+        out += change
+        points.append((moment, float(out)))
+    seen = trial.in_flight
+    return Flight(_name(row), points, row.at_once, seen.server_peak, seen.witness)
+
+
+def _point(row: Row) -> Point:
+    pace = row.images_per_minute
+    return Point(row.at_once, pace.mid, pace.low, pace.high)
+
+
+def _bound(curves: dict[str, list[Row]]) -> list[tuple[float, float]]:
+    """What nobody can beat, with so many in flight."""
+    found = {
+        row.at_once: row.jobs / row.bound.seconds * 60 for rows in curves.values() for row in rows
+    }
+    return sorted((float(at_once), pace) for at_once, pace in found.items())
+
+
+def _dot(row: Row) -> Dot | None:
+    if row.cpu_ms_per_image is None or row.memory_per_call is None:
+        return None
+    return Dot(row.strategy, row.at_once, row.cpu_ms_per_image.mid, row.memory_per_call.mid / 1e6)
+
+
+def _name(row: Row) -> str:
+    return row.strategy
+
+
+def _subtitle(run: Run) -> str:
+    reps = max((row.reps for row in run.rows), default=0)
+    seeded = f"seed {run.seed}, {reps} repetition{'s' if reps != 1 else ''} in fresh processes"
+    return f"{seeded}, {run.started[:10]}, {run.environment.cpu}, {run.environment.cores} cores"
+
+
+def _article(run: Run) -> Section:
+    table = Table(
+        ["way", "article", "theory", "here", "to theory", "why they differ"],
+        [
+            [a.way, seconds(a.article), seconds(a.theory),
+             "" if a.measured is None else seconds(a.measured),
+             "" if a.measured is None else f"{a.measured / a.theory - 1:+.1%}", a.reason]
+            for a in run.article
+        ],
+        words=frozenset({5}),
+    )  # fmt: skip
+    return Section("The article's figures, and ours", table=table)
+
+
+def _money(run: Run) -> Section | None:
+    """What was billed and brought nothing: only where something was."""
+    lost = [row for row in run.rows if row.money.billed - row.money.delivered > 0.005]
+    if not lost:
+        return None
+    table = Table(
+        ["scenario", "strategy", "in flight", "billed", "for images", "named as perhaps billed",
+         "twice", "lost, nobody told"],
+        [
+            [row.scenario, row.strategy, f"{row.at_once:,}",
+             *(f"${dollars:,.2f}" for dollars in (
+                 row.money.billed, row.money.delivered, row.money.maybe, row.money.twice,
+                 row.money.lost))]
+            for row in lost
+        ],
+        ours=our_rows(lost),
+    )  # fmt: skip
+    return Section("What was paid for and never came", "By the fake bank's ledger.", table=table)
+
+
+def _verdicts(run: Run) -> Section | None:
+    if not run.verdicts:
+        return None
+    table = Table(
+        ["better", "worse", "figure", "ratio", "95 % interval", "verdict"],
+        [
+            [v.better, v.worse, v.figure, f"{v.ratio.mid:.3g}x",
+             f"{v.ratio.low:.3g} – {v.ratio.high:.3g}", v.words]
+            for v in run.verdicts
+        ],
+        words=frozenset({5}),
+    )  # fmt: skip
+    return Section("Each pair, compared", table=table)
+
+
+def _elsewhere(run: Run) -> Section:
+    """Where async does not help: by what was measured, and by what everybody knows."""
+    by_id = {row.id: row for row in run.rows}
+    alike = [
+        verdict.words
+        for verdict in run.verdicts
+        if not verdict.significant
+        and {"threads", OURS} == {by_id[i].strategy for i in (verdict.better, verdict.worse)}
+        and by_id[verdict.better].at_once <= _AT_MOST_WITHOUT
+    ]
+    words = [f"Measured here: {line}" for line in alike]
+    return Section(
+        "Where async does not help",
+        paragraphs=[
+            *words,
+            "A few images at once: threads are as fast, and a script that has them may keep them.",
+            "Work of this machine's own, such as resizing: that wants processes.",
+            "A vendor that takes so many calls and no more: any way that reaches that is as good.",
+        ],
+        boxed=True,
+    )
+
+
+def _checks(run: Run) -> list[Check]:
+    invalid = sum(not trial.valid for trial in run.trials)
+    trials = f"{len(run.trials) - invalid} of {len(run.trials)} trials are valid"
+    found = [Check(trials, invalid == 0)]
+    for check in run.checks:
+        words = f"{check.name}: {check.words}" if check.words else check.name
+        found.append(Check(words, check.ok))
+    return found
+
+
+def _metadata(run: Run) -> str:
+    document = {
+        "schema": run.schema, "name": run.name, "started": run.started, "seconds": run.seconds,
+        "seed": run.seed, "environment": run.environment, "scenarios": run.scenarios,
+        "strategies": run.strategies,
+    }  # fmt: skip
+    return msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
+
+
+def _markdown(table: Table) -> Iterator[str]:
+    yield "| " + " | ".join(map(_plain, table.columns)) + " |"
+    yield "|" + "---|" * len(table.columns)
+    for row in table.rows:
+        yield "| " + " | ".join(map(_plain, row)) + " |"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown takes for nothing else, on one line."""
+    escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(escaped.split())

@@ -1,11 +1,11 @@
-"""`python -m bench compare|core|durability|modes`: measure, and print what was found."""
+"""`python -m bench compare|simulate|core|durability|modes`: measure, and print what was found."""
 
 import argparse
 import asyncio
 import sys
 from pathlib import Path
 
-from bench import compare
+from bench import compare, compare_runs, forecast
 from bench.core import RESULTS, Check, Core
 from bench.durability import Durability
 from bench.modes import Modes
@@ -30,7 +30,17 @@ def main() -> int:
     compare.add_arguments(
         commands.add_parser("compare", help="sequential, threads, processes, async, side by side")
     )
+    forecast.add_arguments(
+        commands.add_parser("simulate", help="a million images across machines, in virtual time")
+    )
+    compare_runs.add_arguments(
+        commands.add_parser("compare-runs", help="what changed from one set of results to another")
+    )
     options = parser.parse_args()
+    if options.command == "compare-runs":
+        return compare_runs.main(options)
+    if options.command == "simulate":
+        return forecast.main(options)
     if options.command == "compare":
         return compare.main(options, sys.argv[2:])
     if options.command == "durability":

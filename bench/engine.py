@@ -145,7 +145,7 @@ async def _scaled(
     entry: Entry, rep: int, settings: Settings, server: SpawnedServer, task: Task
 ) -> Found:
     """Start the client, let it get ready, watch it work, and ask the server what it saw."""
-    async with _started("bench.trial", task) as talk:
+    async with started("bench.trial", task) as talk:
         await talk.said()  # "imported"
         watcher = Watcher(talk.pid, server.stats)
         fresh = watcher.memory()
@@ -207,7 +207,7 @@ async def _virtual(entry: Entry, settings: Settings) -> Found:
     """The same with server and client in one loop of a fresh process."""
     scenario = entry.scenario
     task = VirtualTask(entry.strategy, scenario, entry.at_once, settings.seed, _prompts(entry))
-    async with _started("bench.virtual", task) as talk:
+    async with started("bench.virtual", task) as talk:
         seen = msgspec.json.decode(await talk.said(), type=Witnessed)
         talk.go_on()
     return found_virtually(entry, settings, seen)
@@ -262,7 +262,7 @@ class Talk:
 
 
 @asynccontextmanager
-async def _started(module: str, task: Task | VirtualTask) -> AsyncIterator[Talk]:
+async def started(module: str, task: Task | VirtualTask) -> AsyncIterator[Talk]:
     """A fresh interpreter that was given its task; it has ended when this is left."""
     with tempfile.TemporaryFile() as errors:
         process = await asyncio.create_subprocess_exec(

@@ -84,17 +84,19 @@ def verdicts_of(rows: Sequence[Row], trials: Sequence[Trial]) -> list[Verdict]:
         if (one.scenario, one.clock, one.jobs) != (other.scenario, other.clock, other.jobs):
             continue
         for figure in ("makespan", "cpu_ms_per_image"):
-            values = {row.id: _values(row, trials, figure) for row in (one, other)}
+            values = {row.id: values_of(row, trials, figure) for row in (one, other)}
             if all(values.values()):
                 found.append(_verdict(figure, one, other, values))
     return found
 
 
-def _values(row: Row, trials: Sequence[Trial], figure: str) -> list[float]:
+def values_of(row: Row, trials: Sequence[Trial], figure: str) -> list[float]:
+    """A figure in each of the row's trials that brought images: makespan, or one of `Usage`."""
     mine = [trial for trial in trials if trial.row == row.id and trial.images]
     if figure == "makespan":
         return [trial.makespan for trial in mine]
-    return [t.usage.cpu_ms_per_image for t in mine if t.usage.cpu_ms_per_image is not None]
+    known = (getattr(trial.usage, figure) for trial in mine)
+    return [float(value) for value in known if value is not None]
 
 
 def _verdict(figure: str, one: Row, other: Row, values: dict[str, list[float]]) -> Verdict:

@@ -85,9 +85,13 @@ class FakeTransport:
         """See `_transports.base.Transport`."""
         return self._play(request, watch)
 
+    def choose(self, request: HttpRequest) -> Canned | None:  # noqa: ARG002  it is for overriding
+        """The answer to this request; a subclass may look at what it asks."""
+        return self._draw() or (self._script.popleft() if self._script else self._default)
+
     @asynccontextmanager
     async def _play(self, request: HttpRequest, watch: Watch) -> AsyncIterator[Reply]:
-        canned = self._draw() or (self._script.popleft() if self._script else self._default)
+        canned = self.choose(request)
         assert canned is not None, "the script is at its end"
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)

@@ -10,11 +10,18 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def run_virtual(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` to its end in virtual time, from 0.0 s on the loop's clock."""
+_TURNS = 42  # of the loop without work before the clock jumps: bytes may be on their way
+
+
+def run_virtual(main: Coroutine[Any, Any, T], *, sockets: bool = True) -> T:
+    """Run `main` to its end in virtual time, from 0.0 s on the loop's clock.
+
+    With `sockets` False the clock jumps at once, which is ten times faster: for what waits for
+    nothing but time, as with `FakeTransport`.
+    """
     import looptime
 
-    loop = looptime.new_event_loop(start=0.0)
+    loop = looptime.new_event_loop(start=0.0, noop_cycles=_TURNS if sockets else 0)
     try:
         return loop.run_until_complete(main)
     finally:

@@ -1,0 +1,216 @@
+"""`python -m bench simulate`: a million images across machines, planned by the library's own code.
+
+Each worker is a client of its own, as on a machine of its own, with its share of the prompts; all
+of them meet one vendor without sockets. Time is virtual: days take minutes, and memory stays flat.
+"""
+
+import asyncio
+import gc
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+
+from bench.meter import resident
+from bench.vendor import Outage, Vendor
+from nbp_async import Client, Failure, Limits, Outcome, Profile
+from nbp_async.fake.latency import parse
+from nbp_async.fake.quotas import Quotas
+from nbp_async.testing.sink import NowhereSink
+from nbp_async.testing.virtual_time import run_virtual
+
+MINUTE = 60.0
+VENDOR = Profile(name="simulated", base_url="https://vendor.example/v1")
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to simulate. Times in seconds of virtual time.
+
+    Attributes:
+        n: Images.
+        workers: Clients, each with its own limits.
+        concurrency: Calls in flight of each client.
+        latency: Of an image, as the fake server reads it.
+        size: "1K", "2K" or "4K".
+        rate: Each client's own limit of departures, as "60/min"; "" for none.
+        spend: Each client's own limit of dollars, as "$50/10min"; "" for none.
+        per_minute: Requests that the vendor takes in a minute, of all clients together.
+        tier: Dollars that the vendor bills in any ten minutes, of all clients together.
+        outages: [begin, length] of times when it answers 503 to everything.
+        faults: By probability: statuses, reset and disconnect.
+        seed: Of latencies, faults and jitter.
+        window: Length of the windows that spending is told by.
+    """
+
+    n: int = 1_000_000
+    workers: int = 100
+    concurrency: int = 500
+    latency: str = "30-170"
+    size: str = "4K"
+    rate: str = ""
+    spend: str = ""
+    per_minute: int | None = None
+    tier: float | None = None
+    outages: list[tuple[float, float]] = []
+    faults: str = ""
+    seed: int = 7
+    window: float = 600.0
+
+    def __post_init__(self) -> None:
+        if min(self.n, self.workers, self.concurrency) < 1 or self.window <= 0:
+            raise ValueError("n, workers and concurrency are at least 1, a window is above 0 s")
+
+    def prompts(self, worker: int) -> Iterator[str]:
+        """This worker's share: every `workers`-th."""
+        return (f"picture {number}" for number in range(worker, self.n, self.workers))
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """What came of it. Times in seconds of virtual time, dollars as the client has them.
+
+    Attributes:
+        makespan: Until the last outcome.
+        bound: The shortest that anybody could take: slots, longest image, or the vendor's rate.
+        images: How many came.
+        failures: How many did not, by the name of their error.
+        spent: Certainly billed.
+        maybe: May have been billed besides.
+        requests: That the vendor took or refused.
+        refused: That it refused, at no cost.
+        peak_in_flight: The most at once.
+        spend_by_window: Dollars of each window, in order; empty windows are 0.
+        images_by_window: Images of each.
+        real_seconds: That the simulation took.
+        growth: Bytes that memory grew from a tenth of the outcomes to their end.
+    """
+
+    makespan: float
+    bound: float
+    images: int
+    failures: dict[str, int]
+    spent: Decimal
+    maybe: Decimal
+    requests: int
+    refused: int
+    peak_in_flight: int
+    spend_by_window: list[float]
+    images_by_window: list[int]
+    real_seconds: float
+    growth: int
+
+    @property
+    def ended(self) -> int:
+        """Outcomes."""
+        return self.images + sum(self.failures.values())
+
+
+class Books:
+    """Counts outcomes as they come, and keeps none of them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._early = 0
+        self.ended = 0
+        self.images = 0
+        self.makespan = 0.0
+        self.growth = 0
+        self.failures: Counter[str] = Counter()
+        self.spent = Decimal(0)
+        self.maybe = Decimal(0)
+        self.images_in: Counter[int] = Counter()
+        self._dollars: dict[int, Decimal] = {}
+
+    def count(self, outcome: Outcome) -> None:
+        """One prompt ended."""
+        self.ended += 1
+        self.makespan = self._loop.time() - self._began
+        window = int(self.makespan // self._plan.window)
+        self.spent += outcome.spent
+        self.maybe += outcome.maybe_spent
+        self._dollars[window] = self._dollars.get(window, Decimal(0)) + outcome.spent
+        if isinstance(outcome, Failure):
+            self.failures[type(outcome.error).__name__] += 1
+        else:
+            self.images += 1
+            self.images_in[window] += 1
+        if self.ended == max(1, self._plan.n // 10):
+            gc.collect()
+            self._early = resident()
+
+    def close(self) -> None:
+        """All ended: see how memory grew."""
+        gc.collect()
+        self.growth = resident() - self._early
+
+    @property
+    def windows(self) -> int:
+        return max(self._dollars, default=-1) + 1
+
+    def dollars_by_window(self) -> list[float]:
+        return [float(self._dollars.get(number, 0)) for number in range(self.windows)]
+
+
+def simulate(plan: Plan) -> Forecast:
+    """Play a plan to its end, in a loop of its own.
+
+    Raises:
+        ValueError: Its latency or its faults cannot be read or played.
+    """
+    began = time.perf_counter()
+    books, vendor = run_virtual(_play(plan), sockets=False)
+    return Forecast(
+        makespan=books.makespan,
+        bound=_bound(plan, vendor),
+        images=books.images,
+        failures=dict(books.failures),
+        spent=books.spent,
+        maybe=books.maybe,
+        requests=vendor.requested,
+        refused=vendor.refused,
+        peak_in_flight=vendor.peak,
+        spend_by_window=books.dollars_by_window(),
+        images_by_window=[books.images_in[number] for number in range(books.windows)],
+        real_seconds=round(time.perf_counter() - began, 1),
+        growth=books.growth,
+    )
+
+
+async def _play(plan: Plan) -> tuple[Books, Vendor]:
+    quotas = Quotas(
+        per_minute=plan.per_minute,
+        dollars_per_ten_minutes=None if plan.tier is None else Decimal(str(plan.tier)),
+    )
+    vendor = Vendor(
+        latency=parse(plan.latency), size=plan.size, seed=plan.seed,
+        price=VENDOR.prices.estimate(plan.size), quotas=quotas,
+        outages=[Outage(*outage) for outage in plan.outages], faults=plan.faults,
+    )  # fmt: skip
+    books = Books(plan)
+    async with asyncio.TaskGroup() as group:
+        for number in range(plan.workers):
+            group.create_task(_work(plan, number, vendor, books))
+    books.close()
+    return books, vendor
+
+
+async def _work(plan: Plan, number: int, vendor: Vendor, books: Books) -> None:
+    limits = Limits(
+        max_in_flight=plan.concurrency, rate=plan.rate or None, spend=plan.spend or None
+    )
+    luck = random.Random(plan.seed * 1_000_003 + number).random
+    async with Client(VENDOR, "sk-simulated", limits=limits, transport=vendor, rng=luck) as gen:
+        async for outcome in gen.stream(plan.prompts(number), size=plan.size, out=NowhereSink()):
+            books.count(outcome)
+
+
+def _bound(plan: Plan, vendor: Vendor) -> float:
+    """By what the vendor made: its images through all slots, the longest of them, its rate."""
+    slots = vendor.holds / (plan.workers * plan.concurrency)
+    quota = plan.per_minute
+    rate = (plan.n - 1) // quota * MINUTE if quota else 0.0
+    return max(slots, vendor.longest, rate)

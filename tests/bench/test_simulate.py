@@ -1,0 +1,116 @@
+"""The library's own code in virtual time: exact, and what it foretells comes true."""
+
+import argparse
+import asyncio
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench import forecast
+from bench.forecast import plan_of, really
+from bench.simulate import Plan, simulate
+
+SMALL = Plan(n=120, workers=4, concurrency=5, latency="30-170", window=100.0)
+
+
+def asked(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    forecast.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def told(plan: Plan) -> dict[str, object]:
+    """All but what the machine had to do with it."""
+    found: dict[str, object] = msgspec.to_builtins(simulate(plan))
+    return {name: it for name, it in found.items() if name not in ("real_seconds", "growth")}
+
+
+async def test_a_simulation_is_exact_and_its_sums_agree() -> None:
+    first, second = [await asyncio.to_thread(told, SMALL) for _ in range(2)]
+    assert first == second
+    found = await asyncio.to_thread(simulate, SMALL)
+    assert (found.images, found.failures, found.ended) == (120, {}, 120)
+    assert found.spent == 120 * Decimal("0.24")
+    assert found.maybe == 0
+    assert sum(found.images_by_window) == 120
+    assert sum(found.spend_by_window) == pytest.approx(float(found.spent))
+    assert found.peak_in_flight == 20
+    assert found.bound <= found.makespan <= found.bound + 170
+
+
+async def test_machines_that_hold_for_the_same_time_need_so_many_rounds() -> None:
+    plan = msgspec.structs.replace(SMALL, latency="120")
+    found = await asyncio.to_thread(simulate, plan)
+    assert found.makespan == pytest.approx(120 / 20 * 120)
+    assert found.makespan == pytest.approx(found.bound)
+
+
+async def test_a_vendors_rate_bounds_all_machines_together() -> None:
+    plan = msgspec.structs.replace(SMALL, workers=4, concurrency=100, per_minute=40)
+    found = await asyncio.to_thread(simulate, plan)
+    assert found.images == 120
+    assert found.refused > 0
+    assert found.makespan > 120
+
+
+async def test_an_outage_costs_time_and_no_money() -> None:
+    calm, stormy = [
+        await asyncio.to_thread(simulate, msgspec.structs.replace(SMALL, outages=outages))
+        for outages in ([], [(100.0, 200.0)])
+    ]
+    assert stormy.images == calm.images
+    assert stormy.spent == calm.spent
+    assert stormy.refused > 0
+    assert stormy.makespan > calm.makespan + 100
+
+
+async def test_what_is_reset_may_have_been_billed_and_is_named() -> None:
+    plan = msgspec.structs.replace(SMALL, faults="503=0.1,reset=0.1")
+    found = await asyncio.to_thread(simulate, plan)
+    lost = found.failures["DisconnectedError"]
+    assert found.images == 120 - lost
+    assert lost * Decimal("0.24") <= found.maybe <= lost * Decimal("0.26")
+    assert lost > 0
+
+
+async def test_spending_stays_within_the_vendors_tier() -> None:
+    plan = msgspec.structs.replace(SMALL, concurrency=50, tier=12.0, window=600.0)
+    found = await asyncio.to_thread(simulate, plan)
+    assert found.images == 120
+    assert max(found.spend_by_window) <= 12.0
+
+
+async def test_a_prediction_comes_true_with_real_processes() -> None:
+    plan = Plan(n=40, workers=2, concurrency=10)
+    foretold = await asyncio.to_thread(simulate, plan)
+    real = await really(plan, 40.0)
+    assert foretold.makespan * 0.99 <= real
+    assert foretold.images == 40
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--outage", "600"), ("--faults", "truncated=0.1"), ("--n", "0"), ("--latency", "soon"),
+     ("--faults", "hang=0.1")],
+)  # fmt: skip
+def test_what_cannot_be_simulated_is_said(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert forecast.main(asked("--n", "4", "--workers", "1", *words)) == 2
+    assert "bench simulate: " in capsys.readouterr().err
+
+
+def test_the_command_writes_the_plan_and_what_came_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results" / "simulate.json"
+    words = ("--n", "50", "--workers", "2", "--concurrency", "5", "--out", str(out))
+    assert forecast.main(asked(*words, "--outage", "10+20")) == 0
+    assert "50 images" in capsys.readouterr().out
+    document = json.loads(out.read_text())
+    assert document["plan"]["outages"] == [[10.0, 20.0]]
+    assert document["forecast"]["images"] == 50
+    assert plan_of(asked(*words)).n == 50

@@ -83,6 +83,7 @@ __all__ = [
     "TruncatedError",
     "UploadTimeout",
     "Usage",
+    "Webhook",
 ]
 
 TYPE_CHECKING = False  # as type checkers read it; importing typing would cost more than all this
@@ -147,6 +148,7 @@ if TYPE_CHECKING:
     from nbp_async._rows import Row
     from nbp_async._script import run_many
     from nbp_async._services import TaskTable
+    from nbp_async._webhooks.settings import Webhook
 
 _ROOMS = {
     "Client": "_client",
@@ -178,6 +180,7 @@ _ROOMS = {
     "PROFILES": "_profiles",
     "run_many": "_script",
     "TaskTable": "_services",
+    "Webhook": "_webhooks.settings",
     "Ask": "_options",
     "RunAsk": "_options",
 }  # what is not here is an error, or does not exist

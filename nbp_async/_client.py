@@ -38,6 +38,7 @@ from nbp_async._parts import (
 )
 from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile
 from nbp_async._transports.base import Transport
+from nbp_async._webhooks.settings import Webhook
 
 if TYPE_CHECKING:
     from nbp_async.fake import FakeServer
@@ -67,6 +68,7 @@ class Client:
         ca: File of certificate authorities to trust instead of the system's.
         account: Name of the account that pays, for the journals of runs; None (default) lets the
             key stand for it. Name it if its keys change.
+        webhook: Where tasks of calls with `via="webhook"` call back; see `Webhook`.
         rng: Draws the jitter, from 0 up to 1; for tests.
 
     Raises:
@@ -88,6 +90,7 @@ class Client:
         allow_private: bool | None = None,
         ca: str | Path | None = None,
         account: str | None = None,
+        webhook: Webhook | None = None,
         rng: Callable[[], float] | None = None,
     ) -> None:
         self.profile = find_profile(endpoint or "google")
@@ -103,6 +106,7 @@ class Client:
         self._links = link_policy(link_hosts, private=private)
         self._ca = None if ca is None else str(ca)
         self._account = account
+        self._webhook = webhook
         self._rng = rng or random.random
         self._parts: Parts | None = None
         self._totals = Totals()
@@ -215,6 +219,8 @@ class Client:
         jobs = self._jobs([prompt], ask, Ask)
         parts = self._open()
         run = parts.run(ask)
+        if run.ready is not None:
+            await run.ready()
         try:
             job = await jobs.draw()
             (await run.sink.open()).discard()
@@ -350,6 +356,7 @@ class Client:
             links=self._links,
             ca=self._ca,
             account=self._account,
+            webhook=self._webhook,
             rng=self._rng,
             totals=self._totals,
         )

@@ -11,6 +11,7 @@ from nbp_async._journal.base import Journal
 from nbp_async._models import Via
 from nbp_async._sinks.base import Sink
 from nbp_async._transports.base import Transport
+from nbp_async._webhooks.settings import Webhook
 
 
 class Ask(TypedDict, total=False):
@@ -20,7 +21,8 @@ class Ask(TypedDict, total=False):
         size, aspect_ratio, model: For prompts that name none; see `Prompt`.
         via: How the answers reach us. "held" (default where the endpoint has it) holds each call
             open until the image is there; "poll" submits a task and looks at it now and then,
-            with no connection held meanwhile, where the endpoint takes tasks (`Profile.tasks`).
+            with no connection held meanwhile, where the endpoint takes tasks (`Profile.tasks`);
+            "webhook" does so too, and looks as soon as the service calls back (`Client(webhook=)`).
         out: A folder, a store of yours ("s3://bucket/prefix", oss://, gs:// or az://, which is
             opened with what the environment holds) or a Sink, that gets each image as soon as it
             is there; None (default) keeps images in memory, and above `Limits.max_memory` in
@@ -67,4 +69,5 @@ class ClientOptions(TypedDict, total=False):
     allow_private: bool | None
     ca: str | Path | None
     account: str | None
+    webhook: Webhook | None
     rng: Callable[[], float] | None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from nbp_async._batch import Dollars
+from nbp_async._callbacks import Callbacks
 from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
 from nbp_async._dialects.base import Dialect
 from nbp_async._dialects.gemini import GeminiNative
@@ -40,6 +41,7 @@ from nbp_async._stores.address import is_store
 from nbp_async._stores.buckets import Buckets
 from nbp_async._transports.addresses import refusal_of
 from nbp_async._transports.base import Transport
+from nbp_async._webhooks.settings import Webhook
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
     "openai_images": OpenAIImages,
@@ -61,6 +63,7 @@ class Chosen:
     links: LinkPolicy
     ca: str | None
     account: str | None
+    webhook: Webhook | None
     rng: Callable[[], float]
     totals: Totals
 
@@ -74,6 +77,7 @@ class Parts:
         self._chosen = chosen
         self._memory: MemorySink | None = None
         self._desk: Desk | None = None
+        self._callbacks: Callbacks | None = None
         self._buckets = Buckets()
         self.loop = asyncio.get_running_loop()
         self.wiring = Wiring(
@@ -101,18 +105,22 @@ class Parts:
     def run(self, ask: Ask) -> Run:
         """What belongs to one `one` alone."""
         via = via_of(ask, self._chosen)
-        desk = None if via == "held" else self.desk
-        return Run(self._sink(ask), cap_of(ask), via=via, desk=desk, room=self._room(ask))
+        desk, ready = (None, None) if via == "held" else self._asking(via)
+        sink, room = self._sink(ask), self._room(ask)
+        return Run(sink, cap_of(ask), via=via, desk=desk, room=room, ready=ready)
 
     def durable_run(self, ask: RunAsk) -> Run:
         """What belongs to one `many` or `stream` alone: with a journal, where one is wanted."""
+        via = via_of(ask, self._chosen)
+        desk, ready = self._asking(via)
         return Run(
             self._sink(ask),
             cap_of(ask),
-            via=via_of(ask, self._chosen),
-            desk=self.desk,
+            via=via,
+            desk=desk,
             past=self._past(ask),
             room=self._room(ask),
+            ready=ready,
         )
 
     @property
@@ -129,9 +137,20 @@ class Parts:
             )
         return self._desk
 
+    def _asking(self, via: Via) -> tuple[Desk | None, Callable[[], Awaitable[None]] | None]:
+        """Where tasks of a call are asked for, and what has to be ready before."""
+        desk, webhook = self.desk, self._chosen.webhook
+        if via != "webhook" or desk is None or webhook is None:
+            return desk, None
+        if self._callbacks is None:
+            self._callbacks = Callbacks(webhook, self._chosen.profile, desk)
+        return self._callbacks.desk, self._callbacks.open
+
     async def aclose(self) -> None:
         """Close connections and threads; images stay."""
         self.wiring.close()
+        if self._callbacks is not None:
+            await self._callbacks.aclose()
         if self._desk is not None:
             await self._desk.aclose()
         await self.wiring.transport.aclose()
@@ -205,6 +224,10 @@ def via_of(ask: Ask, chosen: Chosen) -> Via:
             f"{profile.name} is not known to take tasks. If it does, say how: "
             "Profile(tasks=TaskTable(...)), or a TOML file as the endpoint."
         )
+    elif via == "webhook" and not (profile.tasks and profile.tasks.calls_back):
+        problem = f'{profile.name} is not known to call back: via="poll" looks at its tasks.'
+    elif via == "webhook" and chosen.webhook is None:
+        problem = "say where to call back: Client(..., webhook=Webhook(public_url=...))."
     if problem:
         raise ConfigError(f"via={via!r}: {problem} Nothing was sent.")
     return via

@@ -31,7 +31,7 @@ PROMISED = {
     "fetch_run", "FetchOptions",
     "Outcome", "Plan", "Preview", "Prices", "Profile", "PROFILES", "Prompt", "Rate", "read_run",
     "Report", "Retry", "Row", "run_many", "Spend",
-    "Ask", "RunAsk", "TaskTable", "Timeouts", "Timings", "Usage", "__version__",
+    "Ask", "RunAsk", "TaskTable", "Timeouts", "Timings", "Usage", "Webhook", "__version__",
 }  # fmt: skip
 
 

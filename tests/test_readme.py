@@ -1,6 +1,8 @@
 """The code of the README runs as it stands, against the fake server."""
 
 import asyncio
+import dataclasses
+import os
 import re
 import textwrap
 from pathlib import Path
@@ -8,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from nbp_async import Client, Profile, Retry
+from nbp_async import Client, Profile, Retry, Webhook
+from nbp_async._profiles import find_profile
 from nbp_async.fake import FakeServer, faults
 from tests.object_server import CREDENTIALS, object_server
 
@@ -72,6 +75,28 @@ async def test_tasks_are_asked_for_as_shown(
         assert gen.server.stats().tasks == 2
 
 
+async def test_services_call_back_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"os": os, "Webhook": Webhook}
+    code = "async def main(Client, prompts):\n" + textwrap.indent(block('via="webhook"'), "    ")
+    exec(code + "    return batch\n", names)
+    async with FakeServer(latency=0.2) as server:
+        monkeypatch.setenv("HOOK_SECRET", server.webhook_secret)
+
+        class Here:
+            """The same client, with both ends on this machine."""
+
+            @staticmethod
+            def from_env(*, endpoint: str, webhook: Webhook) -> Client:
+                url = server.service_url(endpoint)
+                known = dataclasses.replace(find_profile(endpoint), base_url=url)
+                here = dataclasses.replace(webhook, public_url="", port=0)
+                return Client(known, server.key, webhook=here)
+
+        assert len((await names["main"](Here, ["a", "b"])).images) == 2
+        assert server.stats().looks == 2
+
+
 def test_a_file_that_describes_a_service_is_an_endpoint(tmp_path: Path) -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     (tmp_path / "acme.toml").write_text(text)
@@ -131,7 +156,7 @@ async def test_the_fixture_is_used_as_shown(nbp_server: FakeServer) -> None:
 
 
 def test_every_block_is_tested() -> None:
-    assert len(BLOCKS) == 10
+    assert len(BLOCKS) == 11
 
 
 async def test_the_faults_of_tasks_are_ordered_as_shown() -> None:

@@ -46,13 +46,16 @@ class Crew:
         """Work until all prompts have an outcome, or the run is stopped.
 
         Raises:
-            ConfigError: A prompt of a list cannot be sent. Nothing was sent.
+            ConfigError: A prompt of a list cannot be sent, or webhooks cannot be listened for.
+                Nothing was sent.
             JournalError: The run's journal cannot be used. Nothing was sent.
             StorageError: There is no place for images. Nothing was sent.
             Exception: What the iterable of prompts raised, after all that was paid has ended.
         """
         run = self._run
         await self._jobs.check()
+        if run.ready is not None:
+            await run.ready()
         (await run.sink.open()).discard()  # where nothing can be stored nothing is bought
         try:
             linked = [] if run.past is None else await begin(self._wiring, run, run.past)

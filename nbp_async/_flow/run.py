@@ -91,6 +91,7 @@ class Run:
         desk: Where tasks are asked for, if the endpoint has any.
         past: What earlier calls on the same folder left, and the journal; None without one.
         room: Watches the disk that images go to, or None.
+        ready: Makes ready what has to be before anything is sent, or None.
         dropped: Outcomes that nobody waits for any more: what they may cost has a name.
         unfinished: Those of them that the journal has to be told of, by item.
         aside: Prompts that hold no slot for now, as they wait out a backoff or fetch a link.
@@ -99,7 +100,7 @@ class Run:
 
     __slots__ = (
         "_auth_failures", "_waiting", "_woken", "aside", "cap", "desk", "dropped", "on_aside",
-        "past", "room", "sink", "stopped", "unfinished", "via",
+        "past", "ready", "room", "sink", "stopped", "unfinished", "via",
     )  # fmt: skip
 
     def __init__(
@@ -111,6 +112,7 @@ class Run:
         desk: Desk | None = None,
         past: Past | None = None,
         room: Room | None = None,
+        ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.via: Via = via
         self.sink = sink
@@ -118,6 +120,7 @@ class Run:
         self.desk = desk
         self.past = past
         self.room = room
+        self.ready = ready
         self.stopped: NbpError | None = None
         self.dropped: list[Outcome] = []
         self.unfinished: list[tuple[int, Outcome]] = []

@@ -6,7 +6,9 @@ wrong with them leaves the task where it is, under its id.
 
 import asyncio
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 from nbp_async._dialects.base import Answer
 from nbp_async._dialects.tasks import TaskImages
@@ -79,6 +81,12 @@ class Desk:
         self._rng = rng
         self._usual = Usual(dialect.table.usual)
         self._farewells: set[asyncio.Task[None]] = set()
+
+    def asking(self, dialect: TaskImages) -> Self:
+        """The same desk in other words; only the first is closed."""
+        other = copy(self)
+        other.dialect = dialect
+        return other
 
     async def result(self, wiring: Wiring, asked: Asked, sink: Sink) -> tuple[Answer, Collector]:
         """Wait for a task; its answer, and the images that came with it, not yet committed.

@@ -92,6 +92,14 @@ def task_in(body: bytes, places: Sequence[str] = TASK) -> str:
     return _plain_id(words(_document(body), places))
 
 
+def state_in(body: bytes, places: Sequence[str]) -> str:
+    """The state of the task that a body tells of, in lower case, or "". As true as the rest."""
+    try:
+        return words(_document(body), places).lower()
+    except Unreadable:
+        return ""
+
+
 def _by_mark(letter: Letter, terms: Terms, keys: Sequence[Key]) -> None:
     scheme = terms.scheme
     content = scheme.joint.encode().join(_part(letter, terms, part) for part in scheme.signed)

@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from hmac import compare_digest
+from inspect import isawaitable
 
 from aiohttp import web
 
@@ -30,6 +31,8 @@ log = logging.getLogger("nbp_async.webhooks")
 
 BODY_PATIENCE = 30.0  # seconds until the body is whole
 _COME_AGAIN = "60"  # seconds, after 503
+_MOST_HANDING = 10_000  # events whose handing on is awaited, before senders are told to come later
+_NOT_HANDED = "A webhook was kept, and could not be handed on"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -62,8 +65,9 @@ class Receiver:
 
     Args:
         webhook: Where they arrive, and how they are checked.
-        tell: Called in the event loop with each event, before its sender is answered: it must not
-            block. If it raises, that is logged, and the sender is answered all the same.
+        tell: Called in the event loop with each event; it must not block. What is awaitable of it
+            is awaited, and the sender has its answer meanwhile. If it raises, that is logged; with
+            an inbox on disk the event is handed on again when the process starts again.
         refused: Called with the reason when something is turned away; for people's eyes.
         public_keys: Where the sender's public keys are from; by default from the sender.
         now: Seconds since 1970.
@@ -93,6 +97,7 @@ class Receiver:
         self._public = public_keys or (PublicKeys(known_at) if known_at else None)
         self._inbox: Inbox = MemoryInbox() if webhook.inbox is None else SqliteInbox(webhook.inbox)
         self._taking: set[asyncio.Task[None]] = set()
+        self._handing: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -120,9 +125,9 @@ class Receiver:
             self._hand_on(event)
 
     async def aclose(self) -> None:
-        """Finish what is being kept, and close the inbox."""
-        if self._taking:
-            await asyncio.wait(self._taking)
+        """Finish what is being kept and handed on, and close the inbox."""
+        while under_way := self._taking | self._handing:
+            await asyncio.wait(under_way)
         await self._inbox.aclose()
 
     async def _life(self, _: web.Application) -> AsyncIterator[None]:
@@ -204,6 +209,8 @@ class Receiver:
             return check(letter, terms, newer, self._now())
 
     async def _take(self, event: Event) -> None:
+        if len(self._handing) >= _MOST_HANDING:
+            raise FullError("those that came before are still being handed on")
         if await self._inbox.keep(event):
             self._hand_on(event)
         else:
@@ -212,9 +219,22 @@ class Receiver:
     def _hand_on(self, event: Event) -> None:
         self.tally.taken += 1
         try:
-            self._tell(event)
+            more = self._tell(event)
         except Exception:
-            log.exception("A webhook was kept, and could not be handed on")
+            log.exception(_NOT_HANDED)
+            return
+        if not isawaitable(more):
+            self._inbox.handed(event)
+            return
+        handing = asyncio.get_running_loop().create_task(self._finish(event, more))
+        self._handing.add(handing)
+        handing.add_done_callback(self._handing.discard)
+
+    async def _finish(self, event: Event, more: Awaitable[object]) -> None:
+        try:
+            await more
+        except Exception:
+            log.exception(_NOT_HANDED)
         else:
             self._inbox.handed(event)
 

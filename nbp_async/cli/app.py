@@ -27,6 +27,7 @@ _COMMANDS = {
     "show": "Show a run: images, failures, what it cost, what may have been billed.",
     "fetch": "Bring the images of a run that are only links yet.",
     "export": "Write a run as CSV, Parquet or JSON.",
+    "listen": "Take webhooks in, and print what they say.",
     "prices": "Show what an image costs, where, and since when.",
     "fake": "Run the fake server.",
 }

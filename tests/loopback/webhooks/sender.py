@@ -38,6 +38,7 @@ class Line:
     """A raw connection to a receiver."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self._parts = urlsplit(url)
 
     async def post(self, body: bytes, headers: dict[str, str], *more: bytes) -> int:

@@ -14,7 +14,7 @@ from bench.core import Check
 from bench.formats import formats_table, measure_formats
 from bench.handshakes import handshakes_table, measure_handshakes
 from bench.readings import save_readings
-from nbp_async import Batch, Client, Limits, Profile, Timings
+from nbp_async import Batch, Client, Limits, Profile, Timings, Webhook
 from nbp_async.fake import FakeServer
 from nbp_async.testing.sink import NowhereSink
 from nbp_async.testing.virtual_time import run_virtual
@@ -48,6 +48,7 @@ MODES = (
     Mode("held, asyncio"),
     Mode("poll, one by one", via="poll", at_once=1),
     Mode("poll", via="poll"),
+    Mode("webhook", via="webhook"),
 )
 
 
@@ -94,7 +95,8 @@ async def _play(mode: Mode, images: int) -> Row:
     ) as server:  # fmt: skip
         profile = article_profile(server)
         limits = Limits(max_in_flight=mode.at_once or images, max_downloads=images)
-        async with Client(profile, server.key, limits=limits, rng=lambda: 0.5) as gen:
+        hook = Webhook(secret=server.webhook_secret)  # in memory: a disk has no virtual time
+        async with Client(profile, server.key, limits=limits, rng=lambda: 0.5, webhook=hook) as gen:
             loop, work = asyncio.get_running_loop(), OtherWork()
             began = loop.time()
             prompts = [f"picture {number}" for number in range(images)]

@@ -24,6 +24,8 @@ async def test_ten_images_come_to_the_articles_times() -> None:
     assert round(held.connection_seconds) == 1260
     assert poll.connection_seconds < held.connection_seconds / 5
     assert one.turns == 0 < poll.turns
+    assert rows["webhook"].total < poll.total, "told of, and not only looked for"
+    assert rows["webhook"].connection_seconds < poll.connection_seconds
     again = await asyncio.to_thread(play, BY_NAME["poll"], 10)
     assert again == poll, "nothing in it depends on the machine"
 

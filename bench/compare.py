@@ -126,7 +126,7 @@ def run_of(order: Order, found: Compared, started: datetime, seconds: float,
         environment=environment(load), strategies=[_described(name) for name in used],
         scenarios=list(scenarios.values()), rows=found.rows, trials=found.trials,
         verdicts=verdicts_of(found.rows, found.trials), article=article_of(found.rows),
-        checks=checks_of(found.rows, found.trials, found.failed),
+        checks=checks_of(list(scenarios.values()), found.rows, found.trials, found.failed),
     )  # fmt: skip
 
 

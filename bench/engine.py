@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
-from bench.jobs import bound_of, held, jobs_of
+from bench.jobs import bound_of, held, hold_of, jobs_of
 from bench.measures import Found, requests_of, trial_of
 from bench.outside import Watcher, cpu_of
 from bench.records import Clock, Request, Row, Scenario, Trial, Usage
 from bench.rows import row_id, row_of
 from bench.strategies import STRATEGIES
-from bench.strategies.base import Work, since
+from bench.strategies.base import Told, Work, since
 from bench.trial import Done, Task, fields_of
 from bench.virtual import VirtualTask, Witnessed
 from nbp_async.fake import SpawnedServer, spawn
@@ -75,11 +76,7 @@ class Compared:
 
 async def compare(entries: list[Entry], settings: Settings, say: Say) -> Compared:
     """Run all trials. A trial that breaks is named in `failed`; the others go on."""
-    plan = [
-        (entry, rep)
-        for entry in entries
-        for rep in range(1 if entry.clock == "virtual" else settings.reps)
-    ]
+    plan = [(entry, rep) for entry in entries for rep in range(reps_of(entry, settings))]
     random.Random(settings.seed).shuffle(plan)
     found: list[tuple[Entry, Found]] = []
     failed = []
@@ -93,6 +90,13 @@ async def compare(entries: list[Entry], settings: Settings, say: Say) -> Compare
                 failed.append(f"{entry.id}, repetition {rep + 1}: {str(exc) or type(exc).__name__}")
                 say(f"  it broke: {failed[-1]}")
     return _compared(entries, settings, found, failed)
+
+
+def reps_of(entry: Entry, settings: Settings) -> int:
+    """How often: the virtual clock gives the same again, and what takes long is done less often."""
+    if entry.clock == "virtual":
+        return 1
+    return min(settings.reps, entry.scenario.reps or settings.reps)
 
 
 def _compared(
@@ -124,13 +128,15 @@ async def _trial(entry: Entry, rep: int, settings: Settings, warm: SpawnedServer
             work = Work(
                 url=server.openai_url, root=server.base_url, key=server.key, jobs=(),
                 at_once=entry.at_once, folder=Path(folder), size=scenario.size,
-                link=scenario.delivery == "url", second=1 / scenario.scale,
+                link=scenario.delivery == "url", durable=scenario.kill is not None,
+                second=1 / scenario.scale,
             )  # fmt: skip
             task = Task(
                 entry.strategy, fields_of(work), _prompts(entry),
                 (warm.openai_url, warm.base_url, warm.key),
             )  # fmt: skip
-            return await _scaled(entry, rep, settings, server, task)
+            first = None if scenario.kill is None else await _killed(scenario, task)
+            return await _scaled(entry, rep, settings, server, task, first)
 
 
 async def _server(scenario: Scenario, seed: int) -> SpawnedServer:
@@ -142,9 +148,13 @@ async def _server(scenario: Scenario, seed: int) -> SpawnedServer:
 
 
 async def _scaled(
-    entry: Entry, rep: int, settings: Settings, server: SpawnedServer, task: Task
-) -> Found:
-    """Start the client, let it get ready, watch it work, and ask the server what it saw."""
+    entry: Entry, rep: int, settings: Settings, server: SpawnedServer, task: Task,
+    first: float | None,
+) -> Found:  # fmt: skip
+    """Start the client, let it get ready, watch it work, and ask the server what it saw.
+
+    `first` is when a client began that was killed meanwhile, or None.
+    """
     async with started("bench.trial", task) as talk:
         await talk.said()  # "imported"
         watcher = Watcher(talk.pid, server.stats)
@@ -164,8 +174,40 @@ async def _scaled(
         share = (cpu_of(server.pid) - server_cpu) / (asyncio.get_running_loop().time() - began)
         talk.go_on()
     witness = await _settled(server, watcher)
+    if first is not None:
+        _join(done.told, entry, settings, first, done.began)
     since(done.told, done.began, entry.scenario.scale, server.base_url)
     return _found(entry, rep, settings, witness, done, share, watcher, fresh)
+
+
+async def _killed(scenario: Scenario, task: Task) -> float:
+    """Start the client, and kill it at work; gives when it began, on the clock of all processes."""
+    assert scenario.kill is not None
+    async with started("bench.trial", task) as talk:
+        await talk.said()
+        talk.go_on()
+        await talk.said()
+        began = asyncio.get_running_loop().time()
+        talk.go_on()
+        await asyncio.sleep(scenario.kill / scenario.scale)
+        talk.kill()
+    return began
+
+
+def _join(told: list[Told], entry: Entry, settings: Settings, first: float, began: float) -> None:
+    """Put what two processes did on one clock, which stands still while the second one starts."""
+    scenario = entry.scenario
+    assert scenario.kill is not None
+    kill = scenario.kill / scenario.scale
+    for one in told:
+        if one.earlier:
+            job = jobs_of(scenario, entry.at_once)[one.job]
+            one.ended = began + min(one.ended - first, kill)
+            hold = hold_of(scenario, settings.seed, job) / scenario.scale
+            one.began = max(began, one.ended - hold)
+        else:
+            one.began += kill
+            one.ended += kill
 
 
 async def _settled(server: SpawnedServer, watcher: Watcher) -> Witnessed:
@@ -185,21 +227,26 @@ def _found(
     scenario, stats, seen = entry.scenario, witness.stats, watcher.seen
     images = sum(bool(one.size) for one in done.told)
     memory = max(0, seen.memory - fresh)
+    holds = STRATEGIES[entry.strategy].holds
+    jobs = jobs_of(scenario, entry.at_once)
+    # A task that is open at the vendor is a call in flight as well.
+    at_most = stats.peak_in_flight if holds else min(entry.at_once, len(jobs))
     usage = Usage(
-        cpu_ms_per_image=done.cpu * 1000 / images if images else None,
+        # Nobody knows what a client that was killed had used.
+        cpu_ms_per_image=done.cpu * 1000 / images if images and scenario.kill is None else None,
         memory_bytes=memory,
-        memory_per_call=memory / max(1, stats.peak_in_flight),
+        memory_per_call=memory / max(1, at_most),
         threads=seen.threads, processes=seen.processes, descriptors=seen.descriptors,
         connections=stats.connections - seen.looks,
         peak_connections=max(0, stats.peak_connections - 1),
     )  # fmt: skip
-    jobs = jobs_of(scenario, entry.at_once)
     return Found(
         row=entry.id, rep=rep, jobs=jobs, told=done.told, stats=stats, made=witness.made,
         expected=held(scenario, settings.seed, jobs, witness.made),
         carried=stats.connection_seconds * scenario.scale,
         witness=[(second * scenario.scale, count) for second, count in seen.witness],
-        usage=usage, server_cpu=share, holds=STRATEGIES[entry.strategy].holds,
+        usage=usage, server_cpu=share,
+        holds=holds and scenario.kill is None,
     )  # fmt: skip
 
 
@@ -254,6 +301,13 @@ class Talk:
         await self._process.wait()
         self._errors.seek(0)
         raise RuntimeError(self._errors.read().decode("utf-8", "replace").strip()[-2000:])
+
+    def kill(self) -> None:
+        """End it and its children at once, as the power would."""
+        process = psutil.Process(self.pid)
+        for one in [*process.children(recursive=True), process]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
 
     def go_on(self, line: bytes = b"") -> None:
         """Let it go on."""

@@ -72,7 +72,7 @@ class Usage(msgspec.Struct, frozen=True):
     Attributes:
         cpu_ms_per_image: Milliseconds of real CPU for each image that came.
         memory_bytes: PSS at its peak over that of the fresh interpreter with its imports.
-        memory_per_call: The same by the most calls that the server saw at once.
+        memory_per_call: The same by the most calls that the server saw at once, or open tasks.
         threads: The most at once.
         processes: The most at once.
         descriptors: The most open files and sockets at once.
@@ -278,9 +278,12 @@ class Scenario(msgspec.Struct, frozen=True):
         delivery: "b64_json" or "url".
         faults: By probability, as the fake server reads them.
         per_minute: Requests that the server takes in a minute; None for any number.
+        kill: Simulated second at which the client is killed, and started again with the same work;
+            the clock stands still while it starts. None for never.
         bandwidth: Bytes a second that each connection carries to the client; None for any number.
         deadline: Simulated seconds by which an image is good for something; for goodput.
         scale: How many times faster than simulated time the scaled clock went.
+        reps: At most so many repetitions, where one takes long; None for as many as asked for.
     """
 
     name: str
@@ -293,9 +296,11 @@ class Scenario(msgspec.Struct, frozen=True):
     delivery: Literal["b64_json", "url"] = "b64_json"
     faults: str = ""
     per_minute: int | None = None
+    kill: float | None = None
     bandwidth: float | None = None
     deadline: float = 600.0
     scale: float = 50.0
+    reps: int | None = None
 
 
 class Environment(msgspec.Struct, frozen=True):

@@ -7,7 +7,6 @@ from bench.engine import Entry
 from bench.records import Clock, Scenario
 from bench.strategies import STRATEGIES
 
-ASYNC = ("asyncio", "nbp", "nbp_poll", "openai", "genai")
 ARTICLE = ("sequential:1", "threads:5", "threads:10", "processes:10", "asyncio:10", "nbp:10")
 
 
@@ -35,20 +34,24 @@ _ALL = (
                  waves=3, scale=20.0),
         scaled=(
             "sequential:1", "processes:10", *_sizes(("threads",), 10, 100, 300, 1000),
-            *_sizes(("threads_httpx",), 10, 100, 300),
-            *_sizes(("asyncio", "nbp"), 1, 10, 100, 300, 1000),
-            *_sizes(("openai", "genai"), 10, 100, 300, 1000),
+            "threads_httpx:100", *_sizes(("asyncio", "nbp"), 1, 10, 100, 300, 1000),
+            *_sizes(("openai", "genai"), 100, 1000),
         ),
         virtual=_sizes(("asyncio", "nbp"), 1, 10, 100, 300, 1000),
     ),
     Planned(
         Scenario("held", "All held at once, 100 s each: who can, and what is lost", "100",
-                 deadline=120.0, scale=5.0),
+                 deadline=120.0, scale=5.0, reps=3),
         scaled=(
-            *_sizes(("asyncio", "nbp"), 1000, 5000, 10_000), "threads:1000",
-            *_sizes(("openai", "genai", "trap_openai"), 1000, 5000),
+            *_sizes(("asyncio", "nbp"), 1000, 5000, 10_000),
+            *_sizes(("threads", "openai", "genai"), 1000), *_sizes(("genai", "trap_openai"), 5000),
         ),
         virtual=_sizes(("asyncio", "nbp", "trap_defaults"), 300, 1000),
+    ),
+    Planned(
+        Scenario("true", "At true latency: no clock goes faster than real time", "30-170",
+                 scale=1.0, reps=1),
+        scaled=("nbp:300", *_sizes(("threads", "asyncio", "nbp"), 1000)),
     ),
     Planned(
         Scenario("base64", "4K images of 6 MB inside the answer", "100-170", waves=3, size="4K",
@@ -65,8 +68,14 @@ _ALL = (
         Scenario("faults", "One request in seven goes wrong: 503, resets, cut and broken answers",
                  "30-170", jobs=200, faults="503=0.08,reset=0.03,cut=0.02,truncated=0.02",
                  scale=20.0),
-        scaled=_sizes(("threads", "asyncio", "nbp", "openai", "trap_gather", "trap_openai"), 50),
-        virtual=_sizes(("asyncio", "nbp", "trap_gather", "trap_openai"), 50),
+        scaled=_sizes(("threads", "asyncio", "nbp", "openai", "trap_gather", "trap_openai",
+                       "trap_genai"), 50),
+        virtual=_sizes(("asyncio", "nbp", "trap_gather", "trap_openai", "trap_genai"), 50),
+    ),
+    Planned(
+        Scenario("killed", "A client that is killed at its 200th second, and started again",
+                 "30-170", jobs=200, kill=200.0, scale=20.0),
+        scaled=("processes:10", *_sizes(("threads", "asyncio", "nbp", "nbp_poll"), 50)),
     ),
     Planned(
         Scenario("traps", "What people really write: 300 images of 170 s", "170", jobs=300,

@@ -19,6 +19,7 @@ class Named:
         trap: People really write it, and it loses something.
         is_async: It can run on the virtual clock.
         links: It can fetch images by link.
+        journal: It knows by itself what an earlier process has made or may have bought.
         holds: It holds a connection for as long as an image takes.
     """
 
@@ -30,6 +31,7 @@ class Named:
     is_async: bool = True
     links: bool = True
     holds: bool = True
+    journal: bool = False
 
     @property
     def installed(self) -> bool:
@@ -51,8 +53,9 @@ _ALL = (
         "threads_httpx", "threads_httpx", "httpx in a ThreadPoolExecutor", "httpx", is_async=False
     ),
     Named("asyncio", "by_hand", "bare aiohttp by hand, as its best user writes it"),
-    Named("nbp", "nbp", "this library, held calls"),
-    Named("nbp_poll", "nbp_poll", "this library, tasks that are looked at", holds=False),
+    Named("nbp", "nbp", "this library, held calls", journal=True),
+    Named("nbp_poll", "nbp_poll", "this library, tasks that are looked at", holds=False,
+          journal=True),
     Named("openai", "openai_sdk", "OpenAI's SDK, connections unlimited", "openai", links=False),
     Named("genai", "genai_sdk", "Google's SDK", "google.genai", links=False),
     Named("trap_defaults", "trap_defaults", "aiohttp as it comes: 100 connections, 300 s",
@@ -60,6 +63,8 @@ _ALL = (
     Named("trap_gather", "trap_gather", "gather over everything, no limit, no second try",
           trap=True),
     Named("trap_sessions", "trap_sessions", "aiohttp, a session for every call", trap=True),
+    Named("trap_genai", "genai_defaults", "Google's SDK as it comes", "google.genai", trap=True,
+          links=False),
     Named("trap_openai", "openai_defaults", "OpenAI's SDK as it comes", "openai", trap=True,
           links=False),
 )  # fmt: skip

@@ -41,6 +41,7 @@ class Told:
         error: Class and first line of what went wrong, or "".
         again: Another attempt followed.
         maybe: Its client says that it was billed, or may have been.
+        earlier: Its image was there before this process began; `ended` says since when.
     """
 
     job: int
@@ -51,6 +52,7 @@ class Told:
     error: str = ""
     again: bool = False
     maybe: bool = False
+    earlier: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Work:
             writes takes real time, and that is none of its clock's).
         size: "1K", "2K" or "4K".
         link: Images are asked for as links.
+        durable: The program may be killed and started again; what is there is not bought again.
         second: Real seconds that stand for a simulated one, for waits and time-outs.
     """
 
@@ -78,6 +81,7 @@ class Work:
     folder: Path | None = None
     size: str = "1K"
     link: bool = False
+    durable: bool = False
     second: float = 1.0
 
     @property
@@ -120,10 +124,18 @@ class Work:
         """Where this library is to put the images."""
         return self.folder or NowhereSink()
 
+    def path(self, job: Job) -> Path:
+        """Where its image goes."""
+        assert self.folder is not None
+        return self.folder / f"{job.number:06d}.png"
+
     def keep(self, job: Job, image: bytes) -> int:
         """Write an image to its file; gives its bytes. Blocks."""
         if self.folder is not None:
-            (self.folder / f"{job.number:06d}.png").write_bytes(image)
+            path = self.path(job)
+            part = path.with_suffix(".part")
+            part.write_bytes(image)
+            part.replace(path)  # so that what has its name is whole
         return len(image)
 
     async def keep_async(self, job: Job, image: bytes) -> int:
@@ -170,6 +182,13 @@ def since(told: Sequence[Told], began: float, scale: float, root: str) -> None:
         one.began = (one.began - began) * scale
         one.ended = (one.ended - began) * scale
         one.error = one.error.replace(address, "server").replace(address.partition(":")[2], "port")
+
+
+def there(job: int, path: Path) -> Told:
+    """The record of an image that an earlier process made."""
+    facts = path.stat()
+    ended = now() - (time.time() - facts.st_mtime)
+    return Told(job, ended, ended, size=facts.st_size, earlier=True)
 
 
 def now() -> float:

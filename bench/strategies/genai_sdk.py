@@ -1,6 +1,6 @@
-"""A peer: Google's SDK, async.
+"""A peer: Google's SDK, async, its own second tries off.
 
-What its connection lost it sends once more by itself, after some seconds, and pays for it again.
+It would send once more what its connection lost, which may have been billed.
 """
 
 import asyncio
@@ -12,7 +12,13 @@ from bench.strategies.base import Job, Told, Work, told
 
 
 async def run(work: Work) -> list[Told]:
-    options = types.HttpOptions(base_url=work.root, timeout=600_000)
+    once = types.HttpRetryOptions(attempts=1)
+    options = types.HttpOptions(base_url=work.root, timeout=600_000, retry_options=once)
+    return await make_all(work, options)
+
+
+async def make_all(work: Work, options: types.HttpOptions) -> list[Told]:
+    """All images, so many at once."""
     client = genai.Client(api_key=work.key, http_options=options)
     slots = asyncio.Semaphore(work.at_once)
 

@@ -1,6 +1,6 @@
 """This library: held calls."""
 
-from bench.strategies.base import Told, Work, now
+from bench.strategies.base import Told, Work, now, there
 from nbp_async import Client, Image, Limits, Listener, Outcome, Profile, Retry
 
 
@@ -11,7 +11,8 @@ async def run(work: Work) -> list[Told]:
         rng=work.luck,
     ) as gen:  # fmt: skip
         prompts = [job.prompt for job in work.jobs]
-        batch = await gen.many(prompts, size=work.size, out=work.out, journal=False)
+        journal = None if work.durable else False  # None is the usual: a folder has a journal
+        batch = await gen.many(prompts, size=work.size, out=work.out, journal=journal)
     return [record for outcome in batch for record in records(outcome, ends)]
 
 
@@ -50,9 +51,17 @@ def records(outcome: Outcome, ends: Ends) -> list[Told]:
         for attempt in outcome.attempts
     ]  # fmt: skip
     if not found:
-        return [Told(outcome.index, error=f"{outcome!r}"[:200])]
+        return [_known(outcome)]
     found[-1].again = False
     found[-1].ended = ends.at[outcome.index]
     if isinstance(outcome, Image):
         found[-1].size = outcome.stored.size
     return found
+
+
+def _known(outcome: Outcome) -> Told:
+    """A record of what nothing was sent for: its journal knew it."""
+    if isinstance(outcome, Image) and outcome.path is not None:
+        return there(outcome.index, outcome.path)
+    maybe = outcome.maybe_spent > 0
+    return Told(outcome.index, now(), now(), error=f"{outcome!r}"[:200], maybe=maybe)

@@ -20,7 +20,8 @@ async def run(work: Work) -> list[Told]:
         rng=work.luck,
     ) as gen:  # fmt: skip
         prompts = [job.prompt for job in work.jobs]
-        batch = await gen.many(prompts, size=work.size, via="poll", out=work.out, journal=False)
+        journal = None if work.durable else False
+        batch = await gen.many(prompts, size=work.size, via="poll", out=work.out, journal=journal)
     return [record for outcome in batch for record in records(outcome, ends)]
 
 

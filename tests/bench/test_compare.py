@@ -83,8 +83,9 @@ def test_every_scenario_can_be_planned(name: str) -> None:
 def test_an_example_is_read_and_written_again_the_same(folder: Path, tmp_path: Path) -> None:
     run, lines = load(folder), load_requests(folder)
     save(tmp_path, run, lines)
-    for name in ("run.json", "requests.jsonl", "summary.csv"):
-        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    assert load(tmp_path) == run
+    assert load_requests(tmp_path) == lines
+    assert (tmp_path / "summary.csv").read_text() == (folder / "summary.csv").read_text()
 
 
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda path: path.name)

@@ -5,6 +5,7 @@ looks go on without them, only more seldom.
 """
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from nbp_async._dialects.tasks import TaskImages
@@ -12,10 +13,23 @@ from nbp_async._flow.tasks import Desk
 from nbp_async._flow.wiring import log
 from nbp_async._profiles import Profile
 from nbp_async._webhooks.settings import Webhook
-from nbp_async._webhooks.verify import state_in
 
 if TYPE_CHECKING:
     from nbp_async._webhooks.inbox import Event
+
+_MOST_TOLD = 10  # reasons why webhooks are refused
+
+
+def problem_of(profile: Profile, webhook: Webhook | None) -> str:
+    """Why this service cannot call back there, or ""."""
+    task = profile.tasks
+    if task is None or not task.calls_back:
+        return f'{profile.name} is not known to call back: via="poll" looks at its tasks.'
+    if webhook is None:
+        return "say where to call back: Client(..., webhook=Webhook(public_url=...))."
+    if task.signs and task.signs != webhook.scheme:
+        return f'{profile.name} signs otherwise: Webhook(scheme="{task.signs}", ...).'
+    return ""
 
 
 class Callbacks:
@@ -27,6 +41,7 @@ class Callbacks:
     """
 
     def __init__(self, webhook: Webhook, profile: Profile, desk: Desk) -> None:
+        self._table = desk.dialect.table
         # Here, for few clients need a server.
         from nbp_async._webhooks.app import Receiver
         from nbp_async._webhooks.door import Door
@@ -35,8 +50,7 @@ class Callbacks:
         self._receiver = Receiver(webhook, self._tell, refused=self._refused)
         self._door = Door(self._receiver)
         self._turn = asyncio.Lock()
-        self._warned = False
-        self._table = desk.dialect.table
+        self._told: set[str] = set()
         self._dialect = TaskImages(profile, self._receiver.url)
         self.desk = desk.asking(self._dialect)
 
@@ -56,17 +70,16 @@ class Callbacks:
 
     def _tell(self, event: "Event") -> None:
         """Some call back when they begin, too: that is no reason to look."""
-        if event.task and state_in(event.body, self._table.state) not in self._table.pending:
+        if event.task and event.state not in self._table.pending:
             self._hints.tell(event.task)
 
     def _refused(self, reason: str) -> None:
-        """Say it once: where secrets differ it is the same with every task."""
-        if self._warned:
-            log.debug("A webhook was refused: %s.", reason)
-            return
-        self._warned = True
-        log.warning(
-            "A webhook was refused: %s. If it is the service's, compare the secret and the scheme; "
-            "its tasks are looked at all the same.",
+        """Say each thing once: where secrets differ it is the same with every task."""
+        new = reason not in self._told and len(self._told) < _MOST_TOLD
+        self._told.add(reason)
+        log.log(
+            logging.WARNING if new else logging.DEBUG,
+            "A webhook was refused: %s. If it is the service's, compare secret and scheme. Its "
+            "tasks are looked at all the same, only later.",
             reason,
         )

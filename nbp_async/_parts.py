@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from nbp_async._batch import Dollars
-from nbp_async._callbacks import Callbacks
+from nbp_async._callbacks import Callbacks, problem_of
 from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
 from nbp_async._dialects.base import Dialect
 from nbp_async._dialects.gemini import GeminiNative
@@ -224,10 +224,8 @@ def via_of(ask: Ask, chosen: Chosen) -> Via:
             f"{profile.name} is not known to take tasks. If it does, say how: "
             "Profile(tasks=TaskTable(...)), or a TOML file as the endpoint."
         )
-    elif via == "webhook" and not (profile.tasks and profile.tasks.calls_back):
-        problem = f'{profile.name} is not known to call back: via="poll" looks at its tasks.'
-    elif via == "webhook" and chosen.webhook is None:
-        problem = "say where to call back: Client(..., webhook=Webhook(public_url=...))."
+    elif via == "webhook":
+        problem = problem_of(profile, chosen.webhook)
     if problem:
         raise ConfigError(f"via={via!r}: {problem} Nothing was sent.")
     return via

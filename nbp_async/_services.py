@@ -44,6 +44,7 @@ class TaskTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         passing: Codes of failures that may pass: tried again if nothing was billed.
         billed_failed: Who pays for a task that failed.
         callback: Field of the body that takes the address of a webhook, or "" (see `body`).
+        signs: How it signs its webhooks, as `Webhook.scheme` calls it, or "" where that differs.
         body: The body to post; strings such as `"{prompt}"` are replaced by their values, and left
             out with their names where there is none: prompt, model, size ("4K"), aspect_ratio,
             pixels ("4096x4096"), seed, references (links or data: addresses), callback. Empty for
@@ -79,6 +80,7 @@ class TaskTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     passing: tuple[str, ...] = ()
     billed_failed: Billing = "maybe"
     callback: str = ""
+    signs: str = ""
     body: dict[str, Any] = {}
     query: dict[str, str] = {}
     extra: str = ""

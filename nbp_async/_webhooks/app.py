@@ -31,6 +31,7 @@ log = logging.getLogger("nbp_async.webhooks")
 
 BODY_PATIENCE = 30.0  # seconds until the body is whole
 _COME_AGAIN = "60"  # seconds, after 503
+_LARGE = 1_048_576  # bytes of a body that are checked in a thread
 _MOST_HANDING = 10_000  # events whose handing on is awaited, before senders are told to come later
 _NOT_HANDED = "A webhook was kept, and could not be handed on"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -152,7 +153,7 @@ class Receiver:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             return _answer(415, "Send it as it is signed, and not compressed")
         if (request.content_length or 0) > self.webhook.max_body:
-            return _answer(413, "Too large")
+            return self._too_large()
         try:
             async with asyncio.timeout(BODY_PATIENCE):
                 body = await self._body(request)
@@ -161,8 +162,13 @@ class Receiver:
         except (web.RequestPayloadError, ConnectionError):
             return _answer(400, "Not whole")
         if body is None:
-            return _answer(413, "Too large")
+            return self._too_large()
         return await self._receive(Letter.of(request.headers.items(), body))
+
+    def _too_large(self) -> web.Response:
+        self.tally.refused += 1
+        self._refused(f"it has more than {self.webhook.max_body} bytes (max_body)")
+        return _answer(413, "Too large")
 
     async def _body(self, request: web.Request) -> bytes | None:
         body = bytearray()
@@ -185,7 +191,7 @@ class Receiver:
         except NoKeysError as exc:
             return self._put_off(str(exc))
         name = self.webhook.scheme
-        event = Event(proof.id, proof.task, name, letter.body, self._now())
+        event = Event(proof.id, proof.task, proof.state, name, letter.body, self._now())
         # Apart, and to its end: a sender that hangs up must not leave it kept and not handed on.
         taking = asyncio.get_running_loop().create_task(self._take(event))
         self._taking.add(taking)
@@ -197,16 +203,21 @@ class Receiver:
         return _answer(200, "OK")
 
     async def _prove(self, letter: Letter) -> Proof:
-        terms, keys = self.webhook.terms(self.port), self._keys
         if self._public is None:
-            return check(letter, terms, keys, self._now())
+            return await self._check(letter, self._keys)
         try:
-            return check(letter, terms, await self._public.known(), self._now())
+            return await self._check(letter, await self._public.known())
         except UnknownKey:
-            newer: tuple[Key, ...] = await self._public.newer()
+            newer = await self._public.newer()
             if not newer:
                 raise
-            return check(letter, terms, newer, self._now())
+            return await self._check(letter, newer)
+
+    async def _check(self, letter: Letter, keys: tuple[Key, ...]) -> Proof:
+        terms, now = self.webhook.terms(self.port), self._now()
+        if len(letter.body) > _LARGE:
+            return await asyncio.to_thread(check, letter, terms, keys, now)
+        return check(letter, terms, keys, now)
 
     async def _take(self, event: Event) -> None:
         if len(self._handing) >= _MOST_HANDING:

@@ -40,6 +40,7 @@ class Event:
     Attributes:
         id: The sender's id of it, or what stands for one.
         task: The id of the task that it tells of, or "". A hint: ask the service what is true.
+        state: What it says of the task, in lower case, or "".
         scheme: How it was signed.
         body: What it says, as it came.
         received_at: When it came, in seconds since 1970.
@@ -47,6 +48,7 @@ class Event:
 
     id: str
     task: str
+    state: str
     scheme: str
     body: bytes = field(repr=False)
     received_at: float
@@ -105,6 +107,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS event (
     id TEXT PRIMARY KEY,
     task TEXT NOT NULL,
+    state TEXT NOT NULL,
     scheme TEXT NOT NULL,
     body BLOB,  -- NULL once it was handed on
     received_at_s REAL NOT NULL
@@ -161,8 +164,8 @@ class SqliteInbox:
             raise FullError("too many webhooks at once")
 
         def work(connection: sqlite3.Connection) -> bool:
-            row = (event.id, event.task, event.scheme, event.body, event.received_at)
-            done = connection.execute("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?)", row)
+            row = (*(getattr(event, name) for name in _COLUMNS),)
+            done = connection.execute("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?)", row)
             if event.received_at - self._swept_at > _SWEEP:
                 self._swept_at = event.received_at
                 old = (event.received_at - KEPT,)
@@ -279,8 +282,9 @@ def _check_ours(connection: sqlite3.Connection) -> None:
         raise ConfigError("it is another program's, or of another version")
 
 
+_COLUMNS = ("id", "task", "state", "scheme", "body", "received_at")
 _NEW = (
-    "SELECT id, task, scheme, body, received_at_s FROM event WHERE body IS NOT NULL "
+    "SELECT id, task, state, scheme, body, received_at_s FROM event WHERE body IS NOT NULL "
     "ORDER BY received_at_s"
 )
 

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from nbp_async._config import Secret
@@ -60,6 +61,10 @@ class Webhook:
     allow_private: bool = False
 
     def __post_init__(self) -> None:
+        given = self.secret
+        several = [given] if isinstance(given, str | Secret) else list(given or ())
+        masked = tuple(s if isinstance(s, Secret) else Secret(s, "secret=") for s in several)
+        object.__setattr__(self, "secret", masked)
         if self.scheme not in SCHEMES:
             raise ConfigError(f"scheme={self.scheme!r}: one of {', '.join(SCHEMES)}.")
         if self.path is None:
@@ -86,10 +91,8 @@ class Webhook:
 
     def keys(self) -> tuple[Key, ...]:
         """What it signs with, as far as that was given."""
-        given = self.secret
-        several = [given] if isinstance(given, str | Secret) else list(given or ())
-        revealed = (s.reveal() if isinstance(s, Secret) else s for s in several)
-        return keys_of(SCHEMES[self.scheme], tuple(revealed))
+        masked = cast("tuple[Secret, ...]", self.secret)  # since it was made
+        return keys_of(SCHEMES[self.scheme], tuple(secret.reveal() for secret in masked))
 
     def terms(self, port: int) -> Terms:
         """What is asked of what comes."""

@@ -31,6 +31,7 @@ _TIME_DIGITS = 12
 TASK = (
     "task_id", "taskId", "data.task_id", "data.taskId", "request_id", "data.id", "id",
 )  # fmt: skip
+STATE = ("status", "state", "data.status", "data.state", "type")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +56,12 @@ class Proof:
     Attributes:
         id: The message's own: the same for every try and every copy of it.
         task: The id of the task it is about, or "".
+        state: What it says of that task, in lower case, or "".
     """
 
     id: str
     task: str
+    state: str = ""
 
 
 def check(letter: Letter, terms: Terms, keys: Sequence[Key], now: float) -> Proof:
@@ -80,7 +83,8 @@ def check(letter: Letter, terms: Terms, keys: Sequence[Key], now: float) -> Proo
     if scheme.mark:
         _fresh(letter.one(scheme.time), now)
         _by_mark(letter, terms, keys)
-    return Proof(_id_of(letter, scheme), task_in(letter.body, terms.places))
+    document = _document(letter.body)
+    return Proof(_id_of(letter, scheme), _plain(words(document, terms.places)), _state(document))
 
 
 def task_in(body: bytes, places: Sequence[str] = TASK) -> str:
@@ -89,15 +93,7 @@ def task_in(body: bytes, places: Sequence[str] = TASK) -> str:
     Raises:
         Unreadable: It is no JSON.
     """
-    return _plain_id(words(_document(body), places))
-
-
-def state_in(body: bytes, places: Sequence[str]) -> str:
-    """The state of the task that a body tells of, in lower case, or "". As true as the rest."""
-    try:
-        return words(_document(body), places).lower()
-    except Unreadable:
-        return ""
+    return _plain(words(_document(body), places))
 
 
 def _by_mark(letter: Letter, terms: Terms, keys: Sequence[Key]) -> None:
@@ -194,8 +190,12 @@ def _by_token(letter: Letter, terms: Terms, keys: Sequence[Key], now: float) -> 
     _check_claims(said, now, terms.audience)
     known = said.get("jti")
     name = known if isinstance(known, str) and 0 < len(known) <= _LONGEST_ID else ""
-    task = _plain_id(words(said, terms.places)) or task_in(letter.body, terms.places)
-    return Proof(name or f"{terms.scheme.name}:{_digest(letter.body)}", task)
+    name = name or f"{terms.scheme.name}:{_digest(letter.body)}"
+    for document in (said, _document(letter.body)):
+        task = _plain(words(document, terms.places))
+        if task:
+            return Proof(name, task, _state(document))
+    return Proof(name, "")
 
 
 def _check_claims(said: Mapping[str, object], now: float, audience: str) -> None:
@@ -235,5 +235,9 @@ def _document(body: bytes) -> object:
     return items(document)[0] if items(document) else document
 
 
-def _plain_id(text: str) -> str:
+def _state(document: object) -> str:
+    return _plain(words(document, STATE)).lower()
+
+
+def _plain(text: str) -> str:
     return text if len(text) <= _LONGEST_ID and text.isascii() and text.isprintable() else ""

@@ -181,6 +181,7 @@ def _in_json(event: "Event") -> str:
     facts = {
         "id": event.id,
         "task": event.task,
+        "state": event.state,
         "scheme": event.scheme,
         "received_at_s": round(event.received_at, 3),
         "body": _body(event),
@@ -190,9 +191,7 @@ def _in_json(event: "Event") -> str:
 
 def _in_words(event: "Event") -> str:
     at = datetime.fromtimestamp(event.received_at, UTC).astimezone().strftime("%H:%M:%S")
-    body = _body(event)
-    state = body.get("status") or body.get("type") or "" if isinstance(body, dict) else ""
-    return printable(f"{at}  {event.task or event.id}  {state}", 300).rstrip()
+    return printable(f"{at}  {event.task or event.id}  {event.state}", 300).rstrip()
 
 
 def _body(event: "Event") -> object:

@@ -32,6 +32,7 @@ async def test_each_event_is_a_line_of_json_and_people_are_told_the_rest(shell: 
     assert facts == {
         "id": "msg-1",
         "task": "task-7",
+        "state": "completed",
         "scheme": "standard",
         "body": {"task_id": "task-7", "status": "completed"},
     }

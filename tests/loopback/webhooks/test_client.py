@@ -182,6 +182,7 @@ async def test_what_cannot_call_back_is_refused_before_anything_is_sent() -> Non
         cases = [
             (relay(vendor), None, "webhook=Webhook"),
             (profile_of(vendor, "comfly"), hook, "is not known to call back"),
+            (profile_of(vendor, "kie"), hook, 'scheme="kie"'),
             (profile(vendor, "gemini"), hook, "is not known to take tasks"),
         ]
         for endpoint, webhook, words in cases:

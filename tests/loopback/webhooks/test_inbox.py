@@ -82,7 +82,7 @@ class Child:
 
 
 def event(name: str, at: float = 0.0) -> Event:
-    return Event(name, "task-7", "standard", b"{}", at)
+    return Event(name, "task-7", "done", "standard", b"{}", at)
 
 
 async def test_a_kill_after_the_row_and_before_the_answer_leaves_it_kept(tmp_path: Path) -> None:

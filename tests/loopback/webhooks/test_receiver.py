@@ -14,6 +14,7 @@ from nbp_async._errors import ConfigError
 from nbp_async._webhooks import app
 from nbp_async._webhooks.app import Receiver
 from nbp_async._webhooks.door import HEAD_PATIENCE, Door
+from nbp_async._webhooks.inbox import Event
 from nbp_async._webhooks.jwks import PublicKeys
 from nbp_async._webhooks.settings import Webhook
 from nbp_async.fake.signing import Keys, Letter
@@ -113,6 +114,52 @@ async def test_what_is_signed_and_no_json_is_a_bad_request() -> None:
     async with receiving() as (_, events, line):
         assert await line.post(*await signed(body=b"\xff\xfe<html>")) == 400
         assert events == []
+
+
+async def test_what_is_forged_is_not_even_read() -> None:
+    async with receiving() as (_, _, line):
+        assert await line.post(*await signed(body=b"\xff\xfe<html>", forged="key")) == 401
+
+
+async def test_a_sender_that_hangs_up_in_the_middle_is_no_trouble(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with receiving() as (receiver, events, line):
+        for part in (b"POST", b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"):
+            part = part.replace(b"/x", line._parts.path.encode())
+            _, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            writer.transport.abort()
+        await asyncio.sleep(0.05)
+        assert await line.post(*await signed()) == 200
+        assert len(events) == 1
+    assert not caplog.records
+
+
+async def test_a_slow_hand_does_not_keep_the_sender_waiting(tmp_path: Path) -> None:
+    slow, taken = asyncio.Event(), []
+
+    async def tell(event: Event) -> None:
+        await slow.wait()
+        taken.append(event.id)
+
+    settings: dict[str, Any] = {"inbox": tmp_path / "in.sqlite3"}
+    async with receiving(tell=tell, **settings) as (_, _, line):
+        assert await line.post(*await signed()) == 200
+        assert taken == []
+        slow.set()
+    assert taken == ["msg-1"], "its end waits for it"
+    async with receiving(**settings) as (_, events, _):
+        assert events == [], "it was handed on"
+
+
+async def test_a_large_one_is_taken_where_that_is_wanted() -> None:
+    async with receiving(max_body=20_000_000) as (_, events, line):
+        body = told(result={"data": [{"b64_json": "A" * 8_000_000}]})
+        assert await line.post(*await signed(body=body)) == 200
+        assert len(events[0].body) == len(body)
 
 
 async def test_one_that_names_no_task_is_taken() -> None:

@@ -1,6 +1,7 @@
 """Where webhooks arrive is checked before anything is sent."""
 
 import base64
+import dataclasses
 from typing import Any
 
 import pytest
@@ -64,6 +65,8 @@ def test_neither_its_secret_nor_its_path_is_shown() -> None:
     hook = Webhook(secret=[SECRET, Secret(SECRET)], path="not-to-be-seen")
     assert SECRET not in repr(hook)
     assert "not-to-be-seen" not in repr(hook)
+    with pytest.raises(TypeError, match="not pickled"):
+        dataclasses.asdict(hook)
 
 
 def test_two_of_them_are_never_at_the_same_address() -> None:

@@ -15,7 +15,6 @@ from nbp_async._webhooks.keys import read_jwks
 from nbp_async._webhooks.schemes import SCHEMES
 from nbp_async.fake.signing import Keys
 
-
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

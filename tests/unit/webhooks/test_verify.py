@@ -278,6 +278,27 @@ def test_a_token_may_name_several_addresses() -> None:
     assert check(letter, terms("google"), (rsa_public(),), NOW).task == "task-7"
 
 
+@pytest.mark.parametrize(
+    "head", [{"alg": "HS256"}, {"alg": "none"}, {"alg": ["RS256"]}, {"crit": ["exp"]}]
+)
+def test_a_token_that_is_signed_and_says_that_it_is_of_another_kind_is_refused(
+    head: dict[str, Any],
+) -> None:
+    token = signed_token({"aud": URL, "iat": int(NOW)}, **head)
+    with pytest.raises(Forged):
+        letter = Letter.of([("webhook-signature", token)], BODY)
+        check(letter, terms("google"), (rsa_public(),), NOW)
+
+
+def test_the_name_of_a_key_is_no_more_than_that() -> None:
+    token = signed_token({"aud": URL, "iat": int(NOW)}, kid="../../etc/passwd")
+    letter = Letter.of([("webhook-signature", token)], BODY)
+    assert check(letter, terms("google"), (rsa_public(),), NOW).task == "task-7"
+    numbers = rsa_key().public_key().public_numbers()
+    with pytest.raises(UnknownKey):
+        check(letter, terms("google"), (RsaKey(numbers.n, numbers.e, "k1"),), NOW)
+
+
 @cache
 def rsa_key() -> RSAPrivateKey:
     return generate_private_key(65537, 2048)
@@ -288,8 +309,8 @@ def rsa_public() -> RsaKey:
     return RsaKey(numbers.n, numbers.e)
 
 
-def signed_token(claims: dict[str, Any]) -> str:
-    sections = (msgspec.json.encode({"alg": "RS256"}), json.dumps(claims).encode())
+def signed_token(claims: dict[str, Any], **head: Any) -> str:
+    sections = (json.dumps({"alg": "RS256", **head}).encode(), json.dumps(claims).encode())
     content = b".".join(base64.urlsafe_b64encode(section).rstrip(b"=") for section in sections)
     mark = rsa_key().sign(content, PKCS1v15(), SHA256())
     return f"{content.decode()}.{base64.urlsafe_b64encode(mark).rstrip(b'=').decode()}"

@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 
-_NEEDED = ("click", "rich", "jinja2")
+_NEEDED = ("click", "rich", "jinja2", "platformdirs")
 
 
 def main() -> None:

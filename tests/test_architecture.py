@@ -44,6 +44,7 @@ HOME_OF_OPTIONAL = {
     "click": {"cli"},
     "rich": {"cli", "display"},
     "jinja2": {"display"},
+    "platformdirs": {"cli"},
     "httpx": {"_transports"},
     "uvloop": set(),
     "cryptography": {"fake", "_webhooks"},

@@ -17,7 +17,8 @@ nbp makes hundreds of Nano Banana Pro images at once; nothing paid for is lost.
   nbp show catalogue                    what came of it, and what it cost
 
 The key comes from the environment: NBP_API_KEY, or the vendor's own
-(GOOGLE_API_KEY and so on); NBP_BASE_URL names another endpoint.
+(GOOGLE_API_KEY and so on); else from `nbp auth set`. NBP_BASE_URL names
+another endpoint.
 More: nbp --help"""
 
 _COMMANDS = {
@@ -28,6 +29,7 @@ _COMMANDS = {
     "fetch": "Bring the images of a run that are only links yet.",
     "export": "Write a run as CSV, Parquet or JSON.",
     "listen": "Take webhooks in, and print what they say.",
+    "auth": "Keep a key, say which is used, or forget it.",
     "prices": "Show what an image costs, where, and since when.",
     "fake": "Run the fake server.",
 }

@@ -12,12 +12,11 @@ from rich.console import Console
 
 from nbp_async import Client, ConfigError, Image, Limits, Listener, Outcome, Plan
 from nbp_async._flow.run import Again
-from nbp_async._keys import endpoint_from
 from nbp_async._pixels import resolve
-from nbp_async._profiles import find_profile
 from nbp_async._stores.address import is_store
 from nbp_async.cli import codes
 from nbp_async.cli.brake import Brake
+from nbp_async.cli.keyfile import chosen_key, chosen_profile
 from nbp_async.cli.lists import Entry
 from nbp_async.cli.output import Data, people, record, say
 from nbp_async.cli.place import Place
@@ -25,6 +24,7 @@ from nbp_async.cli.rescue import rescue
 from nbp_async.cli.tally import Tally
 from nbp_async.display.counts import Counts
 from nbp_async.display.progress import Progress
+from nbp_async.display.words import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,23 +149,24 @@ def dry_run(plan: Plan) -> int:
 
 
 def connect(order: Order, listeners: Sequence[Listener]) -> Client:
-    """A client for the endpoint, with the key that the environment holds.
+    """A client for the endpoint, with the key that the environment holds, or else the key file.
 
     Raises:
         ConfigError: The endpoint is none.
         NoKey: There is no key for it, or none that a header can carry.
     """
-    profile = find_profile(order.endpoint or endpoint_from(os.environ))
+    profile = chosen_profile(order.endpoint, os.environ)
     try:
         return Client.from_env(
             endpoint=profile,
+            api_key=chosen_key(profile, os.environ),
             model=order.model,
             limits=order.limits,
             listeners=listeners,
             account=order.account,
         )
     except ConfigError as exc:
-        raise codes.NoKey(str(exc)) from exc
+        raise codes.NoKey(printable(str(exc), 1000)) from exc
 
 
 def _patience(client: Client, order: Order) -> float:

@@ -67,9 +67,10 @@ def vendor_options(command: Command) -> Command:
         ),
         click.option(
             "--endpoint",
-            metavar="NAME|URL",
-            help="google, apiyi, apiyi-http, apiyi-gemini, openai, or a base URL. Default: what "
-            "NBP_BASE_URL or NBP_ENDPOINT says, else whose key is set.",
+            metavar="NAME|URL|FILE",
+            help="google, apiyi, apiyi-http, apiyi-gemini, openai, a task service, a base URL, or "
+            "a .toml file that describes a service. Default: what NBP_BASE_URL or NBP_ENDPOINT "
+            "says, else whose key is set.",
         ),
         click.option("--model", help="Default: NBP_MODEL, else the endpoint's own."),
         click.option(

@@ -132,7 +132,12 @@ class Shell:
     async def nbp(self, *words: str, key: str = KEY, text: str | None = None) -> Nbp:
         """Start it; `text` is its stdin."""
         kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
-        known = {"NBP_BASE_URL": self._url, "NBP_API_KEY": key, "COLUMNS": "100"}
+        known = {
+            "NBP_BASE_URL": self._url,
+            "NBP_API_KEY": key,
+            "COLUMNS": "100",
+            "NBP_KEY_FILE": str(self.folder.parent / "nbp-test-keys" / "keys.toml"),
+        }
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-W", "error", "-m", "nbp_async", *words,
             cwd=self.folder, env=kept | {k: v for k, v in known.items() if v},

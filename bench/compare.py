@@ -23,6 +23,8 @@ from bench.scenarios import QUICK, SCENARIOS, chosen, entries_of
 from bench.storage import save
 from bench.strategies import STRATEGIES
 from bench.words import checks_of, described
+from nbp_async.fake.latency import latency_of
+from nbp_async.fake.odds import faults_of
 
 CLOCKS: tuple[Clock, ...] = ("scaled", "virtual")
 FAILED = 7  # exit status where a condition of --fail-if holds
@@ -95,7 +97,7 @@ def _entries(name: str, options: argparse.Namespace, clocks: tuple[Clock, ...]) 
     scenario = _changed(planned.scenario, options)
     sizes = [int(size) for size in _list(options.at_once)]
     if not options.strategies and not sizes:
-        return [replace(entry, scenario=scenario) for entry in entries_of(planned, clocks)]
+        return entries_of(replace(planned, scenario=scenario), clocks)
     names = _list(options.strategies) or ["asyncio", "nbp"]
     return chosen(scenario, names, sizes or [options.n or 10], clocks)
 
@@ -105,10 +107,23 @@ def _changed(scenario: Scenario, options: argparse.Namespace) -> Scenario:
         "jobs": options.n, "latency": options.latency, "size": options.size,
         "faults": options.faults, "per_minute": options.per_minute, "scale": options.scale,
     }  # fmt: skip
-    changes = {name: value for name, value in given.items() if value is not None}
-    if set(changes) & {"jobs", "latency", "size", "faults", "per_minute"}:
-        changes |= {"name": f"{scenario.name}*", "words": f"{scenario.words} (changed)"}
-    return msgspec.structs.replace(scenario, **changes)
+    changes = {
+        name: value
+        for name, value in given.items()
+        if value is not None and value != getattr(scenario, name)
+    }
+    changed = msgspec.structs.replace(scenario, **changes)
+    latency_of(changed.latency)
+    faults_of(changed.faults)
+    if changed.scale <= 0 or (changed.jobs is not None and changed.jobs < 1):
+        raise ValueError("--scale is above 0, and --n at least 1")
+    if changes.keys() <= {"scale"}:
+        return changed
+    count = (
+        f"{changed.jobs} images" if changed.jobs else f"{changed.waves} for each place in flight"
+    )
+    words = f"{count}, {changed.latency} s each"
+    return msgspec.structs.replace(changed, name=f"{scenario.name}*", words=words)
 
 
 def _list(text: str) -> list[str]:

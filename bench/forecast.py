@@ -87,7 +87,7 @@ def described(plan: Plan, forecast: Forecast) -> Iterator[str]:
         yield f"  … and {len(windows) - SHOWN:,} more windows in the file"
     yield (
         f"  it took {forecast.real_seconds:.1f} s; memory grew by "
-        f"{forecast.growth / 2**20:.1f} MiB from a tenth to the end"
+        f"{forecast.growth / 2**20:.1f} MiB from a tenth to nine"
     )
 
 

@@ -172,8 +172,9 @@ class Row(msgspec.Struct, frozen=True):
         bound: What is possible.
         reps: How many trials it has, and how many of them are `valid`.
         makespan: Simulated seconds.
-        of_bound: `bound.seconds` / makespan: 1.0 is all that is possible.
-        of_order: `bound.in_order` / makespan.
+        of_bound: `bound.seconds` / makespan, times the share of images that came: 1.0 is all that
+            is possible. Only a failed image that took no time can bring it above.
+        of_order: The same of `bound.in_order`.
         images_per_minute: Of simulated time.
         failed: Jobs without an image, over all trials.
         service, queue, total: Over all calls of all trials.

@@ -34,13 +34,15 @@ def row_of(
 ) -> Row:  # fmt: skip
     """One row of all its trials; invalid ones are in it too, and counted."""
     spans = [trial.makespan for trial in trials]
+    shares = [trial.images / jobs for trial in trials]  # who gives up early is not fast
+    done = list(zip(spans, shares, strict=True))
     return Row(
         id=row_id(scenario.name, strategy, at_once, clock),
         scenario=scenario.name, strategy=strategy, at_once=at_once, clock=clock, jobs=jobs,
         bound=bound, reps=len(trials), valid=sum(trial.valid for trial in trials),
         makespan=interval(spans),
-        of_bound=interval([bound.seconds / span for span in spans]),
-        of_order=interval([bound.in_order / span for span in spans]),
+        of_bound=interval([share * bound.seconds / span for span, share in done]),
+        of_order=interval([share * bound.in_order / span for span, share in done]),
         images_per_minute=interval([t.images / t.makespan * MINUTE for t in trials]),
         failed=sum(trial.failed for trial in trials),
         queue=_middle([trial.queue for trial in trials]),

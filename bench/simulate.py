@@ -84,7 +84,7 @@ class Forecast(msgspec.Struct, frozen=True):
         spend_by_window: Dollars of each window, in order; empty windows are 0.
         images_by_window: Images of each.
         real_seconds: That the simulation took.
-        growth: Bytes that memory grew from a tenth of the outcomes to their end.
+        growth: Bytes that memory grew from a tenth of the outcomes to nine tenths.
     """
 
     makespan: float
@@ -114,11 +114,11 @@ class Books:
         self._plan = plan
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        self._early = 0
+        tenth = max(1, plan.n // 10)
+        self._looks = {tenth: 0, max(tenth, plan.n * 9 // 10): 0}
         self.ended = 0
         self.images = 0
         self.makespan = 0.0
-        self.growth = 0
         self.failures: Counter[str] = Counter()
         self.spent = Decimal(0)
         self.maybe = Decimal(0)
@@ -138,14 +138,15 @@ class Books:
         else:
             self.images += 1
             self.images_in[window] += 1
-        if self.ended == max(1, self._plan.n // 10):
+        if self.ended in self._looks:
             gc.collect()
-            self._early = resident()
+            self._looks[self.ended] = resident()
 
-    def close(self) -> None:
-        """All ended: see how memory grew."""
-        gc.collect()
-        self.growth = resident() - self._early
+    @property
+    def growth(self) -> int:
+        """How memory grew while as many were in flight at the end of the span as at its begin."""
+        looks = list(self._looks.values())
+        return looks[-1] - looks[0]
 
     @property
     def windows(self) -> int:
@@ -194,7 +195,6 @@ async def _play(plan: Plan) -> tuple[Books, Vendor]:
     async with asyncio.TaskGroup() as group:
         for number in range(plan.workers):
             group.create_task(_work(plan, number, vendor, books))
-    books.close()
     return books, vendor
 
 

@@ -20,6 +20,7 @@ class Named:
         is_async: It can run on the virtual clock.
         links: It can fetch images by link.
         journal: It knows by itself what an earlier process has made or may have bought.
+        bounded: It keeps to a number of calls in flight.
         holds: It holds a connection for as long as an image takes.
     """
 
@@ -30,6 +31,7 @@ class Named:
     trap: bool = False
     is_async: bool = True
     links: bool = True
+    bounded: bool = True
     holds: bool = True
     journal: bool = False
 
@@ -59,14 +61,14 @@ _ALL = (
     Named("openai", "openai_sdk", "OpenAI's SDK, connections unlimited", "openai", links=False),
     Named("genai", "genai_sdk", "Google's SDK", "google.genai", links=False),
     Named("trap_defaults", "trap_defaults", "aiohttp as it comes: 100 connections, 300 s",
-          trap=True),
+          trap=True, bounded=False),
     Named("trap_gather", "trap_gather", "gather over everything, no limit, no second try",
-          trap=True),
+          trap=True, bounded=False),
     Named("trap_sessions", "trap_sessions", "aiohttp, a session for every call", trap=True),
     Named("trap_genai", "genai_defaults", "Google's SDK as it comes", "google.genai", trap=True,
           links=False),
     Named("trap_openai", "openai_defaults", "OpenAI's SDK as it comes", "openai", trap=True,
-          links=False),
+          links=False, bounded=False),
 )  # fmt: skip
 
 STRATEGIES = {named.name: named for named in _ALL}

@@ -61,6 +61,10 @@ def test_a_comparison_writes_what_it_says_and_stops_ci_where_told(
         ("--scenario", "weather"),
         ("--clock", "sundial"),
         ("--clock", "virtual", "--strategies", "threads"),
+        ("--latency", "soon"),
+        ("--faults", "rain=0.1"),
+        ("--scale", "0"),
+        ("--n", "0"),
         ("--fail-if", "nbp is slow"),
         ("--fail-if", "nbp.beauty<1"),
     ],
@@ -77,6 +81,13 @@ def test_every_scenario_can_be_planned(name: str) -> None:
     order = compare.order_of(*asked("--scenario", name))
     assert order.entries
     assert {entry.scenario.name for entry in order.entries} == {name}
+
+
+def test_the_articles_figures_by_hand_are_the_articles_scenario() -> None:
+    order = compare.order_of(*asked("--n", "10", "--latency", "120", "--scale", "80"))
+    assert {entry.scenario.name for entry in order.entries} == {"article"}
+    other = compare.order_of(*asked("--n", "11", "--latency", "120"))
+    assert {entry.scenario.name for entry in other.entries} == {"article*"}
 
 
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda path: path.name)

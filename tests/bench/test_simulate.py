@@ -41,6 +41,12 @@ async def test_a_simulation_is_exact_and_its_sums_agree() -> None:
     assert found.bound <= found.makespan <= found.bound + 170
 
 
+async def test_one_image_is_a_simulation_too() -> None:
+    plan = Plan(n=1, workers=3, concurrency=2, latency="60")
+    found = await asyncio.to_thread(simulate, plan)
+    assert (found.images, found.makespan, found.growth) == (1, 60.0, 0)
+
+
 async def test_machines_that_hold_for_the_same_time_need_so_many_rounds() -> None:
     plan = msgspec.structs.replace(SMALL, latency="120")
     found = await asyncio.to_thread(simulate, plan)

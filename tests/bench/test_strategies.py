@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from bench.engine import Entry, Settings, found_virtually
-from bench.jobs import hold_of, jobs_of
+from bench.jobs import bound_of, hold_of, jobs_of
 from bench.measures import Found, requests_of, trial_of
 from bench.records import Scenario, Usage
+from bench.storage import load as load_run
 from bench.strategies import STRATEGIES, load
 from bench.strategies.base import Work
 from bench.trial import perform
@@ -123,3 +124,24 @@ def test_what_may_be_lost_is_named_by_this_library_and_by_nobody_else() -> None:
     assert bare.lost == ours.maybe
     retried = trial_of(virtually("trap_openai", scenario, 20), scenario).money
     assert retried.twice > 0, "its SDK sends again what was reset, and pays twice"
+
+
+@pytest.mark.parametrize("name", ["asyncio", "nbp"])
+def test_three_hundred_at_once_take_as_long_as_the_longest_of_them(name: str) -> None:
+    scenario = Scenario("spread", "", "30-170", waves=1)
+    trial = trial_of(virtually(name, scenario, 300), scenario)
+    bound = bound_of(scenario, 7, jobs_of(scenario, 300), 300)
+    assert trial.makespan == pytest.approx(bound.seconds, abs=1e-6)
+    assert trial.in_flight.client_peak == trial.in_flight.server_peak == 300
+
+
+@pytest.mark.parametrize("name", ["asyncio", "nbp"])
+def test_the_virtual_clock_gives_the_same_figures_as_on_another_day_and_machine(name: str) -> None:
+    """Made again by the command in its run.json, if what it does was meant to change."""
+    run = load_run(Path(__file__).parent / "data" / "faults")
+    (scenario,) = run.scenarios
+    (before,) = (row for row in run.rows if row.strategy == name)
+    again = trial_of(virtually(name, scenario, before.at_once), scenario)
+    assert again.makespan == pytest.approx(before.makespan.mid, abs=1e-6)
+    assert again.money == before.money
+    assert again.service == before.service

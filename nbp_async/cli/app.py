@@ -30,6 +30,7 @@ _COMMANDS = {
     "export": "Write a run as CSV, Parquet or JSON.",
     "listen": "Take webhooks in, and print what they say.",
     "auth": "Keep a key, say which is used, or forget it.",
+    "doctor": "Check key, network, clock, files and disk, and say how to mend them.",
     "prices": "Show what an image costs, where, and since when.",
     "fake": "Run the fake server.",
 }

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from nbp_async import Image, Limits
+from nbp_async._models import Via
 from nbp_async.cli import codes
 from nbp_async.cli.making import Order, make
 from nbp_async.cli.options import vendor_options
@@ -39,6 +40,7 @@ def gen(
     size: str | None,
     model: str | None,
     endpoint: str | None,
+    via: Via | None,
     as_json: bool,
 ) -> None:
     """Make one image of PROMPT. Its path goes to stdout; what it took and cost, to stderr."""
@@ -55,6 +57,7 @@ def gen(
         endpoint=endpoint,
         model=model,
         size=size,
+        via=via,
         aspect_ratio=aspect_ratio,
         durable=False,  # each call makes new images, under names of their own
         console=console,

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from nbp_async import Client, ConfigError, Image, Limits, Listener, Outcome, Plan
 from nbp_async._flow.run import Again
+from nbp_async._models import Via
 from nbp_async._pixels import resolve
 from nbp_async._stores.address import is_store
 from nbp_async.cli import codes
@@ -36,6 +37,7 @@ class Order:
         place: Where images go; its folder exists.
         name: Gives an image in a file its last name, and says what that is. Called in a thread.
         size: For prompts that name none; None for the model's default.
+        via: How answers come, "held" or "poll"; None for the endpoint's own way.
         max_cost: US dollars, as text; None for no cap.
         durable: The folder is a run, which can go on later.
         again: What may be bought again of what earlier calls left.
@@ -52,6 +54,7 @@ class Order:
     endpoint: str | None
     model: str | None
     size: str | None
+    via: Via | None = None
     aspect_ratio: str | None = None
     max_cost: str | None = None
     durable: bool = True
@@ -129,6 +132,7 @@ def plan_of(client: Client, order: Order) -> Plan:
     return client.many(
         list(order.prompts),
         size=order.size,
+        via=order.via,
         aspect_ratio=order.aspect_ratio,
         out=order.place.out,
         max_cost=order.max_cost,

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -72,12 +73,9 @@ def many(
     dry_run: bool,
     prompt_column: str | None,
     quiet: bool,
-    size: str | None,
-    model: str | None,
-    endpoint: str | None,
-    as_json: bool,
+    **vendor: Any,
 ) -> None:
-    """Read the prompts, and make them."""
+    """Read the prompts, and make them; what the vendor is asked is named as in an `Order`."""
 
     async def work() -> int:
         return await make(
@@ -86,15 +84,12 @@ def many(
                 place=place.made(),
                 name=lambda image: _beneath(place.folder, image),
                 limits=Limits(max_in_flight=max_in_flight, rate=rate, burst=burst, spend=spend),
-                endpoint=endpoint,
-                model=model,
-                size=size,
                 max_cost=max_cost,
                 again=again,
                 dry_run=dry_run,
                 account=account,
-                as_json=as_json,
                 quiet=quiet,
+                **vendor,
             )
         )
 

@@ -60,7 +60,7 @@ def place_options(command: Command) -> Command:
 
 
 def vendor_options(command: Command) -> Command:
-    """`--size`, `--model`, `--endpoint` and `--json`."""
+    """`--size`, `--model`, `--endpoint`, `--via` and `--json`."""
     for option in (
         click.option(
             "--json", "as_json", is_flag=True, help="One JSON object for each image on stdout."
@@ -71,6 +71,12 @@ def vendor_options(command: Command) -> Command:
             help="google, apiyi, apiyi-http, apiyi-gemini, openai, a task service, a base URL, or "
             "a .toml file that describes a service. Default: what NBP_BASE_URL or NBP_ENDPOINT "
             "says, else whose key is set.",
+        ),
+        click.option(
+            "--via",
+            type=click.Choice(["held", "poll"]),
+            help="held: each call open until its image is there; poll: as a task that is looked "
+            "at, with no connection held. Default: what the endpoint has, held first.",
         ),
         click.option("--model", help="Default: NBP_MODEL, else the endpoint's own."),
         click.option(

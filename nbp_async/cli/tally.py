@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from nbp_async import AuthError, CancelledAttemptError, Failure, Image, Outcome, StoppedError
 from nbp_async.cli import codes
+from nbp_async.cli.cuts import Cuts
 from nbp_async.display.words import money, plural, printable
 
 _NAMED = 10  # prompts of one reason that are listed by number
@@ -62,6 +63,7 @@ class Tally:
         self.resumed = 0
         self.key_refused = False
         self._reasons: dict[str, Reason] = {}
+        self._cuts = Cuts()
 
     def add(self, outcome: Outcome) -> None:
         self.spent += outcome.spent
@@ -74,6 +76,8 @@ class Tally:
             self.dropped += 1
         elif not isinstance(outcome.error, StoppedError) or outcome.attempts:
             self._fail(outcome)
+        if isinstance(outcome, Failure):
+            self._cuts.add(outcome)
 
     def add_all(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
@@ -129,3 +133,6 @@ class Tally:
         """One line for each kind of failure, the most frequent first."""
         for reason in sorted(self._reasons.values(), key=lambda r: -r.count):
             yield f"  {reason}"
+        cut = self._cuts.words()
+        if cut:
+            yield cut

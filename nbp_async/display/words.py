@@ -26,9 +26,11 @@ def span(seconds: float) -> str:
 
 
 def weight(size: int) -> str:
-    """Bytes as `912 B`, `84 kB` or `6.1 MB`."""
+    """Bytes as `912 B`, `84 kB`, `6.1 MB` or `79.1 GB`."""
     if size < 1000:
         return f"{size} B"
+    if size >= 999_950_000:
+        return f"{size / 1e9:,.1f} GB"
     return f"{size / 1000:.0f} kB" if size < 999_500 else f"{size / 1e6:.1f} MB"
 
 

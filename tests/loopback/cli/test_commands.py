@@ -1,7 +1,10 @@
 """`nbp gen` and `nbp many`, as a shell runs them."""
 
+from pathlib import Path
+
 import pytest
 
+from nbp_async.fake import FakeServer
 from tests.loopback.cli.vendor import Shell, Vendor, objects
 
 
@@ -141,3 +144,25 @@ async def test_a_reader_that_leaves_stops_the_run_and_what_is_paid_is_kept(
     assert "Traceback" not in err
     assert "Broken" not in err
     assert len(list((shell.folder / "shop").glob("0*"))) == len(vendor.asked) < 2000
+
+
+async def test_many_polls_where_it_is_told_to(tmp_path: Path) -> None:
+    async with FakeServer(latency=0.1) as server:
+        opened = Shell(tmp_path, server.openai_url)
+        try:
+            nbp = await opened.nbp("many", "-", "--out", "shop", "--via", "poll",
+                                   key=server.key, text="a\nb\n")  # fmt: skip
+            code, out, _ = await nbp.end()
+        finally:
+            await opened.aclose()
+        assert (code, len(out)) == (0, 2)
+        assert server.stats().tasks == 2
+
+
+async def test_a_way_that_the_endpoint_does_not_have_is_misuse(shell: Shell) -> None:
+    nbp = await shell.nbp("many", "-", "--out", "shop", "--endpoint", "google", "--via", "poll",
+                          text="a\n")  # fmt: skip
+    code, out, err = await nbp.end()
+    assert (code, out) == (2, [])
+    assert "google is not known to take tasks" in err
+    assert "Nothing was sent." in err

@@ -1,0 +1,68 @@
+"""Calls that end at one value are told apart from calls that end anyhow."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbp_async import DisconnectedError, Failure, ReadTimeout, ServerError
+from nbp_async.cli.cuts import Cuts
+from nbp_async.cli.tally import Tally
+from tests.unit.display.examples import attempt, failure
+
+
+def ended(at: float, error: Exception | None = None) -> Failure:
+    problem = error or DisconnectedError("The connection ended.")
+    assert isinstance(problem, DisconnectedError | ReadTimeout | ServerError)
+    return msgspec.structs.replace(
+        failure(problem, "maybe"), attempts=(attempt("maybe", took=at),), billing="maybe"
+    )
+
+
+def test_a_proxy_that_cuts_at_a_minute_is_named_with_its_dollars_and_a_way_out() -> None:
+    cuts = Cuts()
+    for at in (60.02, 59.98, 60.2, 31.0, 60.1):
+        cuts.add(ended(at))
+    said = cuts.words()
+    assert said.startswith("4 calls ended at 60.0 s")
+    assert "cuts held calls at 60 s" in said
+    assert f"May have been billed: ${4 * Decimal('0.134')}" in said
+    assert "--via poll" in said
+
+
+def test_a_gateway_that_answers_for_the_vendor_is_a_proxy_too() -> None:
+    cuts = Cuts()
+    for at in (100.1, 100.2, 100.0):
+        cuts.add(ended(at, ServerError("Gateway time-out", status=504)))
+    assert "3 calls ended at 100.0 s" in cuts.words()
+
+
+@pytest.mark.parametrize("spans", [(60.0, 60.1), (1.0, 1.0, 1.0), (30.0, 60.0, 90.0, 120.0), ()])
+def test_few_short_and_scattered_ones_are_chance(spans: tuple[float, ...]) -> None:
+    cuts = Cuts()
+    for at in spans:
+        cuts.add(ended(at))
+    assert cuts.words() == ""
+
+
+def test_our_own_time_outs_are_not_a_proxy_s() -> None:
+    cuts = Cuts()
+    for _ in range(5):
+        cuts.add(ended(300.0, ReadTimeout("no answer within 300 s.")))
+    assert cuts.words() == ""
+
+
+@given(st.floats(6, 500), st.integers(3, 50))
+def test_it_is_found_wherever_it_is(at: float, count: int) -> None:
+    cuts = Cuts()
+    for number in range(count):
+        cuts.add(ended(at + 0.1 * (number % 2)))
+    assert cuts.words().startswith(f"{count} calls ended at")
+
+
+def test_the_summary_ends_with_it() -> None:
+    tally = Tally(3)
+    tally.add_all(ended(60.0) for _ in range(3))
+    assert "proxy or load balancer" in list(tally.lines())[-1]

@@ -13,7 +13,7 @@ from aiohttp import web
 from nbp_async._errors import ConfigError
 from nbp_async._webhooks import app
 from nbp_async._webhooks.app import Receiver
-from nbp_async._webhooks.door import HEAD_PATIENCE, Door
+from nbp_async._webhooks.door import HEAD_PATIENCE, MOST, Door
 from nbp_async._webhooks.inbox import Event
 from nbp_async._webhooks.jwks import PublicKeys
 from nbp_async._webhooks.settings import Webhook
@@ -222,6 +222,18 @@ async def test_a_head_or_a_body_that_never_ends_is_given_up() -> None:
         assert answer.startswith(b"HTTP/1.1 408")
         assert clock() - began == pytest.approx(app.BODY_PATIENCE, abs=0.5)
         assert len(events) == 1
+
+
+async def test_more_connections_than_it_takes_are_closed_as_they_come() -> None:
+    async with receiving() as (receiver, _, line):
+        held = [await asyncio.open_connection("127.0.0.1", receiver.port) for _ in range(MOST + 20)]
+        await asyncio.sleep(0.1)
+        assert sum(reader.at_eof() or reader.exception() is not None for reader, _ in held) == 20
+        assert await line.post(*await signed()) == 0
+        for _, writer in held:
+            writer.transport.abort()
+        await asyncio.sleep(0.1)
+        assert await line.post(*await signed()) == 200, "and when they are gone there is room"
 
 
 async def test_a_hand_that_fails_is_logged_and_the_sender_is_answered(

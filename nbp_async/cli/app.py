@@ -19,20 +19,23 @@ nbp makes hundreds of Nano Banana Pro images at once; nothing paid for is lost.
 The key comes from the environment: NBP_API_KEY, or the vendor's own
 (GOOGLE_API_KEY and so on); else from `nbp auth set`. NBP_BASE_URL names
 another endpoint.
-More: nbp --help"""
+More: nbp --help, nbp help runs"""
 
 _COMMANDS = {
     "demo": "See it work: 200 images from a fake server. No key, no cost.",
     "gen": "Make one image.",
     "many": "Make one image for each prompt of a file.",
-    "show": "Show a run: images, failures, what it cost, what may have been billed.",
+    "show": "Show a run: images, failures, cost, what may have been billed.",
     "fetch": "Bring the images of a run that are only links yet.",
     "export": "Write a run as CSV, Parquet or JSON.",
     "listen": "Take webhooks in, and print what they say.",
     "auth": "Keep a key, say which is used, or forget it.",
-    "doctor": "Check key, network, clock, files and disk, and say how to mend them.",
+    "doctor": "Check key, network, clock and disk, and say how to mend each.",
     "prices": "Show what an image costs, where, and since when.",
     "fake": "Run the fake server.",
+    "bench": "Compare ways of calling: the repository's benchmark.",
+    "completion": "Complete commands and options with the Tab key.",
+    "help": "Explain a topic: keys, money, runs, limits and so on.",
 }
 
 

@@ -10,7 +10,19 @@ import nbp_async
 from nbp_async import __main__ as entry
 from nbp_async.cli.app import app
 
-COMMANDS = ["demo", "gen", "many", "show", "export", "auth", "doctor", "prices", "fake"]
+COMMANDS = [
+    "demo",
+    "gen",
+    "many",
+    "show",
+    "export",
+    "auth",
+    "doctor",
+    "prices",
+    "fake",
+    "completion",
+    "help",
+]
 
 
 def test_without_a_command_it_says_what_it_is_and_gives_examples() -> None:

@@ -1,0 +1,115 @@
+"""`nbp help TOPIC`, and that what it shows is true: code runs, and commands are understood."""
+
+import re
+import shlex
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from nbp_async import Profile
+from nbp_async.cli.app import app
+from nbp_async.cli.help import topics
+
+TOPICS = topics()
+_OTHERS = ("jq", "sort", "uniq")
+
+
+def blocks(kind: str) -> list[tuple[str, str]]:
+    return [
+        (name, code)
+        for name, text in TOPICS.items()
+        for code in re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)
+    ]
+
+
+LINES = [
+    line.removeprefix("$ ")
+    for _, code in blocks("console")
+    for line in code.splitlines()
+    if line.startswith("$ ")
+]
+
+
+@pytest.mark.parametrize("name", TOPICS)
+def test_every_topic_is_a_short_page_with_an_example(name: str) -> None:
+    text = TOPICS[name]
+    assert text.startswith(f"# {name}: ")
+    assert len(text.splitlines()) <= 40
+    assert all(len(line) <= 120 for line in text.splitlines())
+    assert "```" in text
+    assert CliRunner().invoke(app, ["help", name]).stdout == text
+
+
+def test_without_a_topic_all_are_listed_in_eighty_columns() -> None:
+    done = CliRunner().invoke(app, ["help"])
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert listed == sorted(TOPICS)
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
+def test_an_unknown_topic_is_misuse_and_names_those_there_are() -> None:
+    done = CliRunner().invoke(app, ["help", "mony"])
+    assert done.exit_code == 2
+    assert "money" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "code"), blocks("python"), ids=lambda word: word[:20])
+async def test_its_code_runs(
+    name: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec("async def main():\n" + textwrap.indent(code, "    "), names)
+    await names["main"]()
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_its_commands_are_understood(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("prompts.txt", "products.csv", "prompts.jsonl"):
+        Path(file).touch()
+    Path("catalogue").mkdir()
+    Path("run.sqlite3").touch()
+    first = re.split(r"\s[|>]\s", line)[0]
+    nbp, name, *words = shlex.split(first)
+    assert nbp == "nbp"
+    command = app.get_command(click.Context(app), name)
+    assert command is not None
+    context = command.make_context(name, words)
+    if isinstance(command, click.Group):
+        chosen, sub, left = command.resolve_command(context, words)
+        assert chosen is not None
+        assert sub is not None
+        sub.make_context(chosen, left)
+
+
+def test_its_service_file_is_one(tmp_path: Path) -> None:
+    ((_, code),) = blocks("toml")
+    (tmp_path / "acme.toml").write_text(code)
+    assert Profile.from_toml(tmp_path / "acme.toml").key_names == ("ACME_API_KEY",)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_what_the_shell_reads(shell: str) -> None:
+    done = CliRunner().invoke(app, ["completion", shell])
+    assert done.exit_code == 0
+    assert f"_NBP_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_commands_and_options_are_completed() -> None:
+    env = {"_NBP_COMPLETE": "bash_complete", "COMP_WORDS": "nbp many --max-", "COMP_CWORD": "2"}
+    done = CliRunner().invoke(app, [], env=env, prog_name="nbp")
+    assert {"plain,--max-cost", "plain,--max-in-flight"} == set(done.stdout.split())
+
+
+def test_the_benchmark_gets_its_own_arguments() -> None:
+    command = app.get_command(click.Context(app), "bench")
+    assert command is not None
+    context = command.make_context("bench", ["compare", "--quick", "--help"])
+    assert context.params["words"] == ("compare", "--quick", "--help")

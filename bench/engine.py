@@ -23,6 +23,7 @@ from bench.measures import Found, requests_of, trial_of
 from bench.outside import Watcher, cpu_of
 from bench.records import Clock, Request, Row, Scenario, Trial, Usage
 from bench.rows import row_id, row_of
+from bench.server import spawn_fast
 from bench.strategies import STRATEGIES
 from bench.strategies.base import Told, Work, since
 from bench.trial import Done, Task, fields_of
@@ -124,12 +125,12 @@ async def _trial(entry: Entry, rep: int, settings: Settings, warm: SpawnedServer
         return await _virtual(entry, settings)
     scenario = entry.scenario
     with tempfile.TemporaryDirectory(prefix="nbp-bench-") as folder:
-        async with await _server(scenario, settings.seed) as server:
+        async with await spawn_fast(scenario, settings.seed) as server:
             work = Work(
                 url=server.openai_url, root=server.base_url, key=server.key, jobs=(),
                 at_once=entry.at_once, folder=Path(folder), size=scenario.size,
                 link=scenario.delivery == "url", durable=scenario.kill is not None,
-                second=1 / scenario.scale,
+                scale=scenario.scale,
             )  # fmt: skip
             task = Task(
                 entry.strategy, fields_of(work), _prompts(entry),
@@ -137,14 +138,6 @@ async def _trial(entry: Entry, rep: int, settings: Settings, warm: SpawnedServer
             )  # fmt: skip
             first = None if scenario.kill is None else await _killed(scenario, task)
             return await _scaled(entry, rep, settings, server, task, first)
-
-
-async def _server(scenario: Scenario, seed: int) -> SpawnedServer:
-    return await spawn(
-        latency=scenario.latency, speed=scenario.scale, seed=seed, faults=scenario.faults,
-        weight=scenario.weight, per_minute=scenario.per_minute, bandwidth=scenario.bandwidth,
-        delivery=scenario.delivery,
-    )  # fmt: skip
 
 
 async def _scaled(
@@ -243,7 +236,7 @@ def _found(
     return Found(
         row=entry.id, rep=rep, jobs=jobs, told=done.told, stats=stats, made=witness.made,
         expected=held(scenario, settings.seed, jobs, witness.made),
-        carried=stats.connection_seconds * scenario.scale,
+        carried=stats.connection_seconds,
         witness=[(second * scenario.scale, count) for second, count in seen.witness],
         usage=usage, server_cpu=share,
         holds=holds and scenario.kill is None,

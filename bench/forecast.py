@@ -11,6 +11,8 @@ import msgspec
 
 from bench.core import Check
 from bench.engine import Talk, started
+from bench.records import Scenario
+from bench.server import spawn_fast
 from bench.simulate import Forecast, Plan, simulate
 from bench.strategies.base import Work
 from bench.trial import Done, Task, fields_of
@@ -108,12 +110,12 @@ async def really(plan: Plan, scale: float) -> float:
         raise ValueError("a check plays latencies and --per-minute; leave out the others")
     async with AsyncExitStack() as stack:
         warm = await stack.enter_async_context(await spawn(latency=0.05))
-        server = await stack.enter_async_context(
-            await spawn(latency=plan.latency, speed=scale, seed=plan.seed,
-                        per_minute=plan.per_minute)
-        )  # fmt: skip
+        scenario = Scenario(
+            "check", "", plan.latency, size=plan.size, per_minute=plan.per_minute, scale=scale
+        )
+        server = await stack.enter_async_context(await spawn_fast(scenario, plan.seed))
         work = Work(server.openai_url, server.base_url, server.key, (), plan.concurrency,
-                    size=plan.size, second=1 / scale)  # fmt: skip
+                    size=plan.size, scale=scale)  # fmt: skip
         talks = []
         for number in range(plan.workers):
             prompts = list(plan.prompts(number))

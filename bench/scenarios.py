@@ -23,8 +23,6 @@ def _sizes(names: tuple[str, ...], *sizes: int) -> tuple[str, ...]:
     return tuple(f"{name}:{size}" for size, name in product(sizes, names))
 
 
-# This library's shared pause has lengths of its own, in real seconds. Where a server refuses it is
-# measured at true latency only: on the scaled clock they would seem many times as long.
 _ALL = (
     Planned(
         Scenario("article", "Ten 4K images of 120 s, as in the article", "120", jobs=10, size="4K"),
@@ -63,14 +61,14 @@ _ALL = (
     Planned(
         Scenario("limited", "A server that takes 60 requests a minute", "30-170", jobs=180,
                  per_minute=60, deadline=600.0, scale=20.0),
-        scaled=_sizes(("threads", "asyncio", "trap_gather"), 100),
+        scaled=_sizes(("threads", "asyncio", "nbp", "trap_gather"), 100),
         virtual=_sizes(("asyncio", "nbp", "trap_gather"), 100),
     ),
     Planned(
         Scenario("faults", "One request in seven goes wrong: 503, resets, cut and broken answers",
                  "30-170", jobs=200, faults="503=0.08,reset=0.03,cut=0.02,truncated=0.02",
                  scale=20.0),
-        scaled=_sizes(("threads", "asyncio", "openai", "trap_gather", "trap_openai",
+        scaled=_sizes(("threads", "asyncio", "nbp", "openai", "trap_gather", "trap_openai",
                        "trap_genai"), 50),
         virtual=_sizes(("asyncio", "nbp", "trap_gather", "trap_openai", "trap_genai"), 50),
     ),

@@ -70,7 +70,8 @@ class Work:
         size: "1K", "2K" or "4K".
         link: Images are asked for as links.
         durable: The program may be killed and started again; what is there is not bought again.
-        second: Real seconds that stand for a simulated one, for waits and time-outs.
+        scale: How many times faster than real time the server goes. The loop of what is async goes
+            as fast; what blocks has to know it.
     """
 
     url: str
@@ -82,7 +83,7 @@ class Work:
     size: str = "1K"
     link: bool = False
     durable: bool = False
-    second: float = 1.0
+    scale: float = 1.0
 
     @property
     def alone(self) -> "Work":
@@ -102,6 +103,11 @@ class Work:
     def pixels(self) -> str:
         """The size as the images API spells it."""
         return {"1K": "1024x1024", "2K": "2048x2048", "4K": "4096x4096"}[self.size]
+
+    @property
+    def connect(self) -> float:
+        """Ten real seconds to connect, on the loop's clock: to connect takes as long as ever."""
+        return 10.0 * self.scale
 
     @property
     def luck(self) -> Callable[[], float]:
@@ -145,7 +151,7 @@ class Work:
         return await asyncio.to_thread(self.keep, job, image)
 
     def patience(self, status: int, headers: Mapping[str, str], tries: int) -> float | None:
-        """Seconds to wait before trying again after so many tries; None for not at all.
+        """Simulated seconds to wait before the next try after so many; None for no next try.
 
         The server's own wish, or 2, 4, 8, 16 s; only for answers that certainly cost nothing.
         """
@@ -154,7 +160,7 @@ class Work:
         exact, whole = headers.get("retry-after-ms"), headers.get("retry-after")
         if exact is not None:
             return float(exact) / 1000
-        return float(whole) if whole else 2.0**tries * self.second
+        return float(whole) if whole else 2.0**tries
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,7 @@ def since(told: Sequence[Told], began: float, scale: float, root: str) -> None:
 def there(job: int, path: Path) -> Told:
     """The record of an image that an earlier process made."""
     facts = path.stat()
-    ended = now() - (time.time() - facts.st_mtime)
+    ended = time.monotonic() - (time.time() - facts.st_mtime)
     return Told(job, ended, ended, size=facts.st_size, earlier=True)
 
 

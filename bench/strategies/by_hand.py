@@ -14,7 +14,7 @@ from bench.strategies.base import Job, Told, Work, told
 
 async def run(work: Work) -> list[Told]:
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=work.connect, sock_read=600)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         jobs = iter(work.jobs)
 

@@ -1,13 +1,13 @@
 """This library: held calls."""
 
 from bench.strategies.base import Told, Work, now, there
-from nbp_async import Client, Image, Limits, Listener, Outcome, Profile, Retry
+from nbp_async import Client, Image, Limits, Listener, Outcome, Profile, Timeouts
 
 
 async def run(work: Work) -> list[Told]:
     limits, ends = Limits(max_in_flight=work.at_once), Ends()
     async with Client(
-        profile(work), work.key, limits=limits, retry=patience(work), listeners=[ends],
+        profile(work), work.key, limits=limits, timeouts=patience(work), listeners=[ends],
         rng=work.luck,
     ) as gen:  # fmt: skip
         prompts = [job.prompt for job in work.jobs]
@@ -31,13 +31,9 @@ def profile(work: Work) -> Profile:
     return Profile(name="bench", base_url=work.url, response_format=work.form)
 
 
-def patience(work: Work) -> Retry:
-    """What it does by itself, with its waits as fast as the clock."""
-    usual = Retry()
-    return Retry(
-        base=usual.base * work.second, cap=usual.cap * work.second,
-        max_throttle=usual.max_throttle * work.second,
-    )  # fmt: skip
+def patience(work: Work) -> Timeouts:
+    """What it has by itself; that to connect and to send would be shortened by a faster clock."""
+    return Timeouts(connect=work.connect, upload=1.5 * work.connect)
 
 
 def records(outcome: Outcome, ends: Ends) -> list[Told]:

@@ -17,8 +17,9 @@ async def run(work: Work) -> list[Told]:
     transport = openai.DefaultAsyncHttpxClient(limits=limits)
     slots = asyncio.Semaphore(work.at_once)
     async with openai.AsyncOpenAI(
-        base_url=work.url, api_key=work.key, max_retries=0, timeout=600, http_client=transport
-    ) as client:
+        base_url=work.url, api_key=work.key, max_retries=0,
+        timeout=openai.Timeout(600, connect=work.connect), http_client=transport
+    ) as client:  # fmt: skip
 
         async def one(job: Job) -> Told:
             async with slots:

@@ -22,7 +22,7 @@ def make(session: requests.Session, work: Work, job: Job) -> Told:
             wait = work.patience(answer.status_code, answer.headers, tries)
             if wait is None:
                 break
-            time.sleep(wait)
+            time.sleep(wait / work.scale)
         answer.raise_for_status()
         entry = answer.json()["data"][0]
         if work.link:

@@ -94,7 +94,7 @@ def played(name: str, server: FakeServer, scenario: Scenario, folder: Path) -> F
     jobs = jobs_of(scenario, 3)
     work = Work(
         server.openai_url, server.base_url, server.key, jobs, 3, folder,
-        link=scenario.delivery == "url", second=1 / scenario.scale,
+        link=scenario.delivery == "url", scale=scenario.scale,
     )  # fmt: skip
     way = load(name)
     way.warm(work)

@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c const
 PACKAGES := pyproject.toml constraints.txt .ci/venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests bench clean
+.PHONY: help demo test lint types tests bench docs clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
@@ -29,6 +29,9 @@ tests: $(VENV)/.dev  ## Run the tests
 
 bench: $(VENV)/.dev  ## Compare sequential, threads, processes and async, in a minute or two
 	$(BIN)/python -m bench compare --quick
+
+docs: $(VENV)/.dev  ## Write the API reference into out/docs, from the docstrings
+	$(BIN)/pdoc --docformat google -o out/docs nbp_async nbp_async.fake nbp_async.webhooks nbp_async.testing
 
 clean:  ## Remove the environment, caches and the demo's images
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis out

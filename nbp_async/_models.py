@@ -225,6 +225,7 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
 
     @property
     def ok(self) -> Literal[True]:
+        """There is an image."""
         return True
 
     @property
@@ -264,10 +265,12 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
 
     @property
     def pixels(self) -> tuple[int, int]:
+        """Width and height, as found in the bytes."""
         return self.width, self.height
 
     @property
     def sha256(self) -> str:
+        """Of the image's bytes, hexadecimal."""
         return self.stored.digest.hex()
 
     def read(self) -> bytes:
@@ -318,6 +321,7 @@ class Failure(_Outcome, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> Literal[False]:
+        """There is no image."""
         return False
 
     def __repr__(self) -> str:

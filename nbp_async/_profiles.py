@@ -102,6 +102,7 @@ class Profile:
 
     @property
     def host(self) -> str:
+        """Host of `base_url`, with the port if it names one."""
         return urlsplit(self.base_url).netloc
 
     def read_timeout(self, tier: str) -> float:

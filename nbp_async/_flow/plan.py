@@ -123,9 +123,11 @@ class Plan(Coroutine[Any, Any, Batch]):
         return self._batch(sorted(came, key=lambda o: o.index))
 
     def send(self, value: Any) -> Any:
+        """Go on as a coroutine does: a plan may be made a task."""
         return self._started().send(value)
 
     def throw(self, *args: Any) -> Any:
+        """Raise in the plan as in a coroutine."""
         return self._started().throw(*args)
 
     def close(self) -> None:

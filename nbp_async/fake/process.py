@@ -69,6 +69,7 @@ class SpawnedServer:
 
     @property
     def pid(self) -> int:
+        """Id of the process."""
         return self._process.pid
 
     async def stats(self) -> Stats:

@@ -14,10 +14,13 @@ from aiohttp import web
 from nbp_async.fake.answers import Body, torn
 from nbp_async.fake.asks import MODELS, Ask
 from nbp_async.fake.bank import Account, Bank, Row
+from nbp_async.fake.batch_desk import BatchDesk
 from nbp_async.fake.counters import Counters
 from nbp_async.fake.door import Door
 from nbp_async.fake.faults import Break, Fault, Raw, Refuse, Spoil, Travel
+from nbp_async.fake.files import Files
 from nbp_async.fake.front import Front, Visit
+from nbp_async.fake.gemini_batch import Batches
 from nbp_async.fake.odds import Script
 from nbp_async.fake.quotas import Denial
 from nbp_async.fake.reading import payer, read_ask, voice_of
@@ -59,6 +62,15 @@ class Vendor:
             settings, bank=bank, counters=counters, studio=self._studio, works=self._works,
             unsettled=self._front.unsettled, post=self.post, root=root,
         )  # fmt: skip
+        files = Files(settings.clock)
+        self._batches = Batches(
+            settings, bank=bank, studio=self._studio, files=files,
+            unsettled=self._front.unsettled, script=script,
+        )  # fmt: skip
+        self._batch_desk = BatchDesk(
+            bank=bank, files=files, batches=self._batches, script=script, counters=counters,
+            front=self._front, root=root,
+        )  # fmt: skip
         self._desk = Desk(
             settings, services_of(interactions=settings.interactions), bank=bank, script=script,
             counters=counters, studio=self._studio, workshop=self._workshop, front=self._front,
@@ -77,6 +89,7 @@ class Vendor:
         for replay in self._replays.values():
             replay.cancel()
         self._workshop.abandon()
+        self._batches.abandon()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
@@ -89,6 +102,9 @@ class Vendor:
             serve = partial(self._desk.serve, service=service, stop=stop)
             handle = self._paid if stop.verb == "submit" else self._asked
             return await handle(request, service.voice, serve)
+        batch = self._batch_desk.find(request.method, path)
+        if batch is not None:
+            return await self._asked(request, "google", batch)
         self._counters.downloads += path.startswith("/images/")
         voice = "google" if path.startswith("/v1beta") else "openai"
         return await self._asked(request, voice, partial(self._free, path=path))

@@ -95,15 +95,19 @@ class Bank:
 
     def charge(
         self, request: str, account: Account, prompt: str, size: str, images: int,
-        usage: Usage | None, at: float,
+        usage: Usage | None, at: float, share: Decimal = Decimal(1),
     ) -> Row:  # fmt: skip
-        """Write down what was rendered; without images, what the words cost."""
+        """Write down what was rendered; without images, what the words cost.
+
+        `share` is the part of the price that is charged: half, in a batch.
+        """
         if not images:
             price = self.prices.cost_without_image(usage)
         elif usage is None:
             price = self.estimate(size, images)
         else:
             price = self.prices.cost(size, usage)
+        price *= share
         row = Row(request, account.key, prompt, size, images, price, at)
         self.ledger.append(row)
         self.billed += price

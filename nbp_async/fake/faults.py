@@ -50,6 +50,15 @@ class Break(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class Mixed(Fault):
+    """See `mixed_results`."""
+
+    missing: int = 0
+    unknown: int = 0
+    twice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Raw(Fault):
     """See `raw`."""
 
@@ -236,3 +245,8 @@ def extra_images(count: int = 1) -> Fault:
 def long_signature(size: int = 1 << 20) -> Fault:
     """A thought signature of `size` characters beside the image (Gemini)."""
     return Spoil("signature", count=size)
+
+
+def mixed_results(missing: int = 0, unknown: int = 0, twice: int = 0) -> Fault:
+    """A batch job's results miss so many lines, have others that nobody asked, or some twice."""
+    return Mixed(missing=missing, unknown=unknown, twice=twice)

@@ -5,6 +5,7 @@ of one. It also knows when the ledger is final.
 """
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from email.utils import formatdate
 
 from aiohttp import web
@@ -125,6 +126,17 @@ class Front:
             sent = await wire.send(
                 visit.request, status, body.type, body.pieces, heads, self._settings.pace
             )
+        self._counters.bytes_out += sent.body_bytes
+        return sent
+
+    async def stream(
+        self, visit: Visit, kind: str, size: int, content: Iterator[Iterable[bytes | memoryview]]
+    ) -> Sent:
+        """Send a body that is made as it goes."""
+        visit.status = 200
+        sent = await wire.send_stream(
+            visit.request, 200, kind, size, content, self._headers(visit), self._settings.pace
+        )
         self._counters.bytes_out += sent.body_bytes
         return sent
 

@@ -164,10 +164,14 @@ class Script:
 
     def take(self, prompt: str) -> Fault | None:
         """What was ordered for this paid call, or None."""
+        return self.take_matching(prompt) or (self._next.popleft() if self._next else None)
+
+    def take_matching(self, prompt: str) -> Fault | None:
+        """What was ordered for this prompt by name, or None."""
         for match, faults in self._matching:
             if faults and match in prompt:
                 return faults.popleft()
-        return self._next.popleft() if self._next else None
+        return None
 
     def take_download(self) -> Fault | None:
         """What was ordered for this download, or None."""

@@ -70,6 +70,12 @@ class FakeServer:
         webhook_secret: What webhooks are signed with; the newest first, where one is being
             exchanged for another. Drawn from the seed by default.
         interactions: Serve Google's interactions API, whose use for images nobody documents.
+        batch_latency: Simulated seconds that a batch job takes; as `latency`. One of over 48 hours
+            expires then, without results.
+        batch_jobs: Batch jobs that an account may have at once.
+        batch_enqueued: Requests that may wait in an account's batch jobs; None for any number.
+        batch_inline: A job of a file answers inline where its results are small.
+        batch_prefix: What the states of batch jobs begin with: "BATCH_STATE_" or "JOB_STATE_".
         host: Address to listen on.
         port: Port to listen on; 0 for a free one.
         tls: Serve https with it.
@@ -89,6 +95,9 @@ class FakeServer:
         clock: Callable[[], float] = time.time, submit_latency: Span = 0, look_latency: Span = 0,
         look_faults: Odds = None, task_retention: float = _DAY,
         webhook_secret: str | Sequence[str] | None = None, interactions: bool = False,
+        batch_latency: Span = (600, 7200), batch_jobs: int = 100,
+        batch_enqueued: int | None = None, batch_inline: bool = False,
+        batch_prefix: str = "BATCH_STATE_",
         host: str = "127.0.0.1", port: int = 0, tls: SSLContext | None = None,
     ) -> None:  # fmt: skip
         if delivery not in ("b64_json", "url"):
@@ -99,7 +108,9 @@ class FakeServer:
             links_expire=links_expire, bandwidth=bandwidth, idempotency=idempotency, clock=clock,
             submit_latency=latency_of(submit_latency), look_latency=latency_of(look_latency),
             look_faults=looks_of(look_faults), task_retention=task_retention,
-            interactions=interactions,
+            interactions=interactions, batch_latency=latency_of(batch_latency),
+            batch_jobs=batch_jobs, batch_enqueued=batch_enqueued, batch_inline=batch_inline,
+            batch_prefix=batch_prefix,
         )  # fmt: skip
         self._address = (host, port)
         self._tls = tls

@@ -24,6 +24,11 @@ class Settings:
     links_expire: float
     bandwidth: float | None
     idempotency: bool
+    batch_latency: Latency
+    batch_jobs: int
+    batch_enqueued: int | None
+    batch_inline: bool
+    batch_prefix: str
     clock: Callable[[], float]
     submit_latency: Latency
     look_latency: Latency

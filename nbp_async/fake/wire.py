@@ -8,7 +8,7 @@ import asyncio
 import gzip
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -62,6 +62,34 @@ async def send(
         return Sent(large, not _closing(request), size)
     except ConnectionError:
         return Sent(web.Response(), delivered=False, body_bytes=0)
+
+
+async def send_stream(
+    request: web.BaseRequest,
+    status: int,
+    kind: str,
+    size: int,
+    content: Iterator[Iterable[bytes | memoryview]],
+    headers: Headers,
+    pace: float | None = None,
+) -> Sent:
+    """Send a body that is made as it goes; `size` bytes."""
+    response = web.StreamResponse(status=status, headers=headers)
+    response.headers["Content-Type"] = kind
+    response.content_length = size
+    sent = 0
+    try:
+        await response.prepare(request)
+        for pieces in content:
+            for part in _slices([bytes(piece) for piece in pieces]):
+                if pace is not None:
+                    await asyncio.sleep(len(part) / pace)
+                await response.write(part)
+                sent += len(part)
+        await response.write_eof()
+    except ConnectionError:
+        return Sent(web.Response(), delivered=False, body_bytes=sent)
+    return Sent(response, not _closing(request), sent)
 
 
 async def send_badly(

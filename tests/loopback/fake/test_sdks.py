@@ -1,7 +1,11 @@
 """The SDKs that the two vendors publish make images here, and get their own error classes."""
 
+import asyncio
 import base64
 import io
+import json
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -181,3 +185,45 @@ async def test_google_makes_images_in_the_background() -> None:
         await client.interactions.delete(name)
         await client.aclose()
         assert [row.delivered for row in call.server.bank.ledger] == [True]
+
+
+async def test_google_makes_batches_of_files_and_inline(tmp_path: Path) -> None:
+    lines = [{"key": f"k{n}", "request": {"contents": [{"parts": [{"text": f"p{n}"}]}]}}
+             for n in range(4)]  # fmt: skip
+    path = tmp_path / "requests.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    async with vendor(batch_latency=0.2) as call:
+        client = google_client(call.server.base_url, call.server.key).aio
+        config = types.UploadFileConfig(display_name="requests", mime_type="jsonl")
+        file = await client.files.upload(file=path, config=config)
+        assert file.name is not None
+        job = await client.batches.create(
+            model="gemini-3-pro-image", src=file.name,
+            config=types.CreateBatchJobConfig(display_name="from a file"),
+        )  # fmt: skip
+        job = await over(client, job)
+        assert job.state == types.JobState.JOB_STATE_SUCCEEDED
+        assert job.dest is not None
+        text = await client.files.download(file=job.dest.file_name or "")
+        assert {json.loads(line)["key"] for line in text.splitlines()} == {"k0", "k1", "k2", "k3"}
+        asked = [types.InlinedRequest(contents="a cat"), types.InlinedRequest(contents="a dog")]
+        inline = await over(
+            client, await client.batches.create(model="gemini-3-pro-image", src=asked)
+        )
+        assert inline.dest is not None
+        assert len(inline.dest.inlined_responses or []) == 2
+        names = [one.display_name async for one in await client.batches.list()]
+        assert "from a file" in names
+        await client.batches.cancel(name=inline.name or "")
+        await client.batches.delete(name=inline.name or "")
+        await client.files.delete(name=file.name)
+        assert call.server.bank.images == 6
+        assert call.server.bank.billed < Decimal("0.134") * 6 * Decimal("0.55")
+        await client.aclose()
+
+
+async def over(client: Any, job: types.BatchJob) -> types.BatchJob:
+    while not job.done:
+        await asyncio.sleep(0.02)
+        job = await client.batches.get(name=job.name)
+    return job

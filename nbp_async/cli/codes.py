@@ -35,6 +35,11 @@ class Failed(click.ClickException):
     exit_code = SOME_FAILED
 
 
+def _unsent(text: str) -> str:
+    """What was wrong, and what it cost: a ConfigError comes before anything is sent."""
+    return text if "othing was sent" in text else f"{text} Nothing was sent."
+
+
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     """Run a command's work in a loop of its own, and end the process with the code it returns."""
     try:
@@ -42,7 +47,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     except KeyboardInterrupt:  # while no brake was on: before the first request, or after the last
         code = STOPPED
     except ConfigError as exc:
-        raise Misuse(printable(str(exc), 1000)) from exc
+        raise Misuse(_unsent(printable(str(exc), 1000))) from exc
     except NbpError as exc:
         raise Failed(printable(str(exc), 1000)) from exc
     sys.exit(code)

@@ -57,8 +57,13 @@ def _from_json_lines(name: str, text: str, column: str | None) -> list[Entry]:
             continue
         try:
             entry = json.loads(line)
-        except ValueError as exc:
-            raise ConfigError(f"{name}, line {number}: {exc}. Nothing was sent.") from exc
+        except (ValueError, RecursionError) as exc:
+            why = str(exc)  # of a number with too many digits, or brackets in brackets
+            if isinstance(exc, json.JSONDecodeError):
+                why = f"{exc.msg.lower()}, at column {exc.colno}"
+            raise ConfigError(
+                f"{name}, line {number} is not JSON: {why}. Nothing was sent."
+            ) from exc
         if column is not None and isinstance(entry, dict):
             if column not in entry:
                 raise ConfigError(f"{name}, line {number}: no {column!r}. Nothing was sent.")

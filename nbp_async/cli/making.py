@@ -122,8 +122,8 @@ async def make(order: Order) -> int:
     if tally.code(stopped=False) != codes.ALL_MADE or not (order.quiet or order.total == 1):
         for line in tally.lines():
             say(console, line)
-        if order.durable and tally.not_sent:
-            say(console, "The same command goes on where this one ended.")
+        for line in tally.advice(durable=order.durable):
+            say(console, line)
     return tally.code(stopped=brake.stopped, durable=order.durable)
 
 

@@ -102,7 +102,10 @@ def _text(file: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise codes.Misuse(f"{file} is not UTF-8: {exc}. Nothing was sent.") from exc
+        raise codes.Misuse(
+            f"{file} is not UTF-8: byte {exc.start + 1:,} is no part of it. Save it as UTF-8. "
+            "Nothing was sent."
+        ) from exc
 
 
 def _beneath(out: Path, image: Image) -> Path:

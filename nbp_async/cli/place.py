@@ -46,6 +46,10 @@ class Place:
                 f"{path}: a folder is wanted here; a store is written --out s3://bucket/prefix. "
                 "Nothing was sent."
             ) from exc
+        except FileExistsError as exc:
+            raise codes.Misuse(
+                f"{path} is a file, and images go to a folder. Nothing was sent."
+            ) from exc
         except OSError as exc:
             raise codes.Misuse(f"{path}: {exc.strerror}. Nothing was sent.") from exc
         if not os.access(path, os.W_OK | os.X_OK):

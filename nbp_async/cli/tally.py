@@ -129,6 +129,16 @@ class Tally:
             yield f"May have been billed besides: {money(self.maybe)}."
         yield from self.problems()
 
+    def advice(self, *, durable: bool) -> Iterator[str]:
+        """What to do next, where the folder is a run that can go on."""
+        if durable and self.not_sent:
+            yield "The same command goes on where this one ended."
+        if durable and self.maybe:
+            yield (
+                "What may have been billed is not sent again, unless you add --resend-ambiguous "
+                "with --max-cost."
+            )
+
     def problems(self) -> Iterator[str]:
         """One line for each kind of failure, the most frequent first."""
         for reason in sorted(self._reasons.values(), key=lambda r: -r.count):

@@ -45,7 +45,7 @@ def test_a_field_of_json_lines_can_be_named() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('"a"\n{"text": \n', "p.jsonl, line 2: "), ("\n[1]\n", "line 2: a prompt is a string"),
+    [('"a"\n{"text": \n', "line 2 is not JSON"), ("\n[1]\n", "line 2: a prompt is a string"),
      ('{"text": "a"}\n', "line 1: no 'title'")],
 )  # fmt: skip
 def test_a_bad_line_of_json_is_named(text: str, message: str) -> None:

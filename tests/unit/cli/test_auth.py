@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbp_async import ConfigError
@@ -118,6 +118,7 @@ def test_a_key_that_is_removed_is_gone_and_the_last_takes_the_file_along(path: P
     assert not path.exists()
 
 
+@settings(max_examples=25, deadline=None)  # each waits for the disk
 @given(
     st.dictionaries(
         st.text("abcz:/.-0", min_size=1),

@@ -4,7 +4,7 @@ Google's figures: ai.google.dev/gemini-api/docs/pricing as of 2026-08-16 (standa
 relay's: docs.apiyi.com pricing as of 2026-08-01, one flat price per request, 1K to 4K.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from nbp_async._http import Usage
@@ -27,6 +27,7 @@ class Prices:
         image_per_million: Image output.
         allowance: Text and thinking tokens that are set aside for each image where they are
             priced: nobody knows them before the answer.
+        batch: What the batch API charges, as a share of all of these; None where there is none.
     """
 
     dated: str
@@ -36,6 +37,25 @@ class Prices:
     text_per_million: Decimal | None = None
     image_per_million: Decimal | None = None
     allowance: int = 1000
+    batch: Decimal | None = None
+
+    def in_batch(self) -> "Prices":
+        """What the batch API charges; these prices where it charges no less."""
+        share = self.batch
+        if share is None:
+            return self
+
+        def part(price: Decimal | None) -> Decimal | None:
+            return None if price is None else price * share
+
+        return replace(
+            self,
+            per_image={size: price * share for size, price in self.per_image.items()},
+            input_per_million=part(self.input_per_million),
+            text_per_million=part(self.text_per_million),
+            image_per_million=part(self.image_per_million),
+            batch=None,
+        )
 
     @property
     def by_tokens(self) -> bool:
@@ -90,6 +110,7 @@ GOOGLE = Prices(
     input_per_million=Decimal(2),
     text_per_million=Decimal(12),
     image_per_million=Decimal(120),
+    batch=Decimal("0.5"),
 )
 APIYI = Prices(
     dated="2026-08-01",

@@ -18,9 +18,7 @@ from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
-_KEYS = Keys(
-    image=frozenset({b"data"}), drop=frozenset({b"thoughtSignature", b"thought_signature"})
-)
+KEYS = Keys(image=frozenset({b"data"}), drop=frozenset({b"thoughtSignature", b"thought_signature"}))
 _MODEL = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 _LINK = re.compile(
     r"(?P<shown>!\[[^\[\]]{0,300}\]\(\s{0,9}<?)?"  # Markdown's way to show an image
@@ -94,7 +92,7 @@ class _Decoder:
     __slots__ = ("_scan",)
 
     def __init__(self) -> None:
-        self._scan = JsonScan(_KEYS)
+        self._scan = JsonScan(KEYS)
 
     @property
     def complete(self) -> bool:
@@ -104,37 +102,45 @@ class _Decoder:
         return self._scan.feed(data)
 
     def close(self) -> Answer:
-        document = self._scan.close()
-        if isinstance(document, list):
-            document = document[0] if document else None
-        found = table(document)
-        drawn: list[int] = []
-        thought: list[int] = []
-        links: list[str] = []
-        said: list[str] = []
-        candidates = [table(c) for c in items(found.get("candidates"))]
-        for candidate in candidates:
-            last, drafts = _read_parts(candidate, links, said)
-            drawn += last
-            thought += drafts
-        images = drawn or thought[-1:]
-        words = clean(" ".join(said), 500)
-        reason = _reason(found, candidates)
-        if reason in _BLOCKED:
-            links.clear()  # they lead to the rules, not to an image
-        usage = _usage(found, made=bool(images or links))
-        if not images and not links:
-            raise _no_image(reason, candidates, words, usage)
-        # A relay's image may have any address. What looks like one goes first all the same.
-        links.sort(key=lambda link: _LINK_TO_IMAGE.match(link) is None)
-        return Answer(
-            images=tuple(images),
-            links=tuple(dict.fromkeys(links)),  # shown and linked, it is one image all the same
-            text=words,
-            usage=usage,
-            model=text(either(found, "modelVersion", "model_version")),
-            request_id=text(either(found, "responseId", "response_id")),
-        )
+        return answer_of(self._scan.close())
+
+
+def answer_of(document: object) -> Answer:
+    """Read one whole answer whose images are marks; see `json_scan.image_of`.
+
+    Raises:
+        NoImageError: It has no image, and says why.
+    """
+    if isinstance(document, list):
+        document = document[0] if document else None
+    found = table(document)
+    drawn: list[int] = []
+    thought: list[int] = []
+    links: list[str] = []
+    said: list[str] = []
+    candidates = [table(c) for c in items(found.get("candidates"))]
+    for candidate in candidates:
+        last, drafts = _read_parts(candidate, links, said)
+        drawn += last
+        thought += drafts
+    images = drawn or thought[-1:]
+    words = clean(" ".join(said), 500)
+    reason = _reason(found, candidates)
+    if reason in _BLOCKED:
+        links.clear()  # they lead to the rules, not to an image
+    usage = _usage(found, made=bool(images or links))
+    if not images and not links:
+        raise _no_image(reason, candidates, words, usage)
+    # A relay's image may have any address. What looks like one goes first all the same.
+    links.sort(key=lambda link: _LINK_TO_IMAGE.match(link) is None)
+    return Answer(
+        images=tuple(images),
+        links=tuple(dict.fromkeys(links)),  # shown and linked, it is one image all the same
+        text=words,
+        usage=usage,
+        model=text(either(found, "modelVersion", "model_version")),
+        request_id=text(either(found, "responseId", "response_id")),
+    )
 
 
 def _read_parts(

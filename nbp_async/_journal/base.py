@@ -128,7 +128,10 @@ class Journal(Protocol):
         """
         ...
 
-    async def arm(self, item: int, number: int, price: Decimal, most: Decimal, stem: str) -> None:
+    async def arm(
+        self, item: int, number: int, price: Decimal, most: Decimal, stem: str,
+        handle: Handle | None = None,
+    ) -> None:  # fmt: skip
         """Write down that a request may be out from now on. Durable.
 
         Args:
@@ -137,6 +140,8 @@ class Journal(Protocol):
             price: US dollars that it should cost.
             most: US dollars that are reserved for it; what it may cost until it is settled.
             stem: What the names of its image's files will begin with.
+            handle: What it can be asked for by, where that is known before it leaves: the item is
+                "submitted" at once.
         """
         ...
 

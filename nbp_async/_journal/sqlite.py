@@ -115,16 +115,21 @@ class SqliteJournal:
 
         return await self._writer.run(work)
 
-    async def arm(self, item: int, number: int, price: Decimal, most: Decimal, stem: str) -> None:
-        values = (item, number, str(price), str(most), self._now(), stem)
+    async def arm(
+        self, item: int, number: int, price: Decimal, most: Decimal, stem: str,
+        handle: Handle | None = None,
+    ) -> None:  # fmt: skip
+        known = None if handle is None else records.handle_of(handle)
+        values = (item, number, str(price), str(most), self._now(), stem, known)
+        state = "armed" if handle is None else "submitted"
 
         def work(db: sqlite3.Connection) -> None:
             db.execute(
-                "INSERT INTO attempt (item, number, price, most, armed_at, stem) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO attempt (item, number, price, most, armed_at, stem, handle) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
-            db.execute("UPDATE item SET state = 'armed' WHERE id = ?", (item,))
+            db.execute("UPDATE item SET state = ? WHERE id = ?", (state, item))
 
         await self._writer.run(work)
 

@@ -1,0 +1,178 @@
+"""Google's batch API: a file of `generateContent` requests, at half the price, within a day.
+
+States come as BATCH_STATE_* or JOB_STATE_*, counts as strings, fields in camel or snake case. A job
+made of a file may answer without one. Results come in no order: `key` joins them.
+"""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode, urlsplit
+
+from nbp_async._dialects.batches import Line, Lines, Listed, Standing, Standings
+from nbp_async._dialects.gemini import KEYS, GeminiNative, answer_of
+from nbp_async._dialects.read import clean, either, items, refusal, table, text
+from nbp_async._dialects.spell import spelled
+from nbp_async._errors import MalformedReplyError, NbpError, NoImageError
+from nbp_async._http import HttpRequest, ReplyHead
+from nbp_async._models import Job, Reference
+from nbp_async._profiles import Profile
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
+_STANDING: dict[str, Standing] = {
+    "SUCCEEDED": "done",
+    "PARTIALLY_SUCCEEDED": "done",
+    "FAILED": "failed",
+    "CANCELLED": "cancelled",
+    "EXPIRED": "expired",
+}
+# google.rpc.Code, as HTTP says it.
+_HTTP = {3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 9: 400, 13: 500, 14: 503, 16: 401}
+
+
+class GeminiBatch:
+    """See `batches.BatchDialect`."""
+
+    keys = KEYS
+
+    def line(
+        self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
+    ) -> bytes:
+        request = GeminiNative().encode(job, profile, references, "").body
+        return b'{"key":"%b","request":%b}\n' % (key.encode(), request)
+
+    def upload(self, profile: Profile, secret: str, name: str, data: bytes) -> HttpRequest:
+        url = urlsplit(profile.base_url)
+        headers = profile.key_header(secret) | {
+            "Content-Type": "application/json",
+            "X-Goog-Upload-Protocol": "resumable",
+            "X-Goog-Upload-Command": "start",
+            "X-Goog-Upload-Header-Content-Length": str(len(data)),
+            "X-Goog-Upload-Header-Content-Type": "application/jsonl",
+        }
+        body = {"file": {"display_name": name, "mimeType": "application/jsonl"}}
+        there = f"{url.scheme}://{url.netloc}/upload{url.path}/files"
+        return HttpRequest("POST", there, headers, spelled(body))
+
+    def piece(self, url: str, data: bytes, offset: int, *, last: bool) -> HttpRequest:
+        headers = {
+            "Content-Type": "application/jsonl",
+            "X-Goog-Upload-Offset": str(offset),
+            "X-Goog-Upload-Command": "upload, finalize" if last else "upload",
+        }
+        return HttpRequest("POST", url, headers, data)
+
+    def upload_url(self, head: ReplyHead, profile: Profile) -> str:
+        there, ours = head.headers.get("x-goog-upload-url", ""), urlsplit(profile.base_url)
+        if urlsplit(there)[:2] != ours[:2]:
+            raise MalformedReplyError("The upload was sent to another host, and not begun.")
+        return there
+
+    def create(
+        self, profile: Profile, secret: str, *, name: str, model: str, file: str
+    ) -> HttpRequest:
+        url = f"{profile.base_url}/models/{quote(model)}:batchGenerateContent"
+        body = {"batch": {"displayName": name, "inputConfig": {"fileName": file}}}
+        headers = profile.key_header(secret) | {"Content-Type": "application/json"}
+        return HttpRequest("POST", url, headers, spelled(body))
+
+    def look(self, profile: Profile, secret: str, job: str) -> HttpRequest:
+        return _get(profile, secret, _path(job, "batches"))
+
+    def listing(self, profile: Profile, secret: str, page: str) -> HttpRequest:
+        query = {"pageSize": "100"} | ({"pageToken": page} if page else {})
+        return _get(profile, secret, f"batches?{urlencode(query)}")
+
+    def cancel(self, profile: Profile, secret: str, job: str) -> HttpRequest:
+        url = f"{profile.base_url}/{_path(job, 'batches')}:cancel"
+        headers = profile.key_header(secret) | {"Content-Type": "application/json"}
+        return HttpRequest("POST", url, headers, b"{}")
+
+    def download(self, profile: Profile, secret: str, file: str) -> HttpRequest:
+        url = urlsplit(profile.base_url)
+        there = f"{url.scheme}://{url.netloc}/download{url.path}/{_path(file, 'files')}"
+        return HttpRequest("GET", f"{there}:download?alt=media", profile.key_header(secret))
+
+    def file_of(self, document: object) -> str:
+        return text(table(table(document).get("file")).get("name"))
+
+    def standings(self, document: object, profile: Profile) -> Standings:
+        found = table(document)
+        told = table(found.get("metadata")) or found
+        state = text(told.get("state")).removeprefix("BATCH_STATE_").removeprefix("JOB_STATE_")
+        failed = table(found.get("error"))
+        standing = _STANDING.get(state, "failed" if failed else "open")
+        output = table(found.get("response")) or table(told.get("output"))
+        file = text(either(output, "responsesFile", "responses_file", "fileName"))
+        inline = table(either(output, "inlinedResponses", "inlined_responses"))
+        answers = items(either(inline, "inlinedResponses", "inlined_responses"))
+        return Standings(
+            id=text(found.get("name")) or text(told.get("name")),
+            name=text(either(told, "displayName", "display_name")),
+            standing=standing,
+            files=(file,) if file else (),
+            lines=tuple(_line(answer, profile) for answer in answers),
+            error=clean(text(failed.get("message"))),
+            counts=_counts(table(either(told, "batchStats", "batch_stats"))),
+        )
+
+    def listed(self, document: object, profile: Profile) -> Listed:
+        found = table(document)
+        jobs = items(either(found, "operations", "batches"))
+        return Listed(
+            tuple(self.standings(job, profile) for job in jobs),
+            text(either(found, "nextPageToken", "next_page_token")),
+        )
+
+    def lines(self, profile: Profile) -> Lines:
+        return Lines(KEYS, lambda document: _line(document, profile))
+
+
+def _get(profile: Profile, secret: str, path: str) -> HttpRequest:
+    return HttpRequest("GET", f"{profile.base_url}/{path}", profile.key_header(secret))
+
+
+def _path(name: str, kind: str) -> str:
+    """The vendor's name of a thing as part of an address.
+
+    Raises:
+        MalformedReplyError: It leads elsewhere.
+    """
+    plain = name.removeprefix(f"{kind}/")
+    if not _ID.fullmatch(plain):
+        raise MalformedReplyError(f"{clean(name, 80)!r} is no name of one of its {kind}.")
+    return f"{kind}/{plain}"
+
+
+def _counts(stats: Mapping[str, object]) -> tuple[int, int, int]:
+    def number(camel: str, snake: str) -> int:
+        value = either(stats, camel, snake)
+        return int(value) if isinstance(value, str | int) and str(value).isdecimal() else 0
+
+    return (
+        number("requestCount", "request_count"),
+        number("successfulRequestCount", "successful_request_count"),
+        number("failedRequestCount", "failed_request_count"),
+    )
+
+
+def _line(document: object, profile: Profile) -> Line:
+    found = table(document)
+    key = text(found.get("key")) or text(table(found.get("metadata")).get("key"))
+    said = found.get("response")
+    if isinstance(said, dict):
+        try:
+            return Line(key, answer_of(said))
+        except (NoImageError, MalformedReplyError) as exc:
+            return Line(key, error=exc.with_traceback(None))
+    error = table(found.get("error")) or table(found.get("status"))
+    if error:
+        return Line(key, error=_refused(error, profile))
+    return Line(key, error=MalformedReplyError("The line has neither an answer nor an error."))
+
+
+def _refused(error: Mapping[str, object], profile: Profile) -> NbpError:
+    code = error.get("code")
+    status = _HTTP.get(code, code) if isinstance(code, int) else 500
+    status = status if 400 <= status < 600 else 500
+    said = {"error": {"message": text(error.get("message")), "status": text(error.get("status"))}}
+    return refusal(ReplyHead(status, {}), spelled(said), profile)

@@ -1,0 +1,146 @@
+"""Google's batch API: what is asked, and results in any order, cut anywhere."""
+
+import base64
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbp_async._dialects.base import ImageText, Part
+from nbp_async._dialects.batches import Line
+from nbp_async._dialects.gemini_batch import GeminiBatch
+from nbp_async._errors import (
+    ContentBlockedError,
+    MalformedReplyError,
+    NbpError,
+    RateLimitError,
+    TruncatedError,
+)
+from nbp_async._http import ReplyHead
+from nbp_async._profiles import PROFILES
+
+GOOGLE = PROFILES["google"]
+BATCH = GeminiBatch()
+
+
+def answered(key: str, image: bytes, *, key_last: bool = False) -> bytes:
+    data = base64.b64encode(image).decode()
+    part = {"inlineData": {"mimeType": "image/png", "data": data}}
+    response = {"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}
+    line = {"key": key, "response": response}
+    return msgspec.json.encode(dict(reversed(line.items())) if key_last else line)
+
+
+def read(data: bytes, cuts: list[int]) -> dict[str, bytes | NbpError]:
+    """All lines by key: the image's bytes, or the error."""
+    lines = BATCH.lines(GOOGLE)
+    found: dict[str, bytes | NbpError] = {}
+    texts: dict[int, bytes] = {}
+
+    def end(line: Line) -> None:
+        if line.answer is None:
+            assert line.error is not None
+            found[line.key] = line.error
+        else:
+            found[line.key] = base64.b64decode(texts[line.answer.images[0]])
+        texts.clear()
+
+    def take(parts: list[Part]) -> None:
+        for part in parts:
+            if isinstance(part, ImageText):
+                texts[part.image] = texts.get(part.image, b"") + part.text
+
+    at = 0
+    for cut in [*sorted(c % (len(data) + 1) for c in cuts), len(data)]:
+        for parts, line in lines.feed(data[at:cut]):
+            take(parts)
+            if line is not None:
+                end(line)
+        at = cut
+    lines.close()
+    if lines.last is not None:
+        end(lines.last)
+    return found
+
+
+@given(
+    images=st.dictionaries(st.text("abk19-", min_size=1), st.binary(min_size=1), max_size=6),
+    key_last=st.booleans(),
+    ends=st.sampled_from([b"\n", b"\r\n", b"\n\n"]),
+    open_end=st.booleans(),
+    cuts=st.lists(st.integers(0, 5000), max_size=12),
+    order=st.randoms(use_true_random=False),
+)
+def test_lines_are_joined_by_key_wherever_they_are_cut(
+    images: dict[str, bytes], key_last: bool, ends: bytes, open_end: bool, cuts: list[int],
+    order: "object",
+) -> None:  # fmt: skip
+    lines = [answered(key, image, key_last=key_last) for key, image in images.items()]
+    order.shuffle(lines)  # type: ignore[attr-defined]
+    data = ends.join(lines) + (b"" if open_end else ends)
+    assert read(data, cuts) == images
+
+
+@given(cuts=st.lists(st.integers(0, 5000), max_size=8))
+def test_a_bad_line_costs_no_other(cuts: list[int]) -> None:
+    error = b'{"key":"b","error":{"code":8,"message":"busy","status":"RESOURCE_EXHAUSTED"}}'
+    other = b'{"key":"d","status":{"code":429,"message":"busy"}}'
+    blocked = b'{"key":"c","response":{"promptFeedback":{"blockReason":"SAFETY"}}}'
+    parts = [b"{nonsense", answered("a", b"an image"), error, blocked, other, b'{"key":"e"}']
+    found = read(b"\n".join(parts) + b"\n", cuts)
+    assert found.pop("a") == b"an image"
+    kinds = {key: type(error) for key, error in found.items()}
+    assert kinds == {
+        "": MalformedReplyError,
+        "b": RateLimitError,
+        "c": ContentBlockedError,
+        "d": RateLimitError,
+        "e": MalformedReplyError,
+    }
+
+
+def test_a_file_that_ends_within_a_line_is_said_to() -> None:
+    lines = BATCH.lines(GOOGLE)
+    whole = answered("a", b"one image")
+    found = lines.feed(whole + b"\n" + whole[: len(whole) // 2])
+    assert [line.key for _, line in found if line is not None] == ["a"]
+    with pytest.raises(TruncatedError):
+        lines.close()
+
+
+@pytest.mark.parametrize("prefix", ["BATCH_STATE_", "JOB_STATE_"])
+@pytest.mark.parametrize(
+    ("state", "standing"),
+    [
+        ("PENDING", "open"), ("QUEUED", "open"), ("RUNNING", "open"), ("CANCELLING", "open"),
+        ("PAUSED", "open"), ("SUCCEEDED", "done"), ("PARTIALLY_SUCCEEDED", "done"),
+        ("FAILED", "failed"), ("CANCELLED", "cancelled"), ("EXPIRED", "expired"),
+    ],
+)  # fmt: skip
+def test_states_are_read_under_both_prefixes(prefix: str, state: str, standing: str) -> None:
+    told = {
+        "name": "batches/abc",
+        "metadata": {
+            "state": prefix + state,
+            "displayName": "ours",
+            "batchStats": {"requestCount": "7", "successfulRequestCount": "5"},
+        },
+        "response": {"responsesFile": "files/batch-abc"},
+    }
+    found = BATCH.standings(told, GOOGLE)
+    assert (found.id, found.name, found.standing) == ("batches/abc", "ours", standing)
+    assert found.files == ("files/batch-abc",)
+    assert found.counts == (7, 5, 0)
+
+
+def test_an_upload_to_another_host_is_not_begun() -> None:
+    there = "https://elsewhere.example/upload?id=1"
+    with pytest.raises(MalformedReplyError):
+        BATCH.upload_url(ReplyHead(200, {"x-goog-upload-url": there}), GOOGLE)
+
+
+@pytest.mark.parametrize("name", ["", "batches/", "batches/../models", "files/a?b", "a/b"])
+def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
+    with pytest.raises(MalformedReplyError):
+        BATCH.look(GOOGLE, "key", name)

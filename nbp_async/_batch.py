@@ -21,6 +21,8 @@ class Bill(msgspec.Struct, frozen=True):
         unclear: The outcomes with an attempt that may have been billed.
         images: How many images came.
         lost: Outcomes that were charged and brought no image.
+        saved_by_batch: What the batch API's price saved on what was charged, earlier calls of the
+            run included, against the same images by held calls.
         saved: What earlier calls of the same run had paid for images that are in this batch.
     """
 
@@ -30,10 +32,12 @@ class Bill(msgspec.Struct, frozen=True):
     images: int
     lost: tuple[Failure, ...]
     saved: Decimal = ZERO
+    saved_by_batch: Decimal = ZERO
 
     def __repr__(self) -> str:
         more = f" + perhaps ${self.maybe:.2f}" if self.maybe else ""
         more += f", ${self.saved:.2f} saved" if self.saved else ""
+        more += f", ${self.saved_by_batch:.2f} saved by batch" if self.saved_by_batch else ""
         return f"Bill(${self.spent:.2f} for {self.images} images{more})"
 
 
@@ -191,4 +195,5 @@ def bill(outcomes: Sequence[Outcome]) -> Bill:
         images=sum(1 + len(o.extras) for o in outcomes if isinstance(o, Image)),
         lost=tuple(o for o in outcomes if isinstance(o, Failure) and o.billing == "yes"),
         saved=sum((o.spent_earlier for o in outcomes if isinstance(o, Image)), ZERO),
+        saved_by_batch=sum((o.reduced for o in outcomes), ZERO),
     )

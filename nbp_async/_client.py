@@ -34,6 +34,7 @@ from nbp_async._parts import (
     check_run,
     has_journal,
     preview_of,
+    priced_for,
     via_of,
 )
 from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile
@@ -302,7 +303,7 @@ class Client:
         cap_of(ask)
         defaults = {"size": ask.get("size"), "aspect_ratio": ask.get("aspect_ratio")}
         model = ask.get("model") or self.model
-        return Jobs(prompts, model=model, profile=self.profile, defaults=defaults)
+        return Jobs(prompts, model=model, profile=priced_for(self.profile, ask), defaults=defaults)
 
     def _errand(self, jobs: Jobs, ask: RunAsk, charged: Decimal = ZERO) -> Errand:
         """`charged` dollars are spent of `max_cost` before it begins."""

@@ -11,6 +11,7 @@ from anyio import to_thread
 
 from nbp_async._batch import Batch
 from nbp_async._config import Limits, Timeouts
+from nbp_async._downloads import downloader
 from nbp_async._errors import ConfigError
 from nbp_async._flow.fetch import fetch_links
 from nbp_async._flow.run import Past, Run
@@ -18,7 +19,7 @@ from nbp_async._images.download import Downloader, link_policy
 from nbp_async._journal.base import JOURNAL
 from nbp_async._journal.reader import Report, read_run
 from nbp_async._models import Outcome
-from nbp_async._parts import downloader, folder_of, opener, sink_at
+from nbp_async._parts import folder_of, opener, sink_at
 from nbp_async._sinks.memory import MemorySink
 from nbp_async._sinks.objects import store_of
 from nbp_async._sinks.threads import FileThreads

@@ -151,6 +151,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
         status: HTTP status of the answer, or None if none came.
         request_id: The vendor's id of the request, or "".
         error: Class and message of what ended it, or "".
+        reduced: US dollars that a held call would have cost more: what the batch API saved.
     """
 
     number: int
@@ -161,6 +162,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     status: int | None = None
     request_id: str = ""
     error: str = ""
+    reduced: Decimal = ZERO
 
 
 def _charged(attempts: tuple[Attempt, ...], billing: Billing) -> Decimal:
@@ -184,6 +186,11 @@ class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def spent_earlier(self) -> Decimal:
         """US dollars that its attempts in earlier calls of the same run certainly cost."""
         return _charged(self.earlier, "yes")
+
+    @property
+    def reduced(self) -> Decimal:
+        """US dollars that its attempts, earlier ones included, cost less by the batch API."""
+        return sum((a.reduced for a in (*self.earlier, *self.attempts) if a.billing == "yes"), ZERO)
 
     @property
     def maybe_spent(self) -> Decimal:

@@ -22,6 +22,8 @@ class Ask(TypedDict, total=False):
         via: How the answers reach us. "held" (default where the endpoint has it) holds each call
             open until the image is there; "poll" submits a task and looks at it now and then,
             with no connection held meanwhile, where the endpoint takes tasks (`Profile.tasks`);
+            "batch" hands jobs to the vendor's batch API, for half the price and within a day, and
+            needs a run with a journal;
             "webhook" does so too, and looks as soon as the service calls back (`Client(webhook=)`).
         out: A folder, a store of yours ("s3://bucket/prefix", oss://, gs:// or az://, which is
             opened with what the environment holds) or a Sink, that gets each image as soon as it
@@ -48,12 +50,15 @@ class RunAsk(Ask, total=False):
         resend_ambiguous: Send again what may have been billed; needs `max_cost`.
         retry_failed: Send again what was billed and brought no image, or whose file is gone.
         verify: Compare the hash of each file that is there, not only its size.
+        wait: With `via="batch"`: wait for the results (default); False ends the call as soon as
+            all jobs are created, and the same call made again brings what they made.
     """
 
     journal: str | Path | bool | Journal | None
     resend_ambiguous: bool
     retry_failed: bool
     verify: bool
+    wait: bool
 
 
 class ClientOptions(TypedDict, total=False):

@@ -4,17 +4,20 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from nbp_async._batch import Dollars
 from nbp_async._callbacks import Callbacks, problem_of
 from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
 from nbp_async._dialects.base import Dialect
+from nbp_async._dialects.batches import BatchDialect
 from nbp_async._dialects.gemini import GeminiNative
+from nbp_async._dialects.gemini_batch import GeminiBatch
 from nbp_async._dialects.openai import OpenAIImages
 from nbp_async._dialects.tasks import TaskImages
+from nbp_async._downloads import downloader
 from nbp_async._errors import ConfigError
 from nbp_async._events import Listener
 from nbp_async._flow.preview import Preview, preview
@@ -22,7 +25,7 @@ from nbp_async._flow.run import Again, Past, Run
 from nbp_async._flow.source import Jobs
 from nbp_async._flow.tasks import Desk
 from nbp_async._flow.wiring import Totals, Wiring
-from nbp_async._images.download import Downloader, LinkPolicy
+from nbp_async._images.download import LinkPolicy
 from nbp_async._journal.base import JOURNAL, MANIFEST, Journal
 from nbp_async._models import Via
 from nbp_async._options import Ask, RunAsk
@@ -39,7 +42,6 @@ from nbp_async._sinks.room import Room
 from nbp_async._sinks.threads import FileThreads
 from nbp_async._stores.address import is_store
 from nbp_async._stores.buckets import Buckets
-from nbp_async._transports.addresses import refusal_of
 from nbp_async._transports.base import Transport
 from nbp_async._webhooks.settings import Webhook
 
@@ -47,6 +49,21 @@ DIALECTS: dict[str, Callable[[], Dialect]] = {
     "openai_images": OpenAIImages,
     "gemini": GeminiNative,
 }
+
+
+BATCHES: dict[str, Callable[[], BatchDialect]] = {"gemini": GeminiBatch}
+
+
+def has_batches(profile: Profile) -> bool:
+    """Its batch API is spoken here, and the price of it known."""
+    return profile.dialect in BATCHES and profile.prices.batch is not None
+
+
+def priced_for(profile: Profile, ask: Ask) -> Profile:
+    """The profile with the prices that count for a call."""
+    if ask.get("via") != "batch":
+        return profile
+    return replace(profile, prices=profile.prices.in_batch())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,6 +135,8 @@ class Parts:
             cap_of(ask),
             via=via,
             desk=desk,
+            batches=BATCHES[self._chosen.profile.dialect]() if via == "batch" else None,
+            wait_for_batches=ask.get("wait", True),
             past=self._past(ask),
             room=self._room(ask),
             ready=ready,
@@ -226,6 +245,10 @@ def via_of(ask: Ask, chosen: Chosen) -> Via:
         )
     elif via == "webhook":
         problem = problem_of(profile, chosen.webhook)
+    elif via == "batch" and not has_batches(profile):
+        problem = f"{profile.name} is not known to have a batch API."
+    elif via == "batch" and not has_journal(cast("RunAsk", ask)):
+        problem = 'a batch takes hours, and needs a run to go on with: give out="folder".'
     if problem:
         raise ConfigError(f"via={via!r}: {problem} Nothing was sent.")
     return via
@@ -369,27 +392,3 @@ def _transport(chosen: Chosen, *, reuse: bool) -> Transport:
     from nbp_async._transports.aiohttp import AiohttpTransport
 
     return AiohttpTransport(reuse=reuse, vendor=vendor, ca=chosen.ca)
-
-
-def downloader(
-    links: LinkPolicy, limits: Limits, timeouts: Timeouts, ca: str | None, rng: Callable[[], float]
-) -> Downloader:
-    """What follows image links."""
-    from nbp_async._transports.aiohttp import AiohttpTransport
-
-    guard = None if links.private else _refuse_private
-    return Downloader(
-        AiohttpTransport(reuse=True, vendor="image store", guard=guard, ca=ca),
-        policy=links,
-        at_once=limits.max_downloads,
-        patience=timeouts.download,
-        max_body=limits.max_body,
-        rng=rng,
-    )
-
-
-def _refuse_private(address: str) -> None:
-    """The guard of downloads: called with each address before it is dialled."""
-    reason = refusal_of(address)
-    if reason is not None:
-        raise PermissionError(f"an image link leads to {address}, which is {reason}")

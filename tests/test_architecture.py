@@ -28,7 +28,7 @@ FLOORS: list[set[str]] = [
     {"_dialects", "_transports", "_pacing", "_sinks", "_journal", "fake"},
     {"_images", "_webhooks"},
     {"_flow"},
-    {"_options", "_callbacks"},
+    {"_options", "_callbacks", "_downloads"},
     {"_parts"},
     {"_client", "_fetch"},
     {"_script"},

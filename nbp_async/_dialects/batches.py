@@ -136,10 +136,11 @@ class BatchDialect(Protocol):
 
 
 class Whole(Decoder):
-    """One JSON document whose images are led past; it is in `document` at the end."""
+    """One JSON document whose images are led past; at the end it is in `document`."""
 
     def __init__(self, keys: Keys) -> None:
         self._scan = JsonScan(keys)
+        self._begun = False
         self.document: object = None
 
     @property
@@ -147,10 +148,12 @@ class Whole(Decoder):
         return self._scan.complete
 
     def feed(self, data: bytes) -> list[Part]:
+        self._begun |= bool(data.strip())
         return self._scan.feed(data)
 
     def close(self) -> Answer:
-        self.document = self._scan.close()
+        if self._begun:
+            self.document = self._scan.close()
         return Answer()
 
 

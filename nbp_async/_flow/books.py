@@ -25,15 +25,16 @@ _WORST: dict[Billing, int] = {"no": 0, "maybe": 1, "yes": 2}
 
 
 class Page:
-    """A job's place in the journal of its run."""
+    """A job's place in the journal of its run; `out` is what the vendor has of it already."""
 
-    __slots__ = ("armed", "item", "journal", "nonce")
+    __slots__ = ("armed", "item", "journal", "nonce", "out")
 
     def __init__(self, journal: Journal, entry: Entry) -> None:
         self.journal = journal
         self.item = entry.item
         self.nonce = entry.nonce
         self.armed = False
+        self.out = entry.handle
 
 
 class Books:

@@ -24,15 +24,17 @@ class Exchange:
         collector: The images of the answer, not yet committed.
         head: Status and headers, once they are here.
         answer: What a whole good answer said.
+        most: Bytes that a good answer may have; None for `Limits.max_body`.
     """
 
-    __slots__ = ("_refused", "answer", "collector", "dialect", "head")
+    __slots__ = ("_refused", "answer", "collector", "dialect", "head", "most")
 
     def __init__(self, dialect: Dialect, sink: Sink) -> None:
         self.dialect = dialect
         self.collector = Collector(sink)
         self.head: ReplyHead | None = None
         self.answer: Answer | None = None
+        self.most: int | None = None
         self._refused = b""
 
     @property
@@ -87,7 +89,7 @@ class Exchange:
         self.answer = decoder.close()
 
     async def _receive(self, wiring: Wiring, reply: Reply, watch: Watch, decoder: Decoder) -> None:
-        length, max_body = reply.head.length, wiring.limits.max_body
+        length, max_body = reply.head.length, self.most or wiring.limits.max_body
         if length is not None and length > max_body:
             raise BodyTooLargeError(f"An answer of {length} bytes is over max_body={max_body}.")
         size = 0

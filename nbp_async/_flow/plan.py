@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from nbp_async._batch import Again, Batch
 from nbp_async._errors import ConfigError, NbpError
+from nbp_async._flow.batch import BatchCrew
 from nbp_async._flow.brake import two_steps
 from nbp_async._flow.many import Crew
 from nbp_async._flow.preview import Preview
@@ -27,17 +28,24 @@ class Errand:
         self._wire = wire
         self.jobs = jobs
         self.run: Run | None = None
-        self._crew: Crew | None = None
+        self._crew: Crew | BatchCrew | None = None
         self._stopping = False
 
     async def work(self, deliver: Deliver) -> None:
         wiring, self.run = self._wire()
-        crew = self._crew = Crew(wiring, self.run, self.jobs, deliver)
+        kind = BatchCrew if self.run.via == "batch" else Crew
+        crew = self._crew = kind(wiring, self.run, self.jobs, deliver)
+        batch = self.run.via == "batch"
         if self._stopping:
             crew.stop()
 
         def brake() -> str:
             crew.stop()
+            if batch:
+                return (
+                    "Stopping: no more batch jobs are created; those that are go on at the vendor. "
+                    "The same call brings their images later."
+                )
             return (
                 f"Stopping: nothing more is sent; waiting for {wiring.slots.in_use} requests that "
                 "are out and paid for. Once more drops them. The same call goes on later."

@@ -115,6 +115,8 @@ async def recall(
     """
     assert past.journal is not None, "the run has begun"
     entry = await _claim(past, past.journal, job, references)
+    if run.via == "batch" and entry.handle is not None and entry.handle.kind == "batch":
+        return Books(wiring, run, job, entry.attempts, Page(past.journal, entry))
     rescued = past.rescues.get(entry.item)
     if rescued is not None:
         outcome = await asyncio.shield(rescued)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nbp_async._dialects.base import Dialect
+from nbp_async._dialects.batches import BatchDialect
 from nbp_async._errors import (
     AuthError,
     BudgetError,
@@ -89,6 +90,8 @@ class Run:
         stopped: Why nothing more is sent, or None.
         via: How its answers reach us.
         desk: Where tasks are asked for, if the endpoint has any.
+        batches: How the batch API is spoken to, where the call is of its jobs.
+        wait_for_batches: Wait for results of batch jobs; else the call ends with their creation.
         past: What earlier calls on the same folder left, and the journal; None without one.
         room: Watches the disk that images go to, or None.
         ready: Makes ready what has to be before anything is sent, or None.
@@ -99,8 +102,10 @@ class Run:
     """
 
     __slots__ = (
-        "_auth_failures", "_waiting", "_woken", "aside", "cap", "desk", "dropped", "on_aside",
+        "_auth_failures", "_waiting", "_woken", "aside", "batches", "cap", "desk",
+        "dropped", "on_aside",
         "past", "ready", "room", "sink", "stopped", "unfinished", "via",
+        "wait_for_batches",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +115,8 @@ class Run:
         *,
         via: Via = "held",
         desk: Desk | None = None,
+        batches: BatchDialect | None = None,
+        wait_for_batches: bool = True,
         past: Past | None = None,
         room: Room | None = None,
         ready: Callable[[], Awaitable[None]] | None = None,
@@ -118,6 +125,8 @@ class Run:
         self.sink = sink
         self.cap = cap
         self.desk = desk
+        self.batches = batches
+        self.wait_for_batches = wait_for_batches
         self.past = past
         self.room = room
         self.ready = ready

@@ -1,0 +1,341 @@
+"""Many prompts by the batch API: half the price, up to a day, no connection held meanwhile.
+
+A crew like that of `many.py`. Prompts are drawn and gathered to jobs of a bounded size; each job is
+created once, followed until it is over, and its results are joined with the prompts by key. A job
+that expires brings nothing at all, so that many small ones are safer than few large ones.
+"""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from nbp_async._errors import (
+    BudgetError,
+    ConfigError,
+    JournalError,
+    NbpError,
+    StoppedError,
+    StorageError,
+)
+from nbp_async._flow.batch_books import Member, Record, record_from
+from nbp_async._flow.batch_calls import Office
+from nbp_async._flow.batch_jobs import BatchJob, may_pass
+from nbp_async._flow.books import Books, failure_of
+from nbp_async._flow.rescue import rescue
+from nbp_async._flow.resume import begin, end, recall
+from nbp_async._flow.run import Past, Run
+from nbp_async._flow.source import BadPrompt, Jobs
+from nbp_async._flow.wiring import Wiring, log
+from nbp_async._handle import Handle
+from nbp_async._images.references import load_references
+from nbp_async._journal.base import Journal
+from nbp_async._models import Failure, Job, Outcome, Reference
+
+MOST_LINES = 200  # of a job: one that expires brings nothing at all
+MOST_BYTES = 64 * 1024 * 1024  # of a job's lines; references are in them as text
+MOST_JOBS = 100  # under way at once, for that is what Google allows
+MOST_ROUNDS = 3  # jobs that a line may be in, of one call, while none of them cost anything
+
+
+class BatchCrew:
+    """The work of one call by the batch API. `deliver` gets every outcome, as it comes."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        run: Run,
+        jobs: Jobs,
+        deliver: Callable[[Outcome], Awaitable[None] | None],
+    ) -> None:
+        assert run.batches is not None and run.past is not None, "checked when it was called"
+        self._w = wiring
+        self._run = run
+        self._jobs = jobs
+        self._deliver = deliver
+        self._past: Past = run.past
+        self._office = Office(wiring, run.batches, run.sink)
+        self._open: dict[str, BatchJob] = {}
+        self._gathered: list[tuple[Member, bytes]] = []
+        self._size = 0
+        self._again: list[tuple[Job, Books]] = []
+        self._rounds: Counter[int] = Counter()
+        self._changed = asyncio.Event()
+        self._followers: set[asyncio.Task[None]] = set()
+        self._broken: Exception | None = None
+
+    async def work(self) -> None:
+        """Work until all prompts have an outcome, or all jobs are created; or it is stopped.
+
+        Raises:
+            ConfigError: A prompt of a list cannot be sent. Nothing was sent.
+            JournalError: The run's journal cannot be used. Nothing was sent.
+            StorageError: There is no place for images. Nothing was sent.
+            Exception: What the iterable of prompts raised; what was created by then goes on.
+        """
+        await self._jobs.check()
+        (await self._run.sink.open()).discard()
+        try:
+            linked = await begin(self._w, self._run, self._past)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for entry in linked:
+                        bring = rescue(self._w, self._run, self._past, entry)
+                        self._past.rescues[entry.item] = group.create_task(bring)
+                    await self._reopen(group)
+                    await self._draw_all(group)
+                    await self._see_off(group)
+                await self._leave_open()
+            finally:
+                self._drop()
+        finally:
+            await self._jobs.aclose()
+            await end(self._run, self._past)
+        if self._broken is not None:
+            raise self._broken
+
+    def stop(self, reason: NbpError | None = None) -> None:
+        """Create no more jobs, and look at none; those that are created go on at the vendor."""
+        self._jobs.stop()
+        self._run.stop(reason or StoppedError("Stopped; batch jobs go on at the vendor."))
+        self._changed.set()
+
+    @property
+    def _journal(self) -> Journal:
+        assert self._past.journal is not None, "the run has begun"
+        return self._past.journal
+
+    async def _reopen(self, group: asyncio.TaskGroup) -> None:
+        """Go on with the jobs of earlier calls."""
+        for job in await reopened(self._w, self._run, self._office, self._tell):
+            if job.record.state == "planned":
+                await job.free()
+                continue
+            self._open[job.record.name] = job
+            self._begin(group, job)
+
+    async def _draw_all(self, group: asyncio.TaskGroup) -> None:
+        while self._broken is None and not self._stopped_for_good:
+            try:
+                job = await self._jobs.draw()
+            except BadPrompt as bad:
+                await self._hand_out(Failure(index=bad.index, prompt=bad.prompt, error=bad.error))
+                continue
+            except Exception as exc:  # noqa: BLE001  the user's own iterator: what is paid goes on
+                self._broken = exc
+                break
+            if job is None:
+                break
+            await self._take_up(group, job)
+        await self._send(group)
+
+    @property
+    def _stopped_for_good(self) -> bool:
+        return self._run.stopped is not None and self._jobs.count is None
+
+    async def _take_up(self, group: asyncio.TaskGroup, job: Job) -> None:
+        """Add a prompt to the job that is being gathered; or give its outcome, if that is known."""
+        books = Books(self._w, self._run, job)
+        try:
+            if self._jobs.only is not None and job.index not in self._jobs.only:
+                return
+            references = await load_references(job.prompt)
+            known = await recall(self._w, self._run, self._past, job, references)
+            if not isinstance(known, Books):
+                await self._hand_out(known)
+                return
+            books = known
+            if self._adopt(job, books):
+                return
+            await self._gather(group, job, books, references)
+        except (ConfigError, JournalError, StorageError) as exc:
+            self._run.heard(exc)
+            await self._hand_out(failure_of(job, exc, books))
+
+    async def _gather(
+        self, group: asyncio.TaskGroup, job: Job, books: Books, references: tuple[Reference, ...]
+    ) -> None:
+        """Add a line to the job that is being gathered; send that once it is full.
+
+        Raises:
+            ConfigError: This API cannot be asked for it.
+            JournalError: The journal cannot be written.
+        """
+        member = Member.drawn(job, books)
+        line = self._office.dialect.line(job, self._w.profile, references, member.key)
+        if self._size + len(line) > MOST_BYTES:
+            await self._send(group)
+        refused = await self._reserve(group, books, job)
+        if refused is not None:
+            await self._hand_out(failure_of(job, refused, books))
+            return
+        self._gathered.append((member, line))
+        self._size += len(line)
+        if len(self._gathered) >= MOST_LINES:
+            await self._send(group)
+
+    async def _reserve(self, group: asyncio.TaskGroup, books: Books, job: Job) -> NbpError | None:
+        cap = self._run.cap
+        if self._gathered and cap is not None and job.most > cap.left:
+            await self._send(group)  # what is gathered gives nothing back before it is sent
+        refused = await books.reserve()
+        if isinstance(refused, BudgetError) and self._jobs.count is None:
+            self.stop(refused)
+        return refused
+
+    def _adopt(self, job: Job, books: Books) -> bool:
+        """It is in a job of an earlier call: its outcome is this prompt's."""
+        out = books.page.out if books.page is not None else None
+        open_ = self._open.get(out.id) if out is not None and out.kind == "batch" else None
+        if open_ is None or out is None or out.key not in open_.members:
+            return False
+        member = open_.members[out.key]
+        member.job, member.place, member.prompt = job, job.index, job.prompt
+        member.page = books.page
+        return True
+
+    async def _send(self, group: asyncio.TaskGroup) -> None:
+        """Arm what is gathered, and create a job of it as soon as there is room."""
+        gathered, self._gathered, self._size = self._gathered, [], 0
+        if not gathered:
+            return
+        while len(self._open) >= MOST_JOBS and self._run.stopped is None:
+            await self._change()
+        members = {member.key: member for member, _ in gathered}
+        name = f"nbp-{secrets.token_hex(12)}"
+        model = gathered[0][0].job.model if gathered[0][0].job is not None else ""
+        record = Record(name, model, "planned", len(members))
+        job = BatchJob(self._w, self._run, self._journal, self._office, record, members, self._tell)
+        self._open[name] = job
+        await self._journal.keep_batch(name, msgspec.json.encode(record).decode())
+        await asyncio.gather(*(self._arm(name, member) for member in members.values()))
+        data = b"".join(line for _, line in gathered)
+        try:
+            there = await job.submit(data)
+        except NbpError as exc:
+            log.warning("Batch job %s is in doubt: %s", name, exc)
+            self._run.heard(exc)
+            there = True
+        if there:
+            self._begin(group, job)
+        else:
+            self._forget(job)
+
+    async def _arm(self, name: str, member: Member) -> None:
+        handle = Handle("batch", name, key=member.key)
+        await self._journal.arm(
+            member.item, member.number, member.price, member.most, member.stem, handle
+        )
+
+    def _begin(self, group: asyncio.TaskGroup, job: BatchJob) -> None:
+        if not self._run.wait_for_batches and job.record.state == "created":
+            return
+        task = group.create_task(self._follow(job))
+        self._followers.add(task)
+        task.add_done_callback(self._followers.discard)
+
+    async def _follow(self, job: BatchJob) -> None:
+        try:
+            if job.record.state == "creating":
+                await job.clear_up()
+            if self._run.wait_for_batches:
+                await job.follow()
+            if not job.members:
+                self._forget(job)
+        except NbpError as exc:
+            if not isinstance(exc, StoppedError):
+                log.warning("Batch job %s stays as it is: %s", job.record.name, exc)
+        finally:
+            self._changed.set()
+
+    def _forget(self, job: BatchJob) -> None:
+        self._open.pop(job.record.name, None)
+        self._changed.set()
+
+    async def _see_off(self, group: asyncio.TaskGroup) -> None:
+        """Send again what cost nothing and may go well now, until nothing is under way."""
+        while True:
+            again, self._again = self._again, []
+            for job, books in again:
+                references = await load_references(job.prompt)
+                await self._gather(group, job, books, references)
+            await self._send(group)
+            if not self._again and not self._followers:
+                return
+            if not self._again:
+                await self._change()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+        await asyncio.sleep(0)
+
+    async def _tell(self, member: Member, outcome: Outcome) -> None:
+        """A line has ended: send it again, or give its outcome."""
+        if member.job is None:
+            return  # this call has not asked for it: the journal knows
+        page, job = member.page, member.job
+        again = isinstance(outcome, Failure) and outcome.billing == "no" and may_pass(outcome.error)
+        if again and page is not None and self._run.stopped is None:
+            self._rounds[job.index] += 1
+            if self._rounds[job.index] < MOST_ROUNDS:
+                page.out = None
+                tried = (*outcome.earlier, *outcome.attempts)
+                self._again.append((job, Books(self._w, self._run, job, tried, page)))
+                self._changed.set()
+                return
+        await self._hand_out(outcome)
+
+    async def _hand_out(self, outcome: Outcome) -> None:
+        if self._w.listeners:
+            self._w.tell("on_outcome", outcome)
+        delivered = self._deliver(outcome)
+        if delivered is not None:
+            try:
+                await delivered
+            except asyncio.CancelledError:
+                self._run.dropped.append(outcome)
+                raise
+        if not outcome.attempts:
+            await asyncio.sleep(0)
+
+    async def _leave_open(self) -> None:
+        """The call ends before its jobs do: say so of each prompt."""
+        left, self._open = self._open, {}
+        for job in left.values():
+            for member in job.members.values():
+                if member.job is not None:
+                    await self._hand_out(member.open(job.record.name))
+
+    def _drop(self) -> None:
+        """What stays at the vendor has a name: it is in the plan's `partial`."""
+        for job in self._open.values():
+            for member in job.members.values():
+                if member.job is not None:
+                    self._run.dropped.append(member.open(job.record.name))
+
+
+async def reopened(
+    wiring: Wiring,
+    run: Run,
+    office: Office,
+    tell: Callable[[Member, Outcome], Awaitable[None]],
+) -> list[BatchJob]:
+    """The jobs of earlier calls that are not over, with their lines."""
+    assert run.past is not None and run.past.journal is not None, "the run has begun"
+    journal = run.past.journal
+    members: dict[str, dict[str, Member]] = {}
+    for entry in await journal.unsettled():
+        for pending in entry.pending:
+            handle = pending.handle
+            if handle is not None and handle.kind == "batch":
+                member = Member.found(entry, pending, handle.key)
+                members.setdefault(handle.id, {})[handle.key] = member
+    records = {name: record_from(text) for name, text in (await journal.batches()).items()}
+    return [
+        BatchJob(wiring, run, journal, office, record, members.get(name, {}), tell)
+        for name, record in records.items()
+        if record.state != "over" and members.get(name)
+    ]

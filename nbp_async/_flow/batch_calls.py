@@ -1,0 +1,217 @@
+"""What is said to a batch API: upload, create, look, list, download. Only `create` buys anything.
+
+All else is free, and is tried again until it works or its patience ends.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from nbp_async._dialects.base import Answer, Decoder, Part
+from nbp_async._dialects.batches import BatchDialect, Line, Lines, Standings, Whole
+from nbp_async._errors import (
+    AuthError,
+    InvalidRequestError,
+    MalformedReplyError,
+    NbpError,
+    NoReplyError,
+    NotSentError,
+    RefusedError,
+    StoppedError,
+)
+from nbp_async._flow.exchange import Exchange
+from nbp_async._flow.wiring import Wiring
+from nbp_async._http import HttpRequest
+from nbp_async._images.collect import Collector
+from nbp_async._sinks.base import Sink
+from nbp_async._transports.base import Watch
+
+PIECE = 8 * 1024 * 1024  # bytes of an upload that leave in one request
+MOST_RESULTS = 16 * 1024**3  # bytes of one file of results, which never is in memory
+_TRIES = 5
+_FIRST_REST, _LONGEST_REST = 2.0, 60.0  # seconds
+_MOST_PAGES = 100
+
+T = TypeVar("T")
+OnLine = Callable[[Line, Collector], Awaitable[None]]
+
+
+class Office:
+    """Where a call hands in its batch jobs, and takes their results."""
+
+    def __init__(self, wiring: Wiring, dialect: BatchDialect, sink: Sink) -> None:
+        self.dialect = dialect
+        self._w = wiring
+        self._sink = sink
+
+    async def upload(self, name: str, data: bytes) -> str:
+        """Upload a job's lines; the file's name at the vendor. A cut upload begins anew."""
+        return await self._patiently(lambda: self._upload(name, data))
+
+    async def create(self, name: str, model: str, file: str) -> Standings:
+        """Create a job: bought once it is sent.
+
+        Raises:
+            NbpError: What went wrong; `in_doubt` tells whether there may be a job all the same.
+        """
+        w = self._w
+        request = self.dialect.create(w.profile, w.key.reveal(), name=name, model=model, file=file)
+        standings = self.dialect.standings(await self._document(request, submit=True), w.profile)
+        if not standings.id:
+            raise MalformedReplyError("The answer to a batch job's creation does not name it.")
+        return standings
+
+    async def find(self, name: str) -> Standings | None:
+        """The job that we called so, whatever the vendor calls it; None if there is none."""
+        w, page = self._w, ""
+        for _ in range(_MOST_PAGES):
+            request = self.dialect.listing(w.profile, w.key.reveal(), page)
+            document = await self._patiently(partial(self._document, request))
+            listed = self.dialect.listed(document, w.profile)
+            for job in listed.jobs:
+                if job.name == name:
+                    return job
+            page = listed.next
+            if not page:
+                return None
+        raise MalformedReplyError("The list of batch jobs has no end.")
+
+    async def look(self, job: str) -> tuple[Standings, Collector]:
+        """How a job stands, and the images that came with it, which the caller discards."""
+        w = self._w
+        request = self.dialect.look(w.profile, w.key.reveal(), job)
+        decoder = Whole(self.dialect.keys)
+        found = await self._call(request, decoder)
+        try:
+            return self.dialect.standings(decoder.document, w.profile), found.collector
+        except BaseException:
+            found.collector.discard()
+            raise
+
+    async def cancel(self, job: str) -> None:
+        """Ask that nothing more of a job be begun. What is rendered by now is charged."""
+        w = self._w
+        request = self.dialect.cancel(w.profile, w.key.reveal(), job)
+        await self._patiently(lambda: self._document(request))
+
+    async def download(self, file: str, on_line: OnLine) -> None:
+        """Read a file of results; each line is handed on with its images, not yet committed.
+
+        A download that was cut begins anew: who hears of a line twice must know it.
+        """
+        await self._patiently(lambda: self._download(file, on_line))
+
+    async def _upload(self, name: str, data: bytes) -> str:
+        w, dialect = self._w, self.dialect
+        decoder = Whole(dialect.keys)
+        begun = await self._call(dialect.upload(w.profile, w.key.reveal(), name, data), decoder)
+        assert begun.head is not None, "an exchange without an error has one"
+        there = dialect.upload_url(begun.head, w.profile)
+        for at in range(0, len(data) if there else 0, PIECE):
+            decoder = Whole(dialect.keys)
+            last = at + PIECE >= len(data)
+            await self._call(dialect.piece(there, data[at : at + PIECE], at, last=last), decoder)
+        file = dialect.file_of(decoder.document)
+        if not file:
+            raise MalformedReplyError("The answer to an upload does not name the file.")
+        return file
+
+    async def _download(self, file: str, on_line: OnLine) -> None:
+        w = self._w
+        lines = self.dialect.lines(w.profile)
+        results = _Results(w, self._sink, lines, on_line)
+        request = self.dialect.download(w.profile, w.key.reveal(), file)
+        try:
+            await results.exchange(w, w.transport, request, self._watch(), _Ending(lines))
+            if lines.last is not None:
+                await on_line(lines.last, results.collector)
+        finally:
+            results.collector.discard()
+
+    async def _document(self, request: HttpRequest, *, submit: bool = False) -> object:
+        decoder = Whole(self.dialect.keys)
+        (await self._call(request, decoder, submit=submit)).collector.discard()
+        return decoder.document
+
+    async def _call(
+        self, request: HttpRequest, decoder: Decoder, *, submit: bool = False
+    ) -> Exchange:
+        w = self._w
+        found = Exchange(w.dialect, self._sink)
+        found.most = MOST_RESULTS
+        try:
+            watch = self._watch(len(request.body), submit=submit)
+            await found.exchange(w, w.transport, request, watch, decoder)
+        except BaseException:
+            found.collector.discard()
+            raise
+        return found
+
+    def _watch(self, size: int = 0, *, submit: bool = False) -> Watch:
+        w = self._w
+        now = asyncio.get_running_loop().time()
+        spans = w.task_spans(submit=submit)
+        return Watch(spans, vendor=w.profile.name, queued_at=now, size=size)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        rest = _FIRST_REST
+        for _ in range(_TRIES - 1):
+            try:
+                return await attempt()
+            except NbpError as exc:
+                if not passing(exc):
+                    raise
+                after = exc.retry_after if isinstance(exc, RefusedError) else None
+            await asyncio.sleep(max(after or 0.0, rest * (0.5 + self._w.rng())))
+            rest = min(_LONGEST_REST, rest * 3)
+        return await attempt()
+
+
+class _Results(Exchange):
+    """A file of results on its way in: each line has its own images."""
+
+    def __init__(self, wiring: Wiring, sink: Sink, lines: Lines, on_line: OnLine) -> None:
+        super().__init__(wiring.dialect, sink)
+        self.most = MOST_RESULTS
+        self._lines = lines
+        self._on_line = on_line
+        self._sink = sink
+
+    async def _take(self, decoder: Decoder, data: bytes) -> None:  # noqa: ARG002
+        for parts, line in self._lines.feed(data):
+            await self.collector.take(parts)
+            if line is not None:
+                await self._on_line(line, self.collector)
+                self.collector.discard()
+                self.collector = Collector(self._sink)
+        await asyncio.sleep(0)
+
+
+class _Ending(Decoder):
+    """Knows where the file ends; its lines are read elsewhere."""
+
+    complete = False
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def feed(self, data: bytes) -> list[Part]:  # noqa: ARG002
+        return []
+
+    def close(self) -> Answer:
+        return self._lines.close()
+
+
+def passing(error: NbpError) -> bool:
+    """It may go well the next time."""
+    if isinstance(error, RefusedError):
+        return not isinstance(error, AuthError | InvalidRequestError)
+    return isinstance(error, NoReplyError | NotSentError | MalformedReplyError)
+
+
+def in_doubt(error: NbpError) -> bool:
+    """There may be a job, though its creation brought this error."""
+    if isinstance(error, RefusedError):
+        return error.status >= 500 or error.status in (408, 409) or error.status < 400
+    return not isinstance(error, NotSentError | StoppedError)

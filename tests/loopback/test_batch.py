@@ -1,0 +1,224 @@
+"""Prompts by the batch API, from the upload to the images, in virtual time, before the bank."""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbp_async._client import Client
+from nbp_async._errors import ConfigError, ContentBlockedError, TaskLostError, TaskOpenError
+from nbp_async._flow import batch
+from nbp_async._journal.base import JOURNAL
+from nbp_async._models import Failure, Image
+from nbp_async._profiles import Profile
+from nbp_async.fake import FakeServer, faults
+from nbp_async.fake.batch_faults import Ending, Trip
+from nbp_async.testing.journal import inline_journal
+from tests.loopback.oracle import assert_settled
+from tests.loopback.play import KEY, now, profile
+
+pytestmark = pytest.mark.looptime
+
+PROMPTS = [f"bicycle {number}" for number in range(7)]
+
+
+def google(server: FakeServer, **more: Any) -> Profile:
+    return dataclasses.replace(profile(server, "gemini"), **more)
+
+
+def vendor(**more: Any) -> FakeServer:
+    return FakeServer(**{"keys": [KEY], "batch_latency": 900.0, **more})
+
+
+async def call(
+    server: FakeServer, folder: Path, prompts: Sequence[Any] = PROMPTS, **more: Any
+) -> Any:
+    """One call on the run of `folder`, as its own client would make it."""
+    async with Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        journal = await inline_journal(folder / JOURNAL)
+        batch = await gen.many(prompts, size="1K", via="batch", journal=journal, **more)
+        assert gen.in_flight == 0
+        return batch
+
+
+@pytest.fixture(autouse=True)
+def _small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "MOST_LINES", 3)
+
+
+async def test_images_come_at_half_the_price(tmp_path: Path) -> None:
+    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        began = now()
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
+        assert now() - began >= 900
+        assert [o.prompt.text for o in made] == PROMPTS
+        assert all(isinstance(o, Image) for o in made)
+        bill = made.billing
+        assert bill.spent == server.bank.billed
+        assert bill.saved_by_batch == bill.spent, "half the price: as much is saved as is paid"
+        assert bill.spent < 7 * Decimal("0.09")
+        await assert_settled(gen, server, made)
+
+
+@pytest.mark.parametrize("ending", [
+    Ending(inline=True), Ending(prefix="JOB_STATE_"), Ending(twice=2),
+])  # fmt: skip
+async def test_results_come_in_any_shape(tmp_path: Path, ending: Ending) -> None:
+    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        server.script_batches(ending)
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
+        assert len(made.images) == 3
+        await assert_settled(gen, server, made)
+
+
+async def test_a_batch_needs_a_run_and_a_vendor_that_has_it(tmp_path: Path) -> None:
+    async with vendor() as server, Client(google(server), KEY) as gen:
+        with pytest.raises(ConfigError, match="out="):
+            gen.many(PROMPTS, via="batch")
+    async with Client("openai", KEY) as gen:
+        with pytest.raises(ConfigError, match="batch API"):
+            gen.many(PROMPTS, via="batch", out=tmp_path)
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("status", [0, 500, 503])
+async def test_a_creation_in_doubt_is_looked_up_and_never_repeated(
+    tmp_path: Path, status: int, done: bool
+) -> None:
+    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        server.script_batches(Trip(stage="create", status=status, done=done))
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
+        assert len(made.images) == 3
+        assert server.bank.images == 3
+        await assert_settled(gen, server, made)
+
+
+@pytest.mark.parametrize("trip", [
+    Trip(stage="upload"), Trip(stage="upload", status=503), Trip(stage="look", status=500),
+    Trip(stage="look"), Trip(stage="look", status=404), Trip(stage="download"),
+    Trip(stage="download", after=2), Trip(stage="download", status=500),
+    Trip(stage="create", status=429),
+])  # fmt: skip
+async def test_what_goes_wrong_on_the_way_costs_nothing(tmp_path: Path, trip: Trip) -> None:
+    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        server.script_batches(trip)
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
+        assert len(made.images) == 3
+        assert server.bank.images == 3
+        await assert_settled(gen, server, made)
+
+
+@pytest.mark.parametrize("state", ["EXPIRED"])
+async def test_a_job_that_brought_nothing_is_submitted_again(tmp_path: Path, state: Any) -> None:
+    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        server.script_batches(Ending(state=state))
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
+        assert len(made.images) == 3
+        assert server.bank.images == 3
+        await assert_settled(gen, server, made)
+
+
+async def test_a_job_that_failed_is_said_and_costs_nothing(tmp_path: Path) -> None:
+    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        server.script_batches(Ending(state="FAILED"))
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
+        assert [f.billing for f in made.failures] == ["no"] * 3
+        assert "could not be read" in str(made.failures[0].error)
+        await assert_settled(gen, server, made)
+
+
+async def test_lines_fail_alone(tmp_path: Path) -> None:
+    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        server.script(faults.blocked(), match="bicycle 1")
+        server.script(faults.rate_limited(), match="bicycle 2")
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS[:4], size="1K", via="batch", journal=journal)
+        assert [o.ok for o in made] == [True, False, True, True], "the 429 went into a new job"
+        assert isinstance(made.failures[0].error, ContentBlockedError)
+        await assert_settled(gen, server, made)
+
+
+async def test_missing_keys_are_reported_and_unknown_ones_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        server.script_batches(Ending(missing=1, unknown=1))
+        journal = await inline_journal(tmp_path / JOURNAL)
+        with caplog.at_level(logging.WARNING, "nbp_async"):
+            made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
+        assert "unknown-0" in caplog.text
+        (missing,) = made.failures
+        assert isinstance(missing.error, TaskLostError)
+        assert missing.billing == "maybe"
+        assert len(made.images) == 2
+        await assert_settled(gen, server, made)
+
+
+async def test_a_call_that_does_not_wait_is_gone_on_with(tmp_path: Path) -> None:
+    async with vendor() as server:
+        first = await call(server, tmp_path, wait=False)
+        assert [type(f.error) for f in first.failures] == [TaskOpenError] * 7
+        assert now() < 60
+        assert server.bank.images == 0
+        await asyncio.sleep(1000)
+        async with Client(google(server), KEY, rng=lambda: 0.5) as gen:
+            journal = await inline_journal(tmp_path / JOURNAL)
+            # The order may have changed, and there may be more.
+            more = ["a new one", *reversed(PROMPTS)]
+            made = await gen.many(more, size="1K", via="batch", journal=journal)
+            assert [o.prompt.text for o in made] == more
+            assert len(made.images) == 8
+            assert server.bank.images == 8
+            assert made.billing.saved_by_batch == server.bank.billed
+
+
+@pytest.mark.parametrize("after", [0.0, 0.01, 5.0, 400.0])
+async def test_a_cancelled_call_is_gone_on_with(tmp_path: Path, after: float) -> None:
+    async with vendor() as server:
+        task = asyncio.ensure_future(call(server, tmp_path))
+        await asyncio.sleep(after)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        made = await call(server, tmp_path)
+        assert len(made.images) == 7
+        assert server.bank.images == 7, "none of them was bought twice"
+
+
+async def test_a_held_call_leaves_what_is_in_a_batch(tmp_path: Path) -> None:
+    async with vendor(latency=30.0) as server:
+        await call(server, tmp_path, wait=False)
+        async with Client(google(server), KEY) as gen:
+            journal = await inline_journal(tmp_path / JOURNAL)
+            made = await gen.many(PROMPTS, size="1K", journal=journal)
+            assert all(isinstance(o, Failure) and "batch job" in str(o.error) for o in made)
+        await server.drain()
+        assert server.bank.images == 7
+
+
+async def test_a_cap_holds(tmp_path: Path) -> None:
+    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal, max_cost="0.25")
+        assert 2 <= len(made.images) < 7
+        assert server.bank.billed <= Decimal("0.25")
+        await assert_settled(gen, server, made)
+
+
+async def test_a_bad_key_ends_it(tmp_path: Path) -> None:
+    async with vendor() as server, Client(google(server), "wrong", rng=lambda: 0.5) as gen:
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
+        assert [f.billing for f in made.failures] == ["no"] * 7
+        await assert_settled(gen, server, made)

@@ -234,7 +234,7 @@ class BatchCrew:
             return
         task = group.create_task(self._follow(job))
         self._followers.add(task)
-        task.add_done_callback(self._followers.discard)
+        task.add_done_callback(self._followed)
 
     async def _follow(self, job: BatchJob) -> None:
         try:
@@ -247,8 +247,11 @@ class BatchCrew:
         except NbpError as exc:
             if not isinstance(exc, StoppedError):
                 log.warning("Batch job %s stays as it is: %s", job.record.name, exc)
-        finally:
-            self._changed.set()
+
+    def _followed(self, task: asyncio.Task[None]) -> None:
+        """Told last of all, so that who is woken by it finds the follower gone."""
+        self._followers.discard(task)
+        self._changed.set()
 
     def _forget(self, job: BatchJob) -> None:
         self._open.pop(job.record.name, None)
@@ -270,7 +273,6 @@ class BatchCrew:
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
-        await asyncio.sleep(0)
 
     async def _tell(self, member: Member, outcome: Outcome) -> None:
         """A line has ended: send it again, or give its outcome."""

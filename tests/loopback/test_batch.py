@@ -17,7 +17,7 @@ from nbp_async._journal.base import JOURNAL
 from nbp_async._models import Failure, Image
 from nbp_async._profiles import Profile
 from nbp_async.fake import FakeServer, faults
-from nbp_async.fake.batch_faults import Ending, Trip
+from nbp_async.fake.faults import Fault
 from nbp_async.testing.journal import inline_journal
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, now, profile
@@ -66,12 +66,12 @@ async def test_images_come_at_half_the_price(tmp_path: Path) -> None:
         await assert_settled(gen, server, made)
 
 
-@pytest.mark.parametrize("ending", [
-    Ending(inline=True), Ending(prefix="JOB_STATE_"), Ending(twice=2),
+@pytest.mark.parametrize("options", [
+    {"batch_inline": True, "weight": None}, {"batch_prefix": "JOB_STATE_"},
 ])  # fmt: skip
-async def test_results_come_in_any_shape(tmp_path: Path, ending: Ending) -> None:
-    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        server.script_batches(ending)
+async def test_results_come_in_any_shape(tmp_path: Path, options: dict[str, Any]) -> None:
+    async with vendor(**options) as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        server.script(faults.mixed_results(twice=2), match="create")
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
         assert len(made.images) == 3
@@ -87,13 +87,15 @@ async def test_a_batch_needs_a_run_and_a_vendor_that_has_it(tmp_path: Path) -> N
             gen.many(PROMPTS, via="batch", out=tmp_path)
 
 
-@pytest.mark.parametrize("done", [True, False])
-@pytest.mark.parametrize("status", [0, 500, 503])
+@pytest.mark.parametrize("fault", [
+    faults.disconnect(), faults.disconnect(before=True), faults.reset(),
+    faults.status(500), faults.overloaded(), faults.cut_body(0.5), faults.html_page(),
+])  # fmt: skip
 async def test_a_creation_in_doubt_is_looked_up_and_never_repeated(
-    tmp_path: Path, status: int, done: bool
+    tmp_path: Path, fault: Fault
 ) -> None:
     async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        server.script_batches(Trip(stage="create", status=status, done=done))
+        server.script(fault, match="create")
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
         assert len(made.images) == 3
@@ -101,40 +103,55 @@ async def test_a_creation_in_doubt_is_looked_up_and_never_repeated(
         await assert_settled(gen, server, made)
 
 
-@pytest.mark.parametrize("trip", [
-    Trip(stage="upload"), Trip(stage="upload", status=503), Trip(stage="look", status=500),
-    Trip(stage="look"), Trip(stage="look", status=404), Trip(stage="download"),
-    Trip(stage="download", after=2), Trip(stage="download", status=500),
-    Trip(stage="create", status=429),
+@pytest.mark.parametrize(("stage", "fault"), [
+    ("upload", faults.disconnect()), ("upload", faults.overloaded()),
+    ("piece of", faults.reset()), ("piece of", faults.status(500)),
+    ("look at", faults.status(500)), ("look at", faults.disconnect()),
+    ("look at", faults.status(404)), ("create", faults.rate_limited()),
+    (None, faults.download(faults.status(500))), (None, faults.cut_download(0.6)),
+    (None, faults.cut_download(0.0)),
 ])  # fmt: skip
-async def test_what_goes_wrong_on_the_way_costs_nothing(tmp_path: Path, trip: Trip) -> None:
+async def test_what_goes_wrong_on_the_way_costs_nothing(
+    tmp_path: Path, stage: str | None, fault: Fault
+) -> None:
     async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        server.script_batches(trip)
+        server.script(fault, match=stage)
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
         assert len(made.images) == 3
         assert server.bank.images == 3
+        assert not server.unplayed
         await assert_settled(gen, server, made)
 
 
-@pytest.mark.parametrize("state", ["EXPIRED"])
-async def test_a_job_that_brought_nothing_is_submitted_again(tmp_path: Path, state: Any) -> None:
-    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        server.script_batches(Ending(state=state))
+async def test_a_job_that_expires_is_submitted_again_and_not_for_ever(tmp_path: Path) -> None:
+    server = vendor(batch_latency=200_000.0)
+    async with server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
-        assert len(made.images) == 3
-        assert server.bank.images == 3
+        assert [f.billing for f in made.failures] == ["no"] * 3
+        assert "expired" in str(made.failures[0].error)
+        assert now() > 3 * 48 * 3600, "it was in three jobs"
+        assert server.bank.images == 0
         await assert_settled(gen, server, made)
 
 
 async def test_a_job_that_failed_is_said_and_costs_nothing(tmp_path: Path) -> None:
     async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        server.script_batches(Ending(state="FAILED"))
+        server.script(*[faults.status(400)] * 3, match="bicycle")
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
         assert [f.billing for f in made.failures] == ["no"] * 3
-        assert "could not be read" in str(made.failures[0].error)
+        assert "All requests of the batch failed" in str(made.failures[0].error)
+        await assert_settled(gen, server, made)
+
+
+async def test_only_so_many_jobs_are_under_way(tmp_path: Path) -> None:
+    async with vendor(batch_jobs=1) as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
+        assert len(made.images) == 7
+        assert now() > 2700, "one after the other"
         await assert_settled(gen, server, made)
 
 
@@ -153,11 +170,11 @@ async def test_missing_keys_are_reported_and_unknown_ones_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        server.script_batches(Ending(missing=1, unknown=1))
+        server.script(faults.mixed_results(missing=1, unknown=1), match="create")
         journal = await inline_journal(tmp_path / JOURNAL)
         with caplog.at_level(logging.WARNING, "nbp_async"):
             made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
-        assert "unknown-0" in caplog.text
+        assert "nobody-0" in caplog.text
         (missing,) = made.failures
         assert isinstance(missing.error, TaskLostError)
         assert missing.billing == "maybe"
@@ -183,7 +200,7 @@ async def test_a_call_that_does_not_wait_is_gone_on_with(tmp_path: Path) -> None
             assert made.billing.saved_by_batch == server.bank.billed
 
 
-@pytest.mark.parametrize("after", [0.0, 0.01, 5.0, 400.0])
+@pytest.mark.parametrize("after", [0.0, 0.01, 5.0, 400.0, 905.0])
 async def test_a_cancelled_call_is_gone_on_with(tmp_path: Path, after: float) -> None:
     async with vendor() as server:
         task = asyncio.ensure_future(call(server, tmp_path))

@@ -22,6 +22,7 @@ from nbp_async.fake.files import Files
 from nbp_async.fake.front import Front, Visit
 from nbp_async.fake.gemini_batch import Batches
 from nbp_async.fake.odds import Script
+from nbp_async.fake.openai_desk import OpenAIDesk
 from nbp_async.fake.quotas import Denial
 from nbp_async.fake.reading import payer, read_ask, voice_of
 from nbp_async.fake.refusals import RefusalError, Voice, denied, said, status_of
@@ -71,6 +72,9 @@ class Vendor:
             bank=bank, files=files, batches=self._batches, script=script, counters=counters,
             front=self._front, root=root,
         )  # fmt: skip
+        self._openai = OpenAIDesk(
+            settings, bank=bank, studio=self._studio, script=script, front=self._front
+        )
         self._desk = Desk(
             settings, services_of(interactions=settings.interactions), bank=bank, script=script,
             counters=counters, studio=self._studio, workshop=self._workshop, front=self._front,
@@ -90,6 +94,7 @@ class Vendor:
             replay.cancel()
         self._workshop.abandon()
         self._batches.abandon()
+        self._openai.abandon()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
@@ -102,6 +107,9 @@ class Vendor:
             serve = partial(self._desk.serve, service=service, stop=stop)
             handle = self._paid if stop.verb == "submit" else self._asked
             return await handle(request, service.voice, serve)
+        openai = self._openai.find(request.method, path, request.headers)
+        if openai is not None:
+            return await self._asked(request, "openai", openai)
         batch = self._batch_desk.find(request.method, path)
         if batch is not None:
             return await self._asked(request, "google", batch)

@@ -122,6 +122,8 @@ class Parts:
     def run(self, ask: Ask) -> Run:
         """What belongs to one `one` alone."""
         via = via_of(ask, self._chosen)
+        if via == "batch":
+            raise ConfigError('via="batch" makes many: gen.many([prompt], ...). Nothing was sent.')
         desk, ready = (None, None) if via == "held" else self._asking(via)
         sink, room = self._sink(ask), self._room(ask)
         return Run(sink, cap_of(ask), via=via, desk=desk, room=room, ready=ready)

@@ -25,7 +25,7 @@ from nbp_async._flow.batch_calls import Office
 from nbp_async._flow.batch_jobs import BatchJob, may_pass
 from nbp_async._flow.books import Books, failure_of
 from nbp_async._flow.rescue import rescue
-from nbp_async._flow.resume import begin, end, recall
+from nbp_async._flow.resume import begin, end, pass_over, recall
 from nbp_async._flow.run import Past, Run
 from nbp_async._flow.source import BadPrompt, Jobs
 from nbp_async._flow.wiring import Wiring, log
@@ -121,6 +121,8 @@ class BatchCrew:
             try:
                 job = await self._jobs.draw()
             except BadPrompt as bad:
+                if not self._wanted(bad.index):
+                    continue
                 await self._hand_out(Failure(index=bad.index, prompt=bad.prompt, error=bad.error))
                 continue
             except Exception as exc:  # noqa: BLE001  the user's own iterator: what is paid goes on
@@ -135,11 +137,15 @@ class BatchCrew:
     def _stopped_for_good(self) -> bool:
         return self._run.stopped is not None and self._jobs.count is None
 
+    def _wanted(self, index: int) -> bool:
+        return self._jobs.only is None or index in self._jobs.only
+
     async def _take_up(self, group: asyncio.TaskGroup, job: Job) -> None:
         """Add a prompt to the job that is being gathered; or give its outcome, if that is known."""
         books = Books(self._w, self._run, job)
         try:
-            if self._jobs.only is not None and job.index not in self._jobs.only:
+            if not self._wanted(job.index):
+                await pass_over(self._past, job)  # of equal ones each must find its own item
                 return
             references = await load_references(job.prompt)
             known = await recall(self._w, self._run, self._past, job, references)
@@ -209,8 +215,12 @@ class BatchCrew:
         record = Record(name, model, "planned", len(members))
         job = BatchJob(self._w, self._run, self._journal, self._office, record, members, self._tell)
         self._open[name] = job
-        await self._journal.keep_batch(name, msgspec.json.encode(record).decode())
-        await asyncio.gather(*(self._arm(name, member) for member in members.values()))
+        try:
+            await self._journal.keep_batch(name, msgspec.json.encode(record).decode())
+            await asyncio.gather(*(self._arm(name, member) for member in members.values()))
+        except JournalError as exc:
+            await self._unsent(job, exc)
+            return
         data = b"".join(line for _, line in gathered)
         try:
             there = await job.submit(data)
@@ -222,6 +232,15 @@ class BatchCrew:
             self._begin(group, job)
         else:
             self._forget(job)
+
+    async def _unsent(self, job: BatchJob, why: JournalError) -> None:
+        """What cannot be written down must not be sent: that ends the run."""
+        self._run.heard(why)
+        self._forget(job)
+        for member in job.members.values():
+            if member.job is not None and member.books is not None:
+                member.books.release()
+                await self._hand_out(failure_of(member.job, why, member.books))
 
     async def _arm(self, name: str, member: Member) -> None:
         handle = Handle("batch", name, key=member.key)
@@ -262,8 +281,11 @@ class BatchCrew:
         while True:
             again, self._again = self._again, []
             for job, books in again:
-                references = await load_references(job.prompt)
-                await self._gather(group, job, books, references)
+                try:
+                    references = await load_references(job.prompt)
+                    await self._gather(group, job, books, references)
+                except ConfigError as exc:
+                    await self._hand_out(failure_of(job, exc, books))
             await self._send(group)
             if not self._again and not self._followers:
                 return

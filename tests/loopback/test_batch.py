@@ -82,6 +82,9 @@ async def test_a_batch_needs_a_run_and_a_vendor_that_has_it(tmp_path: Path) -> N
     async with vendor() as server, Client(google(server), KEY) as gen:
         with pytest.raises(ConfigError, match="out="):
             gen.many(PROMPTS, via="batch")
+        with pytest.raises(ConfigError, match="many"):
+            await gen.one("a red bicycle", via="batch", out=tmp_path)
+        assert not server.stats().requests
     async with Client("openai", KEY) as gen:
         with pytest.raises(ConfigError, match="batch API"):
             gen.many(PROMPTS, via="batch", out=tmp_path)
@@ -222,6 +225,18 @@ async def test_a_held_call_leaves_what_is_in_a_batch(tmp_path: Path) -> None:
             assert all(isinstance(o, Failure) and "batch job" in str(o.error) for o in made)
         await server.drain()
         assert server.bank.images == 7
+
+
+async def test_failures_are_made_again_in_their_own_places(tmp_path: Path) -> None:
+    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        server.script(faults.blocked(), match="twin")
+        prompts = ["a twin", "a twin", "another"]
+        made = await gen.many(prompts, size="1K", via="batch", out=tmp_path)
+        assert len(made.failures) == 1
+        whole = await made.retry_failed()
+        assert [o.ok for o in whole] == [True] * 3
+        assert [o.prompt.text for o in whole] == prompts
+        assert server.bank.images == 3
 
 
 async def test_a_cap_holds(tmp_path: Path) -> None:

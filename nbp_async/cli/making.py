@@ -37,10 +37,11 @@ class Order:
         place: Where images go; its folder exists.
         name: Gives an image in a file its last name, and says what that is. Called in a thread.
         size: For prompts that name none; None for the model's default.
-        via: How answers come, "held" or "poll"; None for the endpoint's own way.
+        via: How answers come, "held", "poll" or "batch"; None for the endpoint's own way.
         max_cost: US dollars, as text; None for no cap.
         durable: The folder is a run, which can go on later.
         again: What may be bought again of what earlier calls left.
+        wait: Wait for the results of batch jobs; else end when they are created.
         dry_run: Say what would be done, and do nothing.
         console: Where people look.
         as_json: One JSON object for each outcome on stdout, and not the paths.
@@ -61,6 +62,7 @@ class Order:
     again: Again = field(default_factory=Again)
     account: str | None = None
     dry_run: bool = False
+    wait: bool = True
     console: Console = field(default_factory=people)
     as_json: bool = False
     quiet: bool = False
@@ -140,6 +142,7 @@ def plan_of(client: Client, order: Order) -> Plan:
         resend_ambiguous=order.again.resend_ambiguous,
         retry_failed=order.again.retry_failed,
         verify=order.again.verify,
+        wait=order.wait,
     )
 
 

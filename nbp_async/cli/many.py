@@ -57,6 +57,9 @@ Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that
               help="Say how many, for how much and how long; send nothing.")  # fmt: skip
 @click.option("--prompt-column", metavar="NAME",
               help="Column of a .csv, or field of a .jsonl, that holds the prompt.")  # fmt: skip
+@click.option("--no-wait", is_flag=True,
+              help="With --via batch: end when all jobs are created. The same command, on any day, "
+              "brings what they made.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr unless something failed.")
 @run_options
 @vendor_options
@@ -72,6 +75,7 @@ def many(
     account: str | None,
     dry_run: bool,
     prompt_column: str | None,
+    no_wait: bool,
     quiet: bool,
     **vendor: Any,
 ) -> None:
@@ -87,6 +91,7 @@ def many(
                 max_cost=max_cost,
                 again=again,
                 dry_run=dry_run,
+                wait=not no_wait,
                 account=account,
                 quiet=quiet,
                 **vendor,

@@ -74,9 +74,10 @@ def vendor_options(command: Command) -> Command:
         ),
         click.option(
             "--via",
-            type=click.Choice(["held", "poll"]),
+            type=click.Choice(["held", "poll", "batch"]),
             help="held: each call open until its image is there; poll: as a task that is looked "
-            "at, with no connection held. Default: what the endpoint has, held first.",
+            "at, with no connection held; batch: in jobs of Google's batch API, for half the price "
+            "and within a day (nbp many). Default: what the endpoint has, held first.",
         ),
         click.option("--model", help="Default: NBP_MODEL, else the endpoint's own."),
         click.option(

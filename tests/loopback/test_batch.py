@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import logging
+import shutil
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -212,6 +213,22 @@ async def test_a_cancelled_call_is_gone_on_with(tmp_path: Path, after: float) ->
         with pytest.raises(asyncio.CancelledError):
             await task
         made = await call(server, tmp_path)
+        assert len(made.images) == 7
+        assert server.bank.images == 7, "none of them was bought twice"
+
+
+@pytest.mark.parametrize("after", [0.0, 0.005, 0.01, 0.02, 40.0, 905.0])
+async def test_a_killed_call_is_gone_on_with(tmp_path: Path, after: float) -> None:
+    """What a kill leaves is the journal of that moment: a copy of it is gone on with."""
+    (tmp_path / "killed").mkdir()
+    async with vendor() as server:
+        task = asyncio.ensure_future(call(server, tmp_path / "killed"))
+        await asyncio.sleep(after)
+        shutil.copytree(tmp_path / "killed", tmp_path / "left")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        made = await call(server, tmp_path / "left")
         assert len(made.images) == 7
         assert server.bank.images == 7, "none of them was bought twice"
 

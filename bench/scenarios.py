@@ -27,7 +27,7 @@ _ALL = (
     Planned(
         Scenario("article", "Ten 4K images of 120 s, as in the article", "120", jobs=10, size="4K"),
         scaled=ARTICLE,
-        virtual=("asyncio:10", "nbp:10", "nbp_poll:10"),
+        virtual=("asyncio:10", "nbp:10", "nbp_poll:10", "nbp_batch:10"),
     ),
     Planned(
         Scenario("spread", "Images of 30 to 170 s, three for each place in flight", "30-170",
@@ -84,10 +84,10 @@ _ALL = (
         virtual=_sizes(("nbp", "trap_defaults", "trap_gather", "trap_sessions"), 300),
     ),
     Planned(
-        Scenario("links", "4K images handed out as links: held against tasks", "100-170",
+        Scenario("links", "4K images handed out as links: held, as tasks, as a batch", "100-170",
                  jobs=100, size="4K", weight="real", delivery="url", scale=20.0),
         scaled=_sizes(("threads", "asyncio", "nbp", "nbp_poll"), 50),
-        virtual=_sizes(("asyncio", "nbp", "nbp_poll"), 50),
+        virtual=_sizes(("asyncio", "nbp", "nbp_poll", "nbp_batch"), 50),
     ),
 )  # fmt: skip
 

@@ -58,6 +58,8 @@ _ALL = (
     Named("nbp", "nbp", "this library, held calls", journal=True),
     Named("nbp_poll", "nbp_poll", "this library, tasks that are looked at", holds=False,
           journal=True),
+    Named("nbp_batch", "nbp_batch", "this library, the batch API at half price", holds=False,
+          journal=True),
     Named("openai", "openai_sdk", "OpenAI's SDK, connections unlimited", "openai", links=False),
     Named("genai", "genai_sdk", "Google's SDK", "google.genai", links=False),
     Named("trap_defaults", "trap_defaults", "aiohttp as it comes: 100 connections, 300 s",

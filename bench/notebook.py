@@ -5,18 +5,17 @@ import heapq
 import time
 from collections.abc import Coroutine, Iterable
 from io import BytesIO
-from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
 from PIL import Image as Pixels
 
+from bench.page.alone import alone
 from bench.page.pictures import Bar, Flight, Lane
 from nbp_async import Batch, Image
 from nbp_async.testing.virtual_time import run_virtual
 
 T = TypeVar("T")
-_STYLE = Path(__file__).parent / "page" / "style.css"
 _NEAR = 1e-6  # seconds
 
 
@@ -42,28 +41,13 @@ class Drawing:
     """A picture of `bench.page.pictures` with its style inside, for light and dark."""
 
     def __init__(self, svg: str) -> None:
-        head, rest = svg.split(">", 1)
-        name = head.split(' id="')[1].split('"')[0]
-        paper = '<rect width="100%" height="100%" style="fill:var(--paper)"/>'
-        self._svg = f"{head}><style>{_style(name)}</style>{paper}{rest}"
+        self._svg = alone(svg)
 
     def _repr_svg_(self) -> str:
         return self._svg
 
     def __repr__(self) -> str:
         return "Drawing"
-
-
-def _style(name: str) -> str:
-    """The page's style as far as it is about pictures, and for this one alone."""
-    kept, inside = [], 0
-    for line in _STYLE.read_text("utf-8").splitlines():
-        if inside or line.startswith((":root", "svg", "@media (prefers")):
-            inside += line.count("{") - line.count("}")
-            kept.append(line.strip())
-    return "\n".join(kept).replace(":root", "svg ").replace("svg ", f"#{name} ").replace(
-        f"#{name}  {{", f"#{name} {{"
-    )  # fmt: skip
 
 
 def lane(name: str, spans: Iterable[tuple[float, float]], *, scale: float = 1) -> Lane:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.page.alone import alone
 from bench.page.html import Check, Page, Section, Table
 from bench.page.pictures import (
     Bar,
@@ -64,9 +65,11 @@ def markdown_of(run: Run) -> str:
 
 
 def write_report(folder: Path, run: Run, requests: Sequence[Request]) -> None:
-    """Write `report.html` and `report.md` beside the run's other files."""
+    """Write the page, its Markdown and its first picture beside the run's other files."""
     (folder / "report.html").write_text(page_of(run, requests).html(), "utf-8")
     (folder / "report.md").write_text(markdown_of(run), "utf-8")
+    first = _difference(_Shown(run, requests)).svg
+    (folder / "difference.svg").write_text(alone(first), "utf-8")
 
 
 class _Shown:

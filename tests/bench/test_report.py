@@ -6,6 +6,7 @@ import subprocess
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -103,6 +104,18 @@ def test_it_can_be_read_as_markdown() -> None:
     assert "two waves \\| and overhead" in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") - line.count("\\|") for line in tables if "5 threads" in line}) == 1
+
+
+def test_its_first_picture_stands_alone(tmp_path: Path) -> None:
+    """As a README shows it: a file with its own colours, light and dark, and no script."""
+    run, asked = made()
+    write_report(tmp_path, run, asked)
+    picture = ElementTree.parse(tmp_path / "difference.svg").getroot()
+    assert picture.get("role") == "img"
+    style = picture.findtext("{http://www.w3.org/2000/svg}style", "")
+    assert "prefers-color-scheme: dark" in style
+    assert EVIL not in ElementTree.tostring(picture, "unicode")
+    assert not picture.findall(".//{http://www.w3.org/2000/svg}script")
 
 
 def browse(folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":

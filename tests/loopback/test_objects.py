@@ -207,7 +207,7 @@ async def test_two_hundred_images_at_once_stay_within_their_bounds(
     async def one(number: int) -> Stored:
         nonlocal held
         writer = await place.sink.open()
-        for _ in range(16):
+        for _ in range(7):
             await writer.write(bytes([number]) * 64 * 1024)
             held = max(held, place.memory.held)
             await asyncio.sleep(0)

@@ -1,18 +1,14 @@
 """One process of a run, to be killed at any moment, or at a point that has a name.
 
-    python -m tests.loopback.durable.child '{"url": ..., "key": ..., "folder": ..., "prompts": 20}'
-
-With `store`, images go there, and the folder has the journal alone. With `at`, it kills itself
-(SIGKILL) when that point is passed for the `nth` time. The points lie on the seams: the journal,
-the transport and the sink are wrapped, nothing of the library is changed. At its end it prints what
-the batch says, as JSON.
+Its task is a dict of url, key, folder, prompts. With `store`, images go there, and the folder has
+the journal alone. With `at`, it kills itself (SIGKILL) when that point is passed for the `nth`
+time. The points lie on the seams: the journal, the transport and the sink are wrapped, nothing of
+the library is changed. At its end it prints what the batch says, as JSON.
 """
 
-import asyncio
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -213,7 +209,3 @@ async def main(task: dict[str, Any]) -> None:
         "saved": str(bill.saved),
     }))  # fmt: skip
     threads.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nbp_async import Profile
 from nbp_async._journal.reader import Report, read_run
 from nbp_async.fake.bank import prompt_digest
 from nbp_async.fake.process import SpawnedServer
+from tests.loopback.durable import child
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,28 +24,49 @@ def task_of(server: SpawnedServer, folder: Path, **more: Any) -> dict[str, Any]:
     return {"url": server.openai_url, "key": server.key, "folder": str(folder), **more}
 
 
-async def start(task: dict[str, Any]) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.loopback.durable.child", json.dumps(task),
-        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+class Child:
+    """A process of a run, forked from one that has everything imported: it starts at once."""
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        said = Path(task["folder"]).parent
+        self._out, self._err = said / "child.out", said / "child.err"
+        self._process = _FORKS.Process(target=_play, args=(task, self._out, self._err))
+        self._process.start()
+        self.kill = self._process.kill
+
+    async def end(self) -> int:
+        """Its exit code, once it has ended; below 0 it is the signal that ended it."""
+        await asyncio.to_thread(self._process.join)
+        code = self._process.exitcode
+        assert code in (0, -signal.SIGKILL), self._err.read_text()[-2000:]
+        return code
+
+    def said(self) -> dict[str, Any]:
+        """What it says of its batch."""
+        said: dict[str, Any] = json.loads(self._out.read_bytes())
+        return said
+
+
+_FORKS = get_context("forkserver")
+_FORKS.set_forkserver_preload([child.__name__])
+
+
+def _play(task: dict[str, Any], out: Path, err: Path) -> None:
+    for path, stream in ((out, 1), (err, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    asyncio.run(child.main(task))
 
 
 async def finish(task: dict[str, Any]) -> dict[str, Any]:
     """Run a process to its end, and return what it says of its batch."""
-    process = await start(task)
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()[-2000:]
-    said: dict[str, Any] = json.loads(out)
-    return said
+    process = Child(task)
+    assert await process.end() == 0
+    return process.said()
 
 
 async def kill_at(task: dict[str, Any]) -> bool:
     """Run a process that kills itself at `task["at"]`; False if it never came to that."""
-    process = await start(task)
-    _, err = await process.communicate()
-    assert process.returncode in (0, -signal.SIGKILL), err.decode()[-2000:]
-    return process.returncode != 0
+    return await Child(task).end() != 0
 
 
 async def billed(server: SpawnedServer) -> Counter[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from nbp_async.fake.process import spawn
 from tests.loopback.durable.child import LINKS_ONLY, POINTS, TASKS_ONLY
-from tests.loopback.durable.kills import assert_books, finish, kill_at, start, task_of
+from tests.loopback.durable.kills import Child, assert_books, finish, kill_at, task_of
 
 PROMPTS = 8
 
@@ -52,11 +52,10 @@ async def test_killed_at_random_moments_until_nothing_is_left_to_do(tmp_path: Pa
     async with await spawn(latency="20-40", speed=300.0) as server:
         task = task_of(server, out, prompts=250, in_flight=4)
         for _ in range(12):
-            process = await start(task)
-            await asyncio.sleep(rng.uniform(0.45, 0.9))
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
+            process = Child(task)
+            await asyncio.sleep(rng.uniform(0.1, 0.5))
+            process.kill()
+            await process.end()
             if out.exists():
                 await assert_books(server, out)
         said = await finish(task)
@@ -71,10 +70,10 @@ async def test_a_killed_run_of_tasks_asks_for_them_and_buys_none_again(tmp_path:
     out = tmp_path / "out"
     async with await spawn(latency="20-40", speed=20.0) as server:
         task = task_of(server, out, prompts=30, in_flight=2) | TASKS
-        process = await start(task)
-        await asyncio.sleep(1.6)
+        process = Child(task)
+        await asyncio.sleep(1.2)
         process.kill()
-        await process.communicate()
+        await process.end()
         open_now = (await assert_books(server, out)).states.get("submitted", 0)
         said = await finish(task)
         assert said["images"] + said["unclear"] == 30

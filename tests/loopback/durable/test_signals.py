@@ -39,13 +39,13 @@ async def test_the_first_signal_lets_what_is_paid_finish(
 
 
 async def test_the_second_ctrl_c_drops_it_and_the_journal_names_it(tmp_path: Path) -> None:
-    async with await spawn(latency=30.0, speed=3.0) as server:
+    async with await spawn(latency=30.0, speed=5.0) as server:
         process = await start(server, tmp_path)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         await process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(5):  # ten seconds before the images would be there
+        async with asyncio.timeout(4):  # two seconds before the images would be there
             _, err = await process.communicate()
         assert process.returncode not in (0, None)
         assert b"KeyboardInterrupt" in err

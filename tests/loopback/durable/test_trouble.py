@@ -112,7 +112,7 @@ async def test_a_loop_that_stood_still_for_two_seconds_misjudges_nothing() -> No
 
 
 async def test_a_machine_that_sleeps_wakes_to_books_that_are_right(tmp_path: Path) -> None:
-    async with await spawn(latency=1.0) as server:
+    async with await spawn(latency=0.4) as server:
         process = await start(server, tmp_path)
         process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(2)

@@ -266,9 +266,9 @@ class Batches:
     ) -> Job:  # fmt: skip
         self._count += 1
         settings, now = self._settings, self._loop.time()
-        name = digest(settings.seed, "batch", display, self._count).hex()[:24]
-        luck = chance(settings.seed, "batch", display, self._count)
-        span = settings.batch_latency.seconds(luck, "1K")
+        seed = (settings.seed, "batch", self._count)  # a client's name for it may be drawn
+        name = digest(*seed).hex()[:24]
+        span = settings.batch_latency.seconds(chance(*seed), "1K")
         due = now + min(span, EXPIRES) / settings.speed
         job = Job(
             name, account, model, display, lines, inline=inline, file=file, made=now, due=due,

@@ -30,7 +30,9 @@ class Child:
     def __init__(self, task: dict[str, Any]) -> None:
         said = Path(task["folder"]).parent
         self._out, self._err = said / "child.out", said / "child.err"
-        self._process = _FORKS.Process(target=_play, args=(task, self._out, self._err))
+        self._process = _FORKS.Process(
+            target=_play, args=(task, dict(os.environ), self._out, self._err)
+        )
         self._process.start()
         self.kill = self._process.kill
 
@@ -51,7 +53,8 @@ _FORKS = get_context("forkserver")
 _FORKS.set_forkserver_preload([child.__name__])
 
 
-def _play(task: dict[str, Any], out: Path, err: Path) -> None:
+def _play(task: dict[str, Any], environ: dict[str, str], out: Path, err: Path) -> None:
+    os.environ.update(environ)
     for path, stream in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     asyncio.run(child.main(task))

@@ -62,7 +62,14 @@ class Again(Protocol):
 
 
 class Batch(Sequence[Outcome]):
-    """The outcomes of one `many`, in the order of the prompts."""
+    """The outcomes of one `many`, in the order of the prompts.
+
+    ```python
+    for outcome in batch:
+        print(outcome.path if outcome.ok else outcome.error)
+    print(batch.billing.spent, batch.billing.maybe)
+    ```
+    """
 
     __slots__ = ("_again", "elapsed", "outcomes", "stopped")
 

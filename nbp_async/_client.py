@@ -38,19 +38,30 @@ from nbp_async._parts import (
     via_of,
 )
 from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile
+from nbp_async._refusals import Guided, refuse_unknown, warn_of
 from nbp_async._transports.base import Transport
 from nbp_async._webhooks.settings import Webhook
 
 if TYPE_CHECKING:
     from nbp_async.fake import FakeServer
 
+_CLOSED = (
+    "This client is closed. Make its calls inside `async with`, or make a new client. "
+    "Nothing was sent."
+)
+_NOT_OPEN = "Client.fake() is used in `async with`: its server starts there. Nothing was sent."
 
-class Client:
+
+class Client(Guided):
     """Makes images at one endpoint, with one key, from one event loop.
 
-        async with Client.from_env() as gen:
-            image = await gen.one("a red bicycle", size="2K")
-            batch = await gen.many(prompts, size="4K", out="catalogue/")
+    ```python
+    async with Client.from_env() as gen:
+        image = await gen.one("a red bicycle", size="2K")
+        batch = await gen.many(prompts, size="4K", out="catalogue/")
+        async for outcome in gen.stream(prompts):
+            print(outcome)
+    ```
 
     It opens at its first use; `async with`, or `aclose`, closes it. Images stay after that.
 
@@ -147,6 +158,11 @@ class Client:
     ) -> Self:
         """A client with a fake server of its own in the same loop: no key, no cost.
 
+        ```python
+        async with Client.fake(server={"latency": 0.1, "faults": "500=0.1"}) as gen:
+            batch = await gen.many(["a red bicycle"] * 10)
+        ```
+
         Use it in `async with`: the server starts and stops with the client. It is
         `client.server`; its bank keeps the ledger of what would have been paid.
 
@@ -191,7 +207,7 @@ class Client:
             asyncio.CancelledError: You cancelled. What was in flight may be billed: it is named
                 in the plan's `partial`, and in the journal; images that were stored stay.
         """
-        jobs = self._jobs(prompts, ask, RunAsk)
+        jobs = self._jobs("many", prompts, ask, RunAsk)
         check_run(ask)
         via_of(ask, self._chosen())
         words = describe(jobs.count, self.limits.max_in_flight, self.profile.name)
@@ -203,7 +219,7 @@ class Client:
 
         Memory follows what is in flight: it may go on for ever.
         """
-        jobs = self._jobs(prompts, ask, RunAsk)
+        jobs = self._jobs("stream", prompts, ask, RunAsk)
         check_run(ask)
         via_of(ask, self._chosen())
         return Stream(self._errand(jobs, ask), self.limits.max_in_flight)
@@ -217,7 +233,7 @@ class Client:
             ConfigError: An argument cannot work. Nothing was sent.
             asyncio.CancelledError: You cancelled. If the request was out it may be billed.
         """
-        jobs = self._jobs([prompt], ask, Ask)
+        jobs = self._jobs("one", [prompt], ask, Ask)
         parts = self._open()
         run = parts.run(ask)
         if run.ready is not None:
@@ -292,14 +308,12 @@ class Client:
                 source=self,
             )
 
-    def _jobs(self, prompts: Prompts, ask: Ask, known: type[Ask]) -> Jobs:
-        """Check the arguments of a call; nothing is opened or drawn."""
+    def _jobs(self, call: str, prompts: Prompts, ask: Ask, known: type[Ask]) -> Jobs:
+        """Check the arguments of `call`; nothing is opened or drawn."""
         names = known.__annotations__.keys() | Ask.__annotations__.keys()
-        unknown = ask.keys() - names
-        if unknown:
-            raise TypeError(f"unknown option {min(unknown)!r}: {', '.join(sorted(names))}")
+        refuse_unknown(call, ask.keys(), names, ClientOptions.__annotations__)
         if self._closed:
-            raise ClosedError("This client is closed. Nothing was sent.")
+            raise ClosedError(_CLOSED)
         cap_of(ask)
         defaults = {"size": ask.get("size"), "aspect_ratio": ask.get("aspect_ratio")}
         model = ask.get("model") or self.model
@@ -334,9 +348,11 @@ class Client:
 
     def _open(self) -> Parts:
         if self._closed:
-            raise ClosedError("This client is closed. Nothing was sent.")
+            raise ClosedError(_CLOSED)
+        if self.server is not None and not self.server.started:
+            raise ClosedError(_NOT_OPEN)
         if self._parts is None:
-            _warn_of_plain_http(self.profile)
+            warn_of(self.profile, self.timeouts)
             self._parts = Parts(self._chosen())
         elif self._parts.loop is not asyncio.get_running_loop():
             raise ClosedError(
@@ -370,13 +386,3 @@ def _with_bill(failure: Failure) -> NbpError:
     parts += [f"${maybe} may have been billed"] if maybe else []
     failure.error.add_note(", ".join(parts) or "Nothing was billed.")
     return failure.error
-
-
-def _warn_of_plain_http(profile: Profile) -> None:
-    if profile.base_url.startswith("http://") and not is_loopback(profile.host):
-        warnings.warn(
-            f"The key and the prompts go to {profile.host} unencrypted (http://): whoever is on "
-            "the way can read them and spend your money. Use https:// where the vendor has it.",
-            UserWarning,
-            stacklevel=4,
-        )

@@ -37,7 +37,12 @@ def dollars(value: Decimal | str | float, name: str = "amount") -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many departures in a period of seconds. `Rate.parse("60/min")` reads the usual form."""
+    """So many departures in a period of seconds. `Rate.parse("60/min")` reads the usual form.
+
+    ```python
+    assert Rate.parse("60/min") == Rate(count=60, period=60.0)
+    ```
+    """
 
     count: int
     period: float
@@ -63,7 +68,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """So many US dollars in any period of seconds; `Spend.parse("$50/10min")` reads it."""
+    """So many US dollars in any period of seconds; `Spend.parse("$50/10min")` reads it.
+
+    ```python
+    assert Spend.parse("$50/10min").period == 600.0
+    ```
+    """
 
     dollars: Decimal
     period: float
@@ -88,6 +98,11 @@ class Spend:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How hard one client may press one endpoint, and how much memory it may hold.
+
+    ```python
+    gentle = Limits(max_in_flight=200, rate="60/min", spend="$50/10min")
+    client = Client.from_env(limits=gentle)
+    ```
 
     Attributes:
         max_in_flight: Requests in flight at once, at least 1; default 50. A slot is held from
@@ -172,6 +187,10 @@ _SPANS = ("connect", "upload", "body", "silence", "download", "submit", "look")
 class Timeouts:
     """How long to wait for what, in seconds. The defaults are made for holds of minutes.
 
+    ```python
+    client = Client.from_env(timeouts=Timeouts(deadline=900))
+    ```
+
     Attributes:
         connect: DNS, TCP and TLS together; default 10.
         read: From the request sent to the first byte of the answer. None (default) takes the
@@ -207,7 +226,7 @@ class Timeouts:
             if value is None and name not in _SPANS:
                 continue
             if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-                raise ConfigError(f"Timeouts({name}={value!r}): seconds, above zero and finite.")
+                raise ConfigError(f"Timeouts({name}={value!r}): give seconds, above zero, finite.")
 
 
 Ambiguous = Literal["hold", "resend"]
@@ -220,6 +239,11 @@ class Retry:
     What was certainly not billed is tried again. What may have been billed comes back as a
     Failure with `billing="maybe"`, unless `ambiguous="resend"` says that you would rather pay
     twice, up to a budget.
+
+    ```python
+    eager = Retry(attempts=6, ambiguous="resend", ambiguous_budget_usd="5")
+    client = Client.from_env(retry=eager)
+    ```
 
     Attributes:
         attempts: Attempts per prompt that reached the server, at least 1; default 4. Waits that a

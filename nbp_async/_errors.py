@@ -59,14 +59,18 @@ class NbpError(Exception):
     """
 
     billed: ClassVar[Billing] = "no"
+    _cost: ClassVar[str] = ""
+    _advice: ClassVar[str] = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
-        self.hint = hint
+        self.hint = hint or self._advice
 
     def __str__(self) -> str:
+        """What happened, what it cost where the kind alone says so, and what to do."""
         text = str(self.args[0]) if self.args else type(self).__name__
-        return f"{text} {self.hint}" if self.hint else text
+        cost = "" if self._cost in text else self._cost
+        return " ".join(filter(None, (text, cost, self.hint)))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -83,9 +87,13 @@ def _rebuild(kind: type[NbpError], args: tuple[object, ...], facts: dict[str, ob
 class ConfigError(NbpError, ValueError):
     """A setting or an argument that cannot work. Nothing was sent."""
 
+    _cost = "Nothing was sent."
+
 
 class ClosedError(NbpError, RuntimeError):
     """The client is closed, not open yet, or belongs to another event loop. Nothing was sent."""
+
+    _cost = "Nothing was sent."
 
 
 class BudgetError(NbpError):
@@ -267,6 +275,8 @@ class NoImageError(NbpError):
 
 class ContentBlockedError(NoImageError):
     """Refused for what was asked or drawn. Asking again the same way gives the same answer."""
+
+    _advice = "Asked the same way it is refused again: change the prompt."
 
 
 class MalformedReplyError(NbpError):

@@ -38,7 +38,16 @@ class GateOpened(msgspec.Struct, frozen=True):
 
 
 class Listener:
-    """Hears what happens to each prompt. Override what you need; the rest does nothing."""
+    """Hears what happens to each prompt. Override what you need; the rest does nothing.
+
+    ```python
+    class Watch(Listener):
+        def on_outcome(self, outcome):
+            print(outcome)
+
+    client = Client.from_env(listeners=[Watch()])
+    ```
+    """
 
     def on_attempt_started(self, event: AttemptStarted) -> None:
         """An attempt is about to leave."""

@@ -20,6 +20,7 @@ from nbp_async._journal.base import JOURNAL
 from nbp_async._journal.reader import Report, read_run
 from nbp_async._models import Outcome
 from nbp_async._parts import folder_of, opener, sink_at
+from nbp_async._refusals import refuse_unknown
 from nbp_async._sinks.memory import MemorySink
 from nbp_async._sinks.objects import store_of
 from nbp_async._sinks.threads import FileThreads
@@ -53,6 +54,10 @@ class FetchOptions(TypedDict, total=False):
 async def fetch_run(where: str | Path, **options: Unpack[FetchOptions]) -> Batch:
     """Fetch what a run paid for and has only as links yet, the one that ends soonest first.
 
+    ```python
+    batch = await fetch_run("catalogue/")
+    ```
+
     It needs no key and buys nothing. A cut is resumed where it happened, a failure tried again for
     `Timeouts.download` seconds. What cannot be fetched stays a link, and can be fetched later; only
     a link that no longer answers (HTTP 403, 404, 410) is given up, as a Failure that names what was
@@ -72,6 +77,7 @@ async def fetch_run(where: str | Path, **options: Unpack[FetchOptions]) -> Batch
         StorageError: They cannot be kept there. Nothing was changed.
         asyncio.CancelledError: You cancelled. What is not here is still a link.
     """
+    refuse_unknown("fetch_run", options, FetchOptions.__annotations__)
     outcomes: list[Outcome] = []
     told = options.get("on_outcome") or _nobody
 

@@ -11,6 +11,17 @@ from nbp_async._errors import ConfigError
 from nbp_async._profiles import PROFILES, Profile
 
 KEY = "NBP_API_KEY"
+_QUOTES = "\"'“”‘’"
+# How keys begin, where the vendor says so or all that were seen do. Google's AIza keys are the
+# older ones: ai.google.dev/gemini-api/docs/api-key says since when they are refused.
+_FORMS = {
+    "google": ("AQ.", "AIza"),
+    "openai": ("sk-",),
+    "replicate": ("r8_",),
+    "apiyi": ("sk-",),
+    "apiyi-http": ("sk-",),
+    "apiyi-gemini": ("sk-",),
+}
 
 
 def _first_set(environ: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str] | None:
@@ -56,18 +67,42 @@ def checked_key(key: str | Secret | None, profile: Profile, origin: str = "api_k
     """
     if isinstance(key, Secret):
         return key
-    if not key or not key.strip():
+    if key is not None and not isinstance(key, str):
+        raise ConfigError(f"api_key= is text, not {type(key).__name__}. Nothing was sent.")
+    key = (key or "").strip()
+    if not key:
         raise ConfigError(
             f"No API key for {profile.name}: give api_key=, or use Client.from_env(). "
+            "Nothing was sent.",
+            hint="Client.fake() needs none, and costs nothing.",
+        )
+    if key[0] in _QUOTES and key[-1] in _QUOTES:
+        raise ConfigError(
+            f"The API key from {origin} has quotation marks around it: set it without them. "
             "Nothing was sent."
         )
-    key = key.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(
-            f"The API key from {origin} holds blanks or signs that no header can carry; was more "
-            "than the key copied? Nothing was sent."
+            f"The API key from {origin} holds blanks, line ends or signs that no header can "
+            "carry; was more than the key copied? Nothing was sent."
         )
     return Secret(key, origin)
+
+
+def doubt(key: Secret, profile: Profile) -> str:
+    """Why the key is probably none of this vendor's, or "". Relays choose forms of their own."""
+    text, usual = key.reveal(), _FORMS.get(profile.name, ())
+    if not usual or text.startswith(usual):
+        return ""
+    owners = [name for name, forms in _FORMS.items() if text.startswith(forms)]
+    looks = f"begins like one of {owners[0]}" if owners else "does not"
+    return f"Keys of {profile.name} begin with {' or '.join(usual)}, and this one {looks}."
+
+
+def shown(key: Secret, profile: Profile) -> str:
+    """Which key it was that the vendor refused: its end, where it is from, and what is odd."""
+    odd = doubt(key, profile)
+    return f"The key {key} is from {key.origin}.{f' {odd}' if odd else ''}"
 
 
 def is_loopback(host: str) -> bool:

@@ -4,17 +4,18 @@ A million outcomes are nothing that the cyclic collector should walk through. Wh
 holds nothing that could lead back to it is not tracked (`gc=False`).
 """
 
-from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import anyio.to_thread
 import msgspec
 
-from nbp_async._errors import ConfigError, NbpError, StorageError
+from nbp_async._errors import NbpError, StorageError
 from nbp_async._http import Billing, Usage
 from nbp_async._pixels import Canvas
+from nbp_async._prompts import Prompt as Prompt
+from nbp_async._prompts import as_prompt as as_prompt
 from nbp_async._stores.address import is_store
 from nbp_async._stores.buckets import bytes_at
 from nbp_async._stores.stored import Held as Held
@@ -23,59 +24,6 @@ from nbp_async._stores.stored import Stored as Stored
 
 ZERO = Decimal(0)
 ImageFormat = Literal["png", "jpeg", "webp"]
-
-
-# None comes first: to ask an abstract class is slow.
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "size": (type(None), str),
-    "aspect_ratio": (type(None), str),
-    "seed": (type(None), int),
-    "references": tuple,
-    "extra": (type(None), Mapping),
-}
-
-
-class Prompt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What you ask: a text and its options.
-
-    Attributes:
-        text: What to draw; not empty.
-        size: `"1K"`, `"2K"`, `"4K"`, or pixels as `"2048x2048"`; None takes the call's or the
-            client's. 1K and 2K cost the same, 4K nearly twice as much.
-        aspect_ratio: `"16:9"` and so on; None leaves it to the model (1:1, or the reference's).
-        n: Images to make, 1 to 100; each is a call of its own, paid and reported on its own.
-        seed: For endpoints that honour one; image k of n gets seed + k.
-        references: Images to work from: paths, bytes, or https links; at most the model's number.
-        extra: Fields merged into the request's JSON as they are, for what has no option here.
-    """
-
-    text: str
-    size: str | None = None
-    aspect_ratio: str | None = None
-    n: int = 1
-    seed: int | None = None
-    references: tuple[str | Path | bytes, ...] = ()
-    extra: Mapping[str, Any] | None = None
-
-    def __init_subclass__(cls) -> None:
-        raise TypeError("Prompt is not meant to be subclassed; put what you need in `extra`.")
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.text, str) or not self.text.strip():
-            raise ConfigError("A prompt has a text that is not empty. Nothing was sent.")
-        for name, kinds in _KINDS.items():
-            value = getattr(self, name)
-            if not isinstance(value, kinds):
-                raise ConfigError(f"{name}={value!r} has the wrong type. Nothing was sent.")
-        refs = self.references
-        if refs and not all(isinstance(item, str | Path | bytes) for item in refs):
-            raise ConfigError("References are paths, bytes or https links. Nothing was sent.")
-        if not isinstance(self.n, int) or not 1 <= self.n <= 100:
-            raise ConfigError(f"n={self.n!r}: 1 to 100 images of one prompt. Nothing was sent.")
-
-    def __repr__(self) -> str:
-        text = self.text if len(self.text) <= 40 else self.text[:39] + "…"
-        return f"Prompt({text!r})"
 
 
 class Reference(msgspec.Struct, frozen=True, gc=False):
@@ -200,6 +148,11 @@ class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 class Image(_Outcome, frozen=True, kw_only=True, gc=False):
     """An image that was made and is safe.
+
+    ```python
+    image = await gen.one("a red bicycle", size="2K")
+    image.save("bicycle.png")
+    ```
 
     Attributes:
         index: Place in the batch, from 0.
@@ -340,38 +293,3 @@ Outcome = Image | Failure
 Via = Literal["held", "poll", "webhook", "batch"]
 """How an answer reaches us: a call held open, a task that is looked at, one that a webhook tells
 of, or a job of the batch API."""
-
-
-def as_prompt(value: object, defaults: Mapping[str, Any]) -> Prompt:
-    """Make a Prompt of a str, a dict or a Prompt; `defaults` fill what it leaves open.
-
-    Raises:
-        ConfigError: It is none of these, or has an option that Prompt does not know.
-    """
-    if isinstance(value, Prompt):
-        missing = {k: v for k, v in defaults.items() if _unset(value, k)}
-        return msgspec.structs.replace(value, **missing) if missing else value
-    if isinstance(value, str):
-        return Prompt(text=value, **defaults)
-    if isinstance(value, Mapping):
-        fields = {**defaults, **{str(k): v for k, v in value.items()}}
-        if "text" not in fields and "prompt" in fields:
-            fields["text"] = fields.pop("prompt")
-        unknown = fields.keys() - set(Prompt.__struct_fields__)
-        if unknown or "text" not in fields:
-            what = f"unknown option {min(unknown)!r}" if unknown else "no text"
-            raise ConfigError(
-                f"A prompt given as a dict: {what}; it may have "
-                f"{', '.join(Prompt.__struct_fields__)}. Nothing was sent."
-            )
-        if isinstance(fields.get("references"), list):
-            fields["references"] = tuple(fields["references"])
-        return Prompt(**fields)
-    raise ConfigError(
-        f"A prompt is a str, a dict or a Prompt, not {type(value).__name__}. Nothing was sent."
-    )
-
-
-def _unset(prompt: Prompt, name: str) -> bool:
-    default = {"n": 1, "references": ()}.get(name)
-    return bool(getattr(prompt, name) == default)

@@ -34,6 +34,7 @@ from nbp_async._pacing.budget import RetryBudget, SpendCap
 from nbp_async._pacing.slots import Slots
 from nbp_async._pacing.window import SpendWindow
 from nbp_async._profiles import Profile
+from nbp_async._refusals import refuse_idle_wait
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.memory import MemorySink
@@ -121,9 +122,9 @@ class Parts:
 
     def run(self, ask: Ask) -> Run:
         """What belongs to one `one` alone."""
-        via = via_of(ask, self._chosen)
-        if via == "batch":
+        if ask.get("via") == "batch":
             raise ConfigError('via="batch" makes many: gen.many([prompt], ...). Nothing was sent.')
+        via = via_of(ask, self._chosen)
         desk, ready = (None, None) if via == "held" else self._asking(via)
         sink, room = self._sink(ask), self._room(ask)
         return Run(sink, cap_of(ask), via=via, desk=desk, room=room, ready=ready)
@@ -242,8 +243,8 @@ def via_of(ask: Ask, chosen: Chosen) -> Via:
         problem = f'{profile.name} holds no calls open: it takes tasks, with via="poll".'
     elif via in ("poll", "webhook") and profile.tasks is None:
         problem = (
-            f"{profile.name} is not known to take tasks. If it does, say how: "
-            "Profile(tasks=TaskTable(...)), or a TOML file as the endpoint."
+            f"{profile.name} is not known to take tasks. If it does, describe it: "
+            "Profile(tasks=TaskTable(...)), or a TOML file (nbp help service-files)."
         )
     elif via == "webhook":
         problem = problem_of(profile, chosen.webhook)
@@ -268,6 +269,7 @@ def check_run(ask: RunAsk) -> None:
         ConfigError: What is wrong with them. Nothing was sent.
     """
     store_of(ask.get("out"))
+    refuse_idle_wait(ask.get("wait", True), ask.get("via"))
     journal, has_folder = ask.get("journal"), folder_of(ask.get("out")) is not None
     if journal is True and not has_folder:
         raise ConfigError(
@@ -278,7 +280,8 @@ def check_run(ask: RunAsk) -> None:
     names = [name for name in ("resend_ambiguous", "retry_failed", "verify") if ask.get(name)]
     if names and not has_journal(ask):
         raise ConfigError(
-            f"{names[0]} goes by the journal of a run, and this call has none. Nothing was sent."
+            f"{names[0]} goes by the journal of a run, and this call has none: give "
+            'out="folder/". Nothing was sent.'
         )
     _need_cap(ask)
 

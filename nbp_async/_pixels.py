@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from nbp_async._errors import ConfigError
+from nbp_async._near import meant
 
 Pixels = tuple[int, int]
 
@@ -95,19 +96,39 @@ def resolve(model: str, size: str, ratio: str | None, *, references: int = 0) ->
         )
     if ratio is not None and ratio not in table.ratios:
         raise ConfigError(
-            f"aspect_ratio={ratio!r}: {model} draws {', '.join(table.ratios)}. Nothing was sent."
+            f"aspect_ratio={ratio!r}: {_near_ratio(ratio, table)}{model} draws "
+            f"{', '.join(table.ratios)}. Nothing was sent."
         )
     if wanted is not None:
         return _resolve_pixels(table, model, wanted, ratio)
     if size not in table.pixels:
-        hint = f"did you mean {size.upper()!r}? " if size.upper() in table.pixels else ""
         raise ConfigError(
-            f"size={size!r}: {hint}{model} draws {', '.join(table.sizes)} and the pixel sizes "
-            "of its table. Nothing was sent."
+            f"size={size!r}: {_meant(size, table)}{model} draws {', '.join(table.sizes)}, or "
+            "pixels such as 1024x1024 (nbp help sizes). Nothing was sent."
         )
     # With a reference the model takes over its ratio, so the pixels are not known beforehand.
     drawn = ratio or (None if references else "1:1")
     return Canvas(size, ratio, table.pixels[size][drawn] if drawn else None)
+
+
+def _meant(size: str, table: ModelSizes) -> str:
+    if size.isdecimal() and any((int(size),) * 2 in by.values() for by in table.pixels.values()):
+        return f"did you mean '{size}x{size}'? "
+    return meant(size, table.sizes)
+
+
+def _near_ratio(ratio: str, table: ModelSizes) -> str:
+    match = re.fullmatch(r"([1-9]\d{0,4})\s*[:x/]\s*([1-9]\d{0,4})", ratio)
+    if match is None:
+        return ""
+    wanted = int(match[1]) / int(match[2])
+
+    def apart(known: str) -> float:
+        width, height = known.split(":")
+        off = int(width) / int(height) / wanted
+        return max(off, 1 / off)
+
+    return f"the nearest is {min(table.ratios, key=apart)!r}; "
 
 
 def _pixels_of(size: str) -> Pixels | None:

@@ -18,6 +18,11 @@ _MILLION = Decimal(1_000_000)
 class Prices:
     """US dollars per image or per million tokens.
 
+    ```python
+    flat = Prices(dated="2026-08-01", source="our contract", per_image={"*": Decimal("0.09")})
+    relay = Profile(name="relay", base_url="https://relay.example.com/v1", prices=flat)
+    ```
+
     Attributes:
         dated: The day on which the figures were read, ISO 8601.
         source: Where they were read.

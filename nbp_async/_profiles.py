@@ -4,7 +4,8 @@ Where a rule is not known it is the careful one: what may have been billed count
 """
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,11 +15,13 @@ from msgspec.structs import replace
 
 from nbp_async._errors import ConfigError
 from nbp_async._http import Billing
+from nbp_async._near import meant
 from nbp_async._prices import APIYI, GOOGLE, Prices
 from nbp_async._services import Service, TaskTable, read_service, services
 
 DialectName = Literal["openai_images", "gemini"]
 DAY = 86400.0
+_MAY_BE_A_KEY = re.compile(r"(?:AIza|AQ\.|sk-|r8_|Bearer ).*|(?=\D*\d)[\w\-:]{24,}", re.DOTALL)
 _SOONEST = 0.05  # seconds: tasks that are done at once need not be looked at without a pause
 
 
@@ -28,6 +31,11 @@ _FAILURES = frozenset(range(500, 1000)) - {503}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """One vendor's endpoint.
+
+    ```python
+    relay = Profile(name="relay", base_url="https://relay.example.com/v1", billed={500: "no"})
+    client = Client(relay, api_key="sk-0123456789ab")
+    ```
 
     Attributes:
         name: What messages call it.
@@ -72,8 +80,9 @@ class Profile:
     def __post_init__(self) -> None:
         url = urlsplit(self.base_url)
         if url.scheme not in ("http", "https") or not url.hostname:
+            said = "what was given" if "@" in self.base_url else repr(self.base_url[:80])
             raise ConfigError(
-                f'base_url={self.base_url!r}: an address such as "https://api.example.com/v1".'
+                f'base_url= is an address such as "https://api.example.com/v1", not {said}.'
             )
         if url.username or url.password or url.query or url.fragment:
             raise ConfigError(f"base_url of {self.name}: no user, query or fragment belongs in it.")
@@ -188,17 +197,28 @@ def find_profile(endpoint: "str | Profile") -> Profile:
     if endpoint in hosted:
         return _profile_of(endpoint, hosted[endpoint])
     if not endpoint.startswith(("http://", "https://")):
-        raise ConfigError(
-            f"endpoint={endpoint!r}: one of {', '.join([*PROFILES, *hosted])}, a base URL such as "
-            '"https://relay.example.com/v1", or a TOML file that describes a task service.'
-        )
+        raise _no_endpoint(endpoint, [*PROFILES, *hosted])
     for profile in PROFILES.values():
         if profile.base_url == endpoint.rstrip("/"):
             return profile
-    host = urlsplit(endpoint).netloc or endpoint
+    host = urlsplit(endpoint).netloc.rpartition("@")[2] or "the endpoint"
     if urlsplit(endpoint).path.rstrip("/").endswith(("/v1beta", "/v1alpha")):
         return Profile(name=host, base_url=endpoint, dialect="gemini", model="gemini-3-pro-image")
     return Profile(name=host, base_url=endpoint, tasks=_ARTICLE)
+
+
+def _no_endpoint(text: str, known: Sequence[str]) -> ConfigError:
+    if _MAY_BE_A_KEY.fullmatch(text):
+        return ConfigError(
+            "endpoint= is no place for a key, and what was given looks like one. Name the vendor "
+            "or its address there, and give the key as api_key= or in NBP_API_KEY. "
+            "Nothing was sent."
+        )
+    return ConfigError(
+        f"endpoint={text[:60]!r}: {meant(text, known)}Known are {', '.join(known)}; else give a "
+        'base URL such as "https://relay.example.com/v1", or a TOML file that describes a service '
+        "(nbp help service-files). Nothing was sent."
+    )
 
 
 def _profile_of(name: str, service: Service) -> Profile:

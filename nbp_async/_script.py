@@ -18,6 +18,10 @@ def run_many(
 ) -> Batch:
     """Make one image per prompt from a plain script, without async: `Client.many` in a loop.
 
+    ```python
+    batch = run_many(["a red bicycle", "a green one"], size="2K", out="catalogue/")
+    ```
+
     Args:
         prompts: As for `Client.many`.
         client: Makes the client; default `Client.from_env`.

@@ -158,6 +158,8 @@ def _service(fields: Mapping[str, Any], where: str) -> Service:
             | {"tasks": {name: value for name, value in fields.items() if name not in own}},
             Service,
         )
-    except (msgspec.ValidationError, ConfigError) as exc:
-        problem = ConfigError(f"{where}: {exc} Nothing was sent.")
+    except msgspec.ValidationError as exc:
+        problem = ConfigError(f"{where}: {exc}.")
+    except ConfigError as exc:
+        problem = ConfigError(f"{where}: {exc}")
     raise problem

@@ -1,9 +1,11 @@
 """Webhooks of image services, taken in by a service of your own.
 
-    from nbp_async.webhooks import Receiver, Webhook
+```python
+from nbp_async.webhooks import Receiver, Webhook
 
-    hooks = Receiver(Webhook(secret=os.environ["HOOK_SECRET"], path="vendor"), tell=print)
-    service.add_subapp("/hooks/", hooks.app())  # an aiohttp service; POST /hooks/vendor
+hooks = Receiver(Webhook(secret=os.environ["HOOK_SECRET"], path="vendor"), tell=print)
+service.add_subapp("/hooks/", hooks.app())  # an aiohttp service; POST /hooks/vendor
+```
 
 What came is checked as raw bytes, kept once, and told. It is a hint and no more: what became of a
 task, and where its image is, the service says when it is asked.

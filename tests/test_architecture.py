@@ -18,13 +18,14 @@ ALL_FILES = sorted(
 )
 
 FLOORS: list[set[str]] = [
-    {"_http", "_handle"},
+    {"_http", "_handle", "_near"},
     {"_errors"},
-    {"_config", "_prices", "_pixels", "_services", "_stores"},
+    {"_config", "_prices", "_pixels", "_prompts", "_services", "_stores"},
     {"_models", "_profiles"},
     {"_rows"},
     {"_frames"},
     {"_batch", "_events", "_keys"},
+    {"_refusals"},
     {"_dialects", "_transports", "_pacing", "_sinks", "_journal", "fake"},
     {"_images", "_webhooks"},
     {"_flow"},

@@ -160,7 +160,10 @@ class JsonScan:
         if text[:1] not in (b"{", b"["):
             what = "an HTML page" if text[:1] == b"<" else "no JSON"
             excerpt = clean(text[:800].decode("utf-8", "replace"))
-            raise MalformedReplyError(f"The answer is {what}: {excerpt}")
+            raise MalformedReplyError(
+                f'The answer is {what}: "{excerpt}".',
+                hint="Did the vendor answer, or something on the way? Check the address.",
+            )
         self._begun = True
         return text
 

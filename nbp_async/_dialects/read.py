@@ -28,6 +28,11 @@ _SECRET = re.compile(
     re.ASCII,
 )
 
+_MENDS = {
+    404: "Check the model's name, and the address of the endpoint.",
+    413: "Send fewer or smaller references.",
+}
+
 # A 429 that no waiting cures, by the vendors' own codes.
 _NO_QUOTA = frozenset({
     "insufficient_quota",
@@ -76,11 +81,12 @@ def refusal(head: ReplyHead, body: bytes, profile: Profile) -> RefusedError:
     status, code = head.status, said.code
     words = f": {said.words}" if said.words else ""
     message = f"{profile.name} answered {status}{words}"
+    message = _ended(f"{message}, which is no answer" if 200 <= status < 300 else message)
     if 300 <= status < 400:
         hint = "A redirect is never followed with a paid request: is the address right?"
         error: RefusedError = InvalidRequestError(message, status=status, code=code, hint=hint)
     elif status < 300:
-        error = ServerError(f"{message}, which is no answer", status=status, code=code)
+        error = ServerError(message, status=status, code=code)
     elif status in (401, 402, 403) or (status == 400 and "API_KEY_INVALID" in said.reasons):
         hint = "Check the key, its rights and its balance, and that it belongs to this endpoint."
         error = AuthError(message, status=status, code=code, hint=hint)
@@ -94,9 +100,14 @@ def refusal(head: ReplyHead, body: bytes, profile: Profile) -> RefusedError:
     elif status >= 500 or status == 408:
         error = ServerError(message, status=status, code=code)
     else:
-        error = InvalidRequestError(message, status=status, code=code)
+        hint = _MENDS.get(status, "")
+        error = InvalidRequestError(message, status=status, code=code, hint=hint)
     error.retry_after = said.retry_after
     return error
+
+
+def _ended(words: str) -> str:
+    return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
 class _Said:

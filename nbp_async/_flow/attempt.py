@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from nbp_async._dialects.base import Dialect
-from nbp_async._errors import DeadlineError, NbpError
+from nbp_async._errors import DeadlineError, NbpError, NoReplyError
 from nbp_async._events import AttemptStarted
 from nbp_async._flow.exchange import Exchange
 from nbp_async._flow.run import Run
@@ -17,6 +17,8 @@ from nbp_async._http import HttpRequest
 from nbp_async._models import ZERO, Job, Timings
 from nbp_async._pacing.gate import Gate, Ticket
 from nbp_async._transports.base import Watch
+
+_UNHEARD = "The vendor may go on, and bill, without us."
 
 
 class Try(Exchange):
@@ -88,6 +90,8 @@ class Try(Exchange):
             await self.exchange(wiring, wiring.transport, request, self.watch)
             self._note_handle()
         except NbpError as exc:
+            if isinstance(exc, NoReplyError):
+                exc.hint = exc.hint or _UNHEARD
             self.error = exc
         finally:
             self.gate.leave(ticket)

@@ -96,7 +96,7 @@ class Books:
         return BudgetError(
             f"Not sent: it may cost ${most.normalize():f}, and of max_cost=${cap.limit} only "
             f"${max(ZERO, cap.left).normalize():f} are left.",
-            hint="What may have been billed counts until it is known.",
+            hint="What may have been billed counts as well. A higher max_cost lets it go on.",
         )
 
     def release(self) -> None:

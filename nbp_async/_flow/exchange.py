@@ -3,16 +3,24 @@
 import asyncio
 
 from nbp_async._dialects.base import Answer, Decoder, Dialect
-from nbp_async._errors import BodyTooLargeError, MalformedReplyError, NbpError, RefusedError
+from nbp_async._errors import (
+    AuthError,
+    BodyTooLargeError,
+    MalformedReplyError,
+    NbpError,
+    RefusedError,
+)
 from nbp_async._flow.wiring import Wiring
 from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._images.collect import Collector
+from nbp_async._keys import shown
 from nbp_async._pacing.retry_after import parse_retry_after
 from nbp_async._pacing.turns import Turn
 from nbp_async._sinks.base import Sink
 from nbp_async._transports.base import Reply, Transport, Watch
 
 _MOST_OF_A_REFUSAL = 64 * 1024  # bytes
+_LARGER = "Raise Limits(max_body=...) for images of that size."
 _LARGE_PIECE = 16 * 1024  # bytes that take long enough to let others run in between
 
 
@@ -91,14 +99,18 @@ class Exchange:
     async def _receive(self, wiring: Wiring, reply: Reply, watch: Watch, decoder: Decoder) -> None:
         length, max_body = reply.head.length, self.most or wiring.limits.max_body
         if length is not None and length > max_body:
-            raise BodyTooLargeError(f"An answer of {length} bytes is over max_body={max_body}.")
+            raise BodyTooLargeError(
+                f"An answer of {length} bytes is over max_body={max_body}.", hint=_LARGER
+            )
         size = 0
         turn = Turn(wiring.turns)
         try:
             while data := await reply.read():
                 size += len(data)
                 if size > max_body:
-                    raise BodyTooLargeError(f"The answer is over max_body={max_body} bytes.")
+                    raise BodyTooLargeError(
+                        f"The answer is over max_body={max_body} bytes.", hint=_LARGER
+                    )
                 watch.received(len(data))
                 watch.rest()
                 await turn.begin()
@@ -127,6 +139,8 @@ class Exchange:
         # A vendor may repeat the key that it refuses, in whatever shape keys have there.
         said = self._refused.replace(wiring.key.reveal().encode(), b"[hidden]")
         error = self.dialect.refusal(head, said, wiring.profile)
+        if isinstance(error, AuthError):
+            error.hint = f"{shown(wiring.key, wiring.profile)} {error.hint}"
         asked = parse_retry_after(head.headers, now=wiring.wall_clock)
         if asked is not None:
             error.retry_after = max(asked, error.retry_after or 0.0)

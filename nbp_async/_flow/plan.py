@@ -1,9 +1,12 @@
 """What `many` and `stream` give back: work that is planned, and begins when it is asked for."""
 
 import asyncio
+import os
+import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
-from types import TracebackType
+from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 from nbp_async._batch import Again, Batch
@@ -16,8 +19,10 @@ from nbp_async._flow.run import Run
 from nbp_async._flow.source import BadPrompt, Jobs
 from nbp_async._flow.wiring import Wiring
 from nbp_async._models import ZERO, Failure, Image, Outcome
+from nbp_async._refusals import Unawaited
 
 _SHOWN = 20_000  # prompts that are looked at for a repr: about a tenth of a second
+_HERE = f"{Path(__file__).parent.parent}{os.sep}"
 Deliver = Callable[[Outcome], Awaitable[None] | None]
 
 
@@ -71,12 +76,20 @@ class Errand:
         return self.run.dropped if self.run is not None else []
 
 
-class Plan(Coroutine[Any, Any, Batch]):
+class Plan(Unawaited, Coroutine[Any, Any, Batch]):
     """Images that were asked for and not begun: await it to make them, and get the Batch.
 
     It is a coroutine, so `asyncio.create_task(gen.many(...))` works as well. Not awaited, it
     costs nothing and shows what it would do.
+
+    ```python
+    plan = gen.many(prompts, size="4K")
+    if plan.preview().cost < 20:  # dollars
+        batch = await plan
+    ```
     """
+
+    _of_a_batch = frozenset(name for name in dir(Batch) if not name.startswith("_"))
 
     def __init__(
         self,
@@ -94,6 +107,7 @@ class Plan(Coroutine[Any, Any, Batch]):
         self._began_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._coroutine: Coroutine[Any, Any, Batch] | None = None
+        self._asked_at = _line_of_the_caller()
 
     def stop(self) -> None:
         """Send nothing more; what was sent is waited for, and the batch then has what came."""
@@ -112,7 +126,7 @@ class Plan(Coroutine[Any, Any, Batch]):
         try:
             found = self._look()
         except BadPrompt as bad:
-            problem = ConfigError(f"Prompt {bad.index}: {bad.error}")
+            problem = ConfigError(f"prompts[{bad.index}]: {bad.error}")
         else:
             if found is not None:
                 return found
@@ -191,10 +205,13 @@ class Plan(Coroutine[Any, Any, Batch]):
 
     def __del__(self) -> None:
         if self._coroutine is None:
-            warnings.warn(
-                f"{self._describe} was never awaited: no image was made, nothing was spent.",
+            file, line = self._asked_at
+            warnings.warn_explicit(
+                f"{self._describe} was never awaited: no image was made, nothing was spent. "
+                "Add `await`.",
                 RuntimeWarning,
-                stacklevel=1,
+                file,
+                line,
                 source=self,
             )
 
@@ -286,7 +303,16 @@ async def _feed(errand: Errand, outcomes: "asyncio.Queue[Outcome | Exception | N
         await outcomes.put(None)
 
 
+def _line_of_the_caller() -> tuple[str, int]:
+    """The file and the line outside of this library that asks for the plan."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  the one way to it that costs nothing
+    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return ("?", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
 def describe(count: int | None, width: int, where: str) -> str:
     """A plan in a few words."""
-    many = "prompts of unknown number" if count is None else f"{count} prompts"
+    many = f"{count} prompts" if count != 1 else "1 prompt"
+    many = "prompts of unknown number" if count is None else many
     return f"many({many}, {width} in flight, {where})"

@@ -63,7 +63,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> Iterator[str]:
         """In words."""
-        yield f"{self.images} images: {self.to_send} to make, about ${self.cost:.2f}"
+        noun = "image" if self.images == 1 else "images"
+        yield f"{self.images} {noun}: {self.to_send} to make, about ${self.cost:.2f}"
         kept = [
             (self.there, "there already"),
             (self.linked, "paid for, to be fetched by link"),

@@ -14,6 +14,7 @@ from nbp_async._errors import ConfigError
 from nbp_async._models import Job, Prompt, as_prompt
 from nbp_async._pixels import Canvas, model_sizes, resolve
 from nbp_async._profiles import Profile
+from nbp_async._refusals import refuse_unfit
 
 Prompts = (
     Iterable[str | Prompt | Mapping[str, Any]] | AsyncIterable[str | Prompt | Mapping[str, Any]]
@@ -46,19 +47,7 @@ class Jobs:
     def __init__(
         self, prompts: Prompts, *, model: str, profile: Profile, defaults: Mapping[str, Any]
     ) -> None:
-        if isinstance(prompts, str | bytes):
-            raise ConfigError(
-                f"many() got one {type(prompts).__name__}, which would be taken for "
-                f"{len(prompts)} prompts of one letter. Write many([text]), or one(text) for a "
-                "single image. Nothing was sent."
-            )
-        if isinstance(prompts, Prompt | Mapping):
-            raise ConfigError("many() got one prompt: write many([prompt]). Nothing was sent.")
-        if not isinstance(prompts, Iterable | AsyncIterable):
-            raise ConfigError(
-                f"many() wants prompts that can be iterated, not {type(prompts).__name__}. "
-                "Nothing was sent."
-            )
+        refuse_unfit(prompts)
         self.count = len(prompts) if isinstance(prompts, Sized) else None
         self.known = isinstance(prompts, list | tuple)
         self.drawn: list[Any] | None = None
@@ -113,7 +102,7 @@ class Jobs:
             try:
                 self._look(as_prompt(value, self._defaults))
             except ConfigError as exc:
-                problem = ConfigError(f"Prompt {place}: {exc}")
+                problem = ConfigError(f"prompts[{place}]: {exc}")
             else:
                 if place % _SLICE == _SLICE - 1:
                     await asyncio.sleep(0)

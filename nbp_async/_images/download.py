@@ -130,7 +130,8 @@ class Downloader:
         if problem is None:
             return kept[-1]
         raise DownloadError(
-            f"The image was made, and could not be fetched in {transfer.tries} tries: {problem}",
+            f"The image was made, and could not be fetched in {transfer.tries} tries: "
+            f"{str(problem).rstrip('.')}.",
             url=url,
             hint="Its link is in this error; fetch it before it expires.",
         )

@@ -95,7 +95,9 @@ class Transfer:
         """Go on where the last try stopped, or start afresh."""
         if head.status in _GONE:
             raise LinkExpiredError(
-                f"The image's link no longer answers (HTTP {head.status}).", url=self.url
+                f"The image's link no longer answers (HTTP {head.status}).",
+                url=self.url,
+                hint="It was paid for: only the vendor can bring it back.",
             )
         if head.status == 206 and self._continues(head):
             return

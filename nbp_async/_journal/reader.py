@@ -101,6 +101,11 @@ class Report(msgspec.Struct, frozen=True):
 def read_run(where: str | Path) -> Report:
     """Read the journal of a run.
 
+    ```python
+    for row in read_run("catalogue/").rows():
+        print(row.prompt, row.state, row.path, row.spent_usd)
+    ```
+
     Args:
         where: The run's folder, or its journal.
 
@@ -111,7 +116,10 @@ def read_run(where: str | Path) -> Report:
     if path.is_dir():
         path = path / JOURNAL
     if not path.is_file():
-        raise JournalError(f"There is no run in {where}: no {JOURNAL} in it.")
+        why = f"it has no {JOURNAL}" if Path(where).is_dir() else "there is no such file"
+        raise JournalError(
+            f"There is no run in {where}: {why}.", hint="A run is the folder of a call's `out`."
+        )
     try:
         return _report(path.absolute())
     except _UNREADABLE as exc:

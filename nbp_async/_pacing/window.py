@@ -58,7 +58,8 @@ class SpendWindow:
         if price > self.spend.dollars:
             raise BudgetError(
                 f"Not sent: an image may cost ${price.normalize():f}, and spend={self.spend} is "
-                "less than that."
+                "less than that.",
+                hint="Raise Limits(spend=...).",
             )
         async with self._turn:
             while True:

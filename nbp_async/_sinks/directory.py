@@ -16,7 +16,7 @@ from nbp_async._errors import StorageError
 from nbp_async._models import Stored
 from nbp_async._sinks.draft import Draft, delete_left_over
 from nbp_async._sinks.pieces import in_memory
-from nbp_async._sinks.threads import FileThreads, storage_error
+from nbp_async._sinks.threads import FileThreads, storage_error, unusable
 
 _FLUSH = 768 * 1024  # bytes of an image that are gathered for one visit to a thread
 _LEAST = 128 * 1024  # bytes that are enough for one where many images wait; it costs about 0.1 ms
@@ -56,8 +56,11 @@ class DirectorySink:
 
     def _make(self) -> None:
         """Make the folder, and find out whether it can be written to."""
-        os.makedirs(self.folder, exist_ok=True)  # noqa: PTH103
-        Draft(self.folder).remove()
+        try:
+            os.makedirs(self.folder, exist_ok=True)  # noqa: PTH103
+            Draft(self.folder).remove()
+        except OSError as exc:
+            raise unusable(self.folder, exc) from exc
 
     async def aclose(self) -> None:
         """Nothing is held open between two images."""

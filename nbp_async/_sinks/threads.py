@@ -70,7 +70,20 @@ async def _settled(future: "asyncio.Future[T]") -> None:
 def storage_error(exc: OSError) -> StorageError:
     """Say in words what kept an image from being stored."""
     where = f" ({exc.filename})" if exc.filename else ""
-    hint = {
+    return StorageError(f"Could not store an image: {exc.strerror or exc}{where}.", hint=_mend(exc))
+
+
+def unusable(folder: str, exc: OSError) -> StorageError:
+    """Say in words why images cannot go to `folder`, before any is sent for."""
+    what = "it is a file" if isinstance(exc, FileExistsError) else exc.strerror or str(exc)
+    return StorageError(
+        f"Images cannot go to {folder}: {what}. Nothing was sent.",
+        hint=_mend(exc) or "Give another folder as `out`.",
+    )
+
+
+def _mend(exc: OSError) -> str:
+    return {
         errno.ENOSPC: "Free space on that disk, then run again.",
         errno.EDQUOT: "Free space in your quota, then run again.",
         errno.EROFS: "That folder is read-only: give another `out`.",
@@ -78,4 +91,3 @@ def storage_error(exc: OSError) -> StorageError:
         errno.EMFILE: "Raise the file limit (ulimit -n), or lower max_in_flight.",
         errno.ENFILE: "Raise the system's file limit (fs.file-max), or lower max_in_flight.",
     }.get(exc.errno or 0, "")
-    return StorageError(f"Could not store an image: {exc.strerror or exc}{where}.", hint=hint)

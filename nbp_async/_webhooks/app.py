@@ -57,9 +57,11 @@ class Tally:
 class Receiver:
     """Takes the webhooks of one sender in. Belongs to one event loop.
 
-        receiver = Receiver(Webhook(public_url="https://example.org/hooks", port=443, secret=...),
-                            tell=lambda event: queue.put_nowait(event.task))
-        service.add_subapp("/hooks/", receiver.app())   # your own aiohttp service
+    ```python
+    hook = Webhook(public_url="https://example.org/hooks", port=443, secret=secret)
+    receiver = Receiver(hook, tell=lambda event: queue.put_nowait(event.task))
+    service.add_subapp("/hooks/", receiver.app())  # your own aiohttp service
+    ```
 
     Each event is handed on once, after it was kept. With an inbox on disk what was kept and not
     handed on when the process was killed is handed on when it starts again.

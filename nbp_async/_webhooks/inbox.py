@@ -231,7 +231,7 @@ class SqliteInbox:
         return connection
 
     def _unusable(self, exc: Exception) -> ConfigError:
-        why = "another process has it open" if "locked" in str(exc) else str(exc)
+        why = "another process has it open" if "locked" in str(exc) else exc.args[0]
         problem = ConfigError(f"The inbox {self.path} cannot be used: {why}.")
         problem.__cause__ = exc
         return problem

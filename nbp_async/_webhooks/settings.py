@@ -26,7 +26,11 @@ _Secrets = str | Secret | Sequence[str | Secret] | None
 class Webhook:
     """Where webhooks of one sender arrive, and how they are checked.
 
-        Webhook(public_url="https://hooks.example.org", port=8787, secret=os.environ["HOOK_SECRET"])
+    ```python
+    secret = os.environ["HOOK_SECRET"]
+    hook = Webhook(public_url="https://hooks.example.org", port=8787, secret=secret)
+    client = Client.from_env(webhook=hook)
+    ```
 
     Attributes:
         public_url: What the sender is told, up to the last part of the path: https, and an address
@@ -111,7 +115,9 @@ class Webhook:
         if problem:
             raise ConfigError(f"public_url={self.public_url!r}: {problem}. Nothing was sent.")
         if not self.port and not is_loopback(urlsplit(self.public_url).hostname or ""):
-            raise ConfigError("port= is where what stands before us passes webhooks on to: not 0.")
+            raise ConfigError(
+                "port= is the port that what stands before us passes webhooks on to: not 0."
+            )
 
 
 def unreachable(url: str, *, allow_private: bool) -> str:

@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from nbp_async import __version__
+from nbp_async._near import meant
 
 _WELCOME = """\
 nbp makes hundreds of Nano Banana Pro images at once; nothing paid for is lost.
@@ -52,6 +53,14 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = getattr(import_module(f"nbp_async.cli.{cmd_name}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS:
+            near = meant(args[0], _COMMANDS)
+            ctx.fail(f"No such command {args[0]!r}: {near}nbp --help lists them.")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -1,5 +1,6 @@
 """`nbp auth`: the key that the command line uses where the environment holds none."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import click
 
 from nbp_async import ConfigError, Profile
-from nbp_async._keys import checked_key
+from nbp_async._config import Secret
+from nbp_async._keys import checked_key, doubt
 from nbp_async.cli import codes
+from nbp_async.cli.checks import Finding
 from nbp_async.cli.keyfile import (
     Kept,
     chosen_key,
@@ -18,6 +21,7 @@ from nbp_async.cli.keyfile import (
     read_keys,
     write_keys,
 )
+from nbp_async.cli.output import people, say
 from nbp_async.display.words import printable
 
 _WHERE = click.option(
@@ -38,28 +42,59 @@ def auth() -> None:
 
 @auth.command("set")
 @_WHERE
-def set_key(endpoint: str | None) -> None:
+@click.option("--check/--no-check", default=True, show_default=True,
+              help="Ask the vendor first whether it takes the key, which costs nothing. One that "
+              "it refuses is not kept.")  # fmt: skip
+def set_key(endpoint: str | None, check: bool) -> None:
     """Ask for a key, and keep it. Where stdin is no terminal, its first line is the key."""
     profile = _profile(endpoint)
     if sys.stdin.isatty():
         given = click.prompt(f"API key for {profile.name} (hidden)", hide_input=True, err=True)
     else:
         given = sys.stdin.readline()
+    if not given.strip():
+        raise codes.NoKey("No key was given. Nothing was kept.")
     path = key_file(os.environ)
     try:
         key = checked_key(given, profile, "what was typed")
         keys = read_keys(path)
+        found = _asked(profile, key) if check else None
         keys[origin_of(profile)] = Kept(endpoint=_name_of(endpoint, profile), key=key)
         write_keys(path, keys)
     except ConfigError as exc:
-        raise codes.NoKey(printable(str(exc), 1000)) from exc
+        raise codes.NoKey(codes.words_of(exc)) from exc
     except OSError as exc:
         raise codes.NoKey(f"{path}: {exc.strerror}. Nothing was kept.") from exc
-    click.echo(f"kept in {path} (0600) as {key}, for {origin_of(profile)}", err=True)
+    console = people()
+    say(console, f"kept in {path} (0600) as {key}, for {origin_of(profile)}")
+    if found is not None and found.state == "ok":
+        say(console, f"accepted {found.says}")
+    else:
+        odd = doubt(key, profile)
+        why = "as was asked" if found is None else found.says
+        say(console, f"not checked: {why}.{f' {odd}' if odd else ''}")
     hidden = _from_environment(profile)
     if hidden:
-        click.echo(f"{hidden} is set, and goes before it.", err=True)
-    click.echo("nbp doctor asks the vendor whether it is accepted; that costs nothing.", err=True)
+        say(console, f"{hidden} is set, and goes before it.")
+
+
+def _asked(profile: Profile, key: Secret) -> Finding:
+    """What the vendor says of the key; its list of models is asked for, which is free.
+
+    Raises:
+        NoKey: It refuses the key.
+    """
+    from nbp_async.cli.reach import taken  # here, for it loads an HTTP client
+
+    found = asyncio.run(taken(profile, key))
+    if found.state == "bad":
+        odd = doubt(key, profile)
+        raise codes.NoKey(
+            f"{found.says}. Nothing was kept, and the question cost nothing. "
+            f"{f'{odd} ' if odd else ''}Is it another vendor's key? Say whose with --endpoint "
+            "(nbp help keys). To keep it all the same: --no-check."
+        )
+    return found
 
 
 @auth.command()
@@ -71,7 +106,7 @@ def status(endpoint: str | None) -> None:
         key = chosen_key(profile, os.environ)
         kept = read_keys(key_file(os.environ))
     except ConfigError as exc:
-        raise codes.NoKey(printable(str(exc), 1000)) from exc
+        raise codes.NoKey(codes.words_of(exc)) from exc
     click.echo(f"{profile.name}: {key} from {key.origin}, sent to {origin_of(profile)}")
     for origin, entry in kept.items():
         if origin != origin_of(profile):
@@ -89,7 +124,7 @@ def remove(endpoint: str | None) -> None:
             raise codes.Misuse(f"{path} holds no key for {origin_of(profile)}.")
         write_keys(path, keys)
     except ConfigError as exc:
-        raise codes.NoKey(printable(str(exc), 1000)) from exc
+        raise codes.NoKey(codes.words_of(exc)) from exc
     except OSError as exc:
         raise codes.NoKey(f"{path}: {exc.strerror}. Nothing was removed.") from exc
     click.echo(f"removed from {path}", err=True)
@@ -102,7 +137,7 @@ def _profile(endpoint: str | None) -> Profile:
     try:
         return chosen_profile(endpoint, os.environ)
     except ConfigError as exc:
-        raise codes.Misuse(printable(str(exc), 1000)) from exc
+        raise codes.Misuse(codes.words_of(exc)) from exc
 
 
 def _name_of(endpoint: str | None, profile: Profile) -> str:

@@ -78,6 +78,14 @@ def open_files(in_flight: int, soft: int | None = None) -> Finding:
     )
 
 
+def too_few_files(in_flight: int, soft: int | None = None) -> str:
+    """What to say before so many calls are sent at once, or nothing where they have room."""
+    found = open_files(in_flight, soft)
+    if found.state != "bad":
+        return ""
+    return f"Too few open files: {found.says}. Some will wait and try again. Mend: {found.mend}"
+
+
 def _file_limit() -> int | None:
     try:
         import resource

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from nbp_async import ConfigError, NbpError
+from nbp_async.cli.spelling import as_typed
 from nbp_async.display.words import printable
 
 ALL_MADE = 0
@@ -35,9 +36,9 @@ class Failed(click.ClickException):
     exit_code = SOME_FAILED
 
 
-def _unsent(text: str) -> str:
-    """What was wrong, and what it cost: a ConfigError comes before anything is sent."""
-    return text if "othing was sent" in text else f"{text} Nothing was sent."
+def words_of(error: NbpError) -> str:
+    """What an error says, on one line, with options as they are typed."""
+    return as_typed(printable(str(error), 1000))
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
@@ -47,7 +48,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     except KeyboardInterrupt:  # while no brake was on: before the first request, or after the last
         code = STOPPED
     except ConfigError as exc:
-        raise Misuse(_unsent(printable(str(exc), 1000))) from exc
+        raise Misuse(words_of(exc)) from exc
     except NbpError as exc:
-        raise Failed(printable(str(exc), 1000)) from exc
+        raise Failed(words_of(exc)) from exc
     sys.exit(code)

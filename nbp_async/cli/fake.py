@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbp_async.display.words import plural
+
 if TYPE_CHECKING:
     from nbp_async.fake.server import FakeServer
 
@@ -73,9 +75,9 @@ def _announce(server: "FakeServer") -> None:
 def _conclude(server: "FakeServer") -> None:
     stats, bank = server.stats(), server.bank
     click.echo(
-        f"\n{stats.requests} requests, {stats.peak_in_flight} at once at most; "
-        f"{bank.images} images rendered, ${bank.billed} billed; "
-        f"{bank.lost} paid answers did not arrive whole."
+        f"\n{plural(stats.requests, 'request')}, {stats.peak_in_flight} at once at most; "
+        f"{plural(bank.images, 'image')} rendered, ${bank.billed} billed; "
+        f"{plural(bank.lost, 'paid answer')} did not arrive whole."
     )
     if stats.tasks:
         click.echo(

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.theme import Theme
 
+from nbp_async._near import meant
 from nbp_async.cli import codes
 
 _FOLDER = files("nbp_async.cli") / "topics"
@@ -39,7 +40,7 @@ def help(topic: str | None) -> None:  # noqa: A001  the command's name
         click.echo("\nOptions of a command: nbp COMMAND --help")
         return
     if topic not in known:
-        raise codes.Misuse(f"No topic {topic!r}. There are {', '.join(known)}.")
+        raise codes.Misuse(f"No topic {topic!r}: {meant(topic, known)}nbp help lists them.")
     console = Console(highlight=False, theme=_PLAIN)
     if console.is_terminal:
         width = min(_WIDEST, console.width)

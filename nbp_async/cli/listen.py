@@ -17,7 +17,7 @@ import click
 
 from nbp_async.cli import codes
 from nbp_async.cli.output import people, say
-from nbp_async.display.words import printable
+from nbp_async.display.words import plural, printable
 
 if TYPE_CHECKING:
     from nbp_async.webhooks import Event, Receiver, Webhook
@@ -204,6 +204,6 @@ def _body(event: "Event") -> object:
 def _tally(receiver: "Receiver") -> str:
     came = receiver.tally
     return (
-        f"{came.taken} webhooks came; {came.repeated} of the same came again, {came.refused} were "
-        f"refused, {came.put_off} put off."
+        f"{plural(came.taken, 'webhook')} came; {came.repeated} of the same came again, "
+        f"{came.refused} refused, {came.put_off} put off."
     )

@@ -4,6 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from nbp_async._pixels import resolve
 from nbp_async._stores.address import is_store
 from nbp_async.cli import codes
 from nbp_async.cli.brake import Brake
+from nbp_async.cli.checks import too_few_files
 from nbp_async.cli.keyfile import chosen_key, chosen_profile
 from nbp_async.cli.lists import Entry
 from nbp_async.cli.output import Data, people, record, say
@@ -25,7 +27,6 @@ from nbp_async.cli.rescue import rescue
 from nbp_async.cli.tally import Tally
 from nbp_async.display.counts import Counts
 from nbp_async.display.progress import Progress
-from nbp_async.display.words import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +116,9 @@ async def make(order: Order) -> int:
         if order.dry_run:
             return dry_run(plan)
         brake = Brake(lambda text: say(console, text), counts, patience)
+        short = too_few_files(min(order.total, order.limits.max_in_flight))
+        if short and not order.quiet:
+            say(console, short)
         async with Progress(counts, console, quiet=order.quiet):
             with data:  # inside: its last lines go above the bar, not into its end
                 with brake.on(plan):
@@ -173,12 +177,13 @@ def connect(order: Order, listeners: Sequence[Listener]) -> Client:
             account=order.account,
         )
     except ConfigError as exc:
-        raise codes.NoKey(printable(str(exc), 1000)) from exc
+        raise codes.NoKey(codes.words_of(exc)) from exc
 
 
 def _patience(client: Client, order: Order) -> float:
     """Seconds that the slowest of these images may take before it is given up."""
-    asked = {entry.get("size") for entry in order.prompts if isinstance(entry, dict)}
-    sizes = {size for size in (*asked, order.size) if isinstance(size, str)}
-    tiers = {resolve(client.model, size, None).tier for size in sizes} or {"2K"}
+    tiers = {resolve(client.model, order.size or "1K", order.aspect_ratio).tier}
+    for size in {entry.get("size") for entry in order.prompts if isinstance(entry, dict)}:
+        with suppress(ConfigError):  # the plan will say which prompt it is
+            tiers.add(resolve(client.model, str(size or "1K"), None).tier)
     return client.timeouts.read or max(map(client.profile.read_timeout, tiers))

@@ -25,6 +25,7 @@ _PATIENCE = 10.0  # seconds for each step
 _DAY = 86400.0
 _SOON = 14  # days
 _MOST = 65_536  # bytes of an answer that are looked at
+_UNHEARD = (OSError, TimeoutError, aiohttp.ClientError, ssl.SSLError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ async def reach(profile: Profile, key: Secret | None) -> AsyncIterator[Finding]:
         return
     try:
         answer = await _ask(profile, key)
-    except (OSError, TimeoutError, aiohttp.ClientError, ssl.SSLError) as exc:
+    except _UNHEARD as exc:
         yield Finding(
             name="answer",
             state="bad",
@@ -63,6 +64,15 @@ async def reach(profile: Profile, key: Secret | None) -> AsyncIterator[Finding]:
         return
     yield accepted(profile, key, answer)
     yield clock(answer.told, time.time())
+
+
+async def taken(profile: Profile, key: Secret) -> Finding:
+    """Whether the endpoint takes the key; "skipped" where that is not to be known."""
+    try:
+        return accepted(profile, key, await _ask(profile, key))
+    except _UNHEARD as exc:
+        says = f"{profile.host} gave no answer: {_words(exc)}"
+        return Finding(name="key accepted", state="skipped", says=says)
 
 
 async def dns(host: str, port: int) -> Finding:

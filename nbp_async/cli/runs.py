@@ -27,11 +27,14 @@ class Reading:
         if not where.exists():
             raise codes.Misuse(f"{where} does not exist.")
         if where.is_dir() and not (where / JOURNAL).is_file():
-            raise codes.Misuse(f"There is no run in {where}: it has no {JOURNAL}.")
+            raise codes.Misuse(
+                f"There is no run in {where}: it has no {JOURNAL}. Name the folder that "
+                "`nbp many --out` was given."
+            )
         try:
             self.report: Report = read_run(where)
         except JournalError as exc:
-            raise codes.Failed(printable(str(exc), 1000)) from exc
+            raise codes.Failed(codes.words_of(exc)) from exc
         self._problems: list[str] = []
         if self.report.problem:
             self._problems.append(f"{self.report.path}: {self.report.problem}")

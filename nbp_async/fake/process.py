@@ -45,6 +45,12 @@ class Witness(msgspec.Struct, frozen=True):
 class SpawnedServer:
     """A fake server in a child process.
 
+    ```python
+    async with await spawn(latency=0, seed=7) as server:
+        async with Client(server.openai_url, server.key) as gen:
+            image = await gen.one("a red bicycle")
+    ```
+
     Attributes:
         base_url: Address without a path.
         openai_url: Base URL of the images API.

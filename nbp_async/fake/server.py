@@ -1,7 +1,10 @@
 """The fake server: a vendor on a port of this machine, in this loop, thread or a child process.
 
-    async with FakeServer(latency=(30, 170), speed=30) as server:
-        client = Client(server.openai_url, server.key)
+```python
+async with FakeServer(latency=(30, 170), speed=3000) as server:
+    async with Client(server.openai_url, server.key) as gen:
+        image = await gen.one("a red bicycle")
+```
 
 It imitates the two APIs and the image store over real HTTP, and it is an independent witness: its
 bank writes down what it rendered, whether or not the client heard of it. It reads the loop's clock,
@@ -42,6 +45,13 @@ _DAY = 86400.0
 
 class FakeServer:
     """A vendor; use it in `async with`, or `start` and `aclose` it.
+
+    ```python
+    async with FakeServer(latency=0.1, faults="503=0.02") as server:
+        async with Client(server.openai_url, server.key) as gen:
+            batch = await gen.many(["a red bicycle"] * 5)
+        assert server.bank.billed == batch.billing.spent
+    ```
 
     Args:
         latency: Simulated seconds that an image takes: a model of `fake.latency`, a number, a pair
@@ -126,10 +136,18 @@ class FakeServer:
         self.key = next(iter(self.bank.accounts))
 
     @property
+    def started(self) -> bool:
+        """It has an address."""
+        return bool(self._root)
+
+    @property
     def base_url(self) -> str:
         """Address without a path: what Google's SDK wants to have."""
         if not self._root:
-            raise RuntimeError("the fake server has not started: it has no address yet")
+            raise RuntimeError(
+                "The fake server has no address before it starts: use it in `async with`, or "
+                "await start()."
+            )
         return self._root
 
     @property

@@ -20,10 +20,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def nbp_server(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A fake server in a thread of its own, which answers at once unless told otherwise.
 
-        @pytest.mark.nbp_server(latency=0.2, faults="429=0.1")
-        async def test_my_shop(nbp_server):
-            async with Client(nbp_server.openai_url, nbp_server.key) as gen: ...
-            assert nbp_server.bank.billed_for("a red bicycle") == 1
+    ```python
+    @pytest.mark.nbp_server(latency=0.2, faults="429=0.1")
+    async def test_my_shop(nbp_server):
+        async with Client(nbp_server.openai_url, nbp_server.key) as gen:
+            await gen.one("a red bicycle")
+        assert nbp_server.bank.billed_for("a red bicycle") == 1
+    ```
 
     Works with and without an event loop. For virtual time, use `FakeServer` in the test's own loop.
     """

@@ -16,6 +16,14 @@ _TURNS = 42  # of the loop without work before the clock jumps: bytes may be on 
 def run_virtual(main: Coroutine[Any, Any, T], *, sockets: bool = True) -> T:
     """Run `main` to its end in virtual time, from 0.0 s on the loop's clock.
 
+    ```python
+    async def main():
+        async with Client.fake(server={"latency": "30-170"}) as gen:
+            return await gen.many(["a red bicycle"] * 100)
+
+    batch = run_virtual(main())  # minutes on the loop's clock, a moment on ours
+    ```
+
     With `sockets` False the clock jumps at once, which is ten times faster: for what waits for
     nothing but time, as with `FakeTransport`.
     """

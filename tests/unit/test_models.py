@@ -50,8 +50,8 @@ def test_text_dict_and_prompt_become_prompts_and_defaults_fill_the_gaps() -> Non
     [
         ("", "not empty"),
         ("  ", "not empty"),
-        ({"text": "a cat", "sise": "4K"}, "unknown option 'sise'"),
-        ({"size": "4K"}, "no text"),
+        ({"text": "a cat", "sise": "4K"}, "unknown option 'sise': did you mean 'size'"),
+        ({"size": "4K"}, "no 'text'"),
         ({"text": "a cat", "n": 0}, "n=0"),
         (17, "not int"),
     ],
@@ -59,6 +59,15 @@ def test_text_dict_and_prompt_become_prompts_and_defaults_fill_the_gaps() -> Non
 def test_what_is_no_prompt_is_refused(value: object, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         as_prompt(value, {})
+
+
+def test_a_text_needs_no_name_and_references_may_be_a_list() -> None:
+    prompt = Prompt("a cat", references=["a.png"])
+    assert prompt == Prompt(text="a cat", references=("a.png",))
+    assert eval(repr(prompt)) == Prompt("a cat")
+    assert hash(prompt) == hash(Prompt("a cat", references=("a.png",)))
+    with pytest.raises(TypeError, match="positional"):
+        Prompt("a cat", "4K")  # type: ignore[call-arg]
 
 
 def test_a_bill_tells_what_was_spent_from_what_may_have_been() -> None:

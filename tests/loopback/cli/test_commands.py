@@ -108,7 +108,7 @@ async def test_a_missing_key_ends_with_4_before_anything_is_sent(
     [
         (("gen", "a", "--size", "4k"), "", "did you mean '4K'?"),
         (("gen", "a", "--ref", "none.png"), "", "--ref none.png: no such file"),
-        (("gen", "a", "--endpoint", "gogle"), "", "one of google, apiyi"),
+        (("gen", "a", "--endpoint", "gogle"), "", "Known are google, apiyi"),
         (("gen", "  "), "", "text that is not empty"),
         (("gen", "a", "-o", "file/bike.png"), "", "Nothing was sent"),
         (("many", "-", "--out", "s"), "# nothing\n", "no prompt in it"),

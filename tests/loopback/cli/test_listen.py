@@ -42,7 +42,7 @@ async def test_each_event_is_a_line_of_json_and_people_are_told_the_rest(shell: 
     nbp.press_ctrl_c()
     code, out, err = await nbp.end()
     assert (code, out) == (0, [])
-    assert "1 webhooks came; 1 of the same came again, 1 were refused" in err
+    assert "1 webhook came; 1 of the same came again, 1 refused" in err
     assert SECRET not in err
 
 

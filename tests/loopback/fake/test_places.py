@@ -180,7 +180,7 @@ def test_the_command_says_where_it_is_and_ends_with_the_bill() -> None:
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert "1 images rendered, $0.134 billed" in out
+    assert "1 image rendered, $0.134 billed" in out
 
 
 def test_the_command_refuses_what_it_does_not_understand() -> None:
@@ -212,7 +212,7 @@ def test_settings_that_cannot_work_are_refused_at_once() -> None:
 async def test_a_server_has_no_address_before_it_starts_and_starts_once() -> None:
     server = FakeServer(latency=0)
     assert server.key.startswith("sk-fake-")
-    with pytest.raises(RuntimeError, match="not started"):
+    with pytest.raises(RuntimeError, match="no address before it starts"):
         _ = server.openai_url
     async with server:
         assert server.gemini_url == f"{server.base_url}/v1beta"

@@ -35,7 +35,8 @@ def nbp(*words: str, path: Path, text: str = "", **others: str) -> Result:
         "NBP_KEY_FILE": str(path),
         **others,
     }
-    return CliRunner().invoke(app, ["auth", *words], input=text, env=env)
+    unasked = ("--no-check",) if words[0] == "set" else ()
+    return CliRunner().invoke(app, ["auth", *words, *unasked], input=text, env=env)
 
 
 @pytest.fixture
@@ -99,8 +100,18 @@ def test_a_damaged_file_is_not_quoted(path: Path) -> None:
     assert KEY not in done.output
 
 
+def test_a_key_of_another_form_is_kept_with_a_question(path: Path) -> None:
+    done = nbp("set", "--endpoint", "google", path=path, text=KEY)
+    assert done.exit_code == 0
+    said = " ".join(done.stderr.split())
+    assert "Keys of google begin with AQ. or AIza, and this one begins like one of openai." in said
+    for endpoint, key in (("google", "AQ.Ab8RN6x"), ("openai", KEY), (RELAY, "any-form-at-all")):
+        done = nbp("set", "--endpoint", endpoint, path=path, text=key)
+        assert "Keys of" not in done.stderr
+
+
 def test_what_no_header_can_carry_is_not_kept(path: Path) -> None:
-    for text in ("", "two words\n"):
+    for text in ("", "two words\n", '"sk-in-quotation-marks"\n'):
         done = nbp("set", path=path, text=text)
         assert done.exit_code == 4
         assert not path.exists()

@@ -22,6 +22,8 @@ def test_too_few_open_files_come_with_the_command_that_lifts_them() -> None:
     assert found.says == "256 are allowed, and 1,000 calls in flight need 2,064"
     assert found.mend == "ulimit -n 4096, or --max-in-flight 96"
     assert checks.open_files(50, soft=256).state == "ok"
+    assert "ulimit -n 4096" in checks.too_few_files(1000, soft=256)
+    assert checks.too_few_files(50, soft=256) == ""
 
 
 def test_a_folder_that_does_not_exist_yet_is_judged_by_where_it_will_be(tmp_path: Path) -> None:

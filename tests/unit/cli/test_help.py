@@ -10,7 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import nbp_async
 from nbp_async import Profile
+from nbp_async._pixels import model_sizes
 from nbp_async.cli.app import app
 from nbp_async.cli.help import topics
 
@@ -26,11 +28,14 @@ def blocks(kind: str) -> list[tuple[str, str]]:
     ]
 
 
+README = (Path(__file__).parent.parent.parent.parent / "README.md").read_text()
+SHOWN = [code for _, code in blocks("console")]
+SHOWN += re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 LINES = [
     line.removeprefix("$ ")
-    for _, code in blocks("console")
+    for code in SHOWN
     for line in code.splitlines()
-    if line.startswith("$ ")
+    if line.startswith("$ nbp ")
 ]
 
 
@@ -39,7 +44,7 @@ def test_every_topic_is_a_short_page_with_an_example(name: str) -> None:
     text = TOPICS[name]
     assert text.startswith(f"# {name}: ")
     assert len(text.splitlines()) <= 40
-    assert all(len(line) <= 120 for line in text.splitlines())
+    assert all(len(line) <= 80 for line in text.splitlines())
     assert "```" in text
     assert CliRunner().invoke(app, ["help", name]).stdout == text
 
@@ -72,12 +77,12 @@ def test_its_commands_are_understood(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for file in ("prompts.txt", "products.csv", "prompts.jsonl"):
+    for file in ("prompts.txt", "products.csv", "prompts.jsonl", "run.sqlite3"):
         Path(file).touch()
-    Path("catalogue").mkdir()
-    Path("run.sqlite3").touch()
+    for folder in ("catalogue", "shop"):
+        Path(folder).mkdir()
     first = re.split(r"\s[|>]\s", line)[0]
-    nbp, name, *words = shlex.split(first)
+    nbp, name, *words = shlex.split(first, comments=True)
     assert nbp == "nbp"
     command = app.get_command(click.Context(app), name)
     assert command is not None
@@ -87,6 +92,35 @@ def test_its_commands_are_understood(
         assert chosen is not None
         assert sub is not None
         sub.make_context(chosen, left)
+
+
+def test_every_variable_that_is_read_is_named() -> None:
+    package = Path(nbp_async.__file__).parent
+    text = "".join(file.read_text() for file in package.rglob("*.py"))
+    assert set(re.findall(r"\bNBP_[A-Z_]+\b", text)) <= set(
+        re.findall(r"\bNBP_[A-Z_]+\b", TOPICS["environment"])
+    )
+
+
+def test_every_failure_is_explained() -> None:
+    kinds = {name for name in nbp_async.__all__ if name.endswith(("Error", "Timeout"))}
+    above = {"NbpError", "NotSentError", "NoReplyError", "RefusedError", "TaskError"}
+    raised_at_once = {"ClosedError", "ConfigError"}
+    told = set(re.findall(r"\w+(?:Error|Timeout)\b", TOPICS["errors"]))
+    assert told == kinds - above - raised_at_once
+
+
+@pytest.mark.parametrize("model", ["gemini-3-pro-image", "gemini-2.5-flash-image"])
+def test_the_pixels_that_are_told_are_those_that_are_drawn(model: str) -> None:
+    heading, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in TOPICS["sizes"].splitlines()
+        if line.startswith("|")
+    ]
+    told = {row[0]: row[heading.index(model)] for row in rows}
+    table = model_sizes(model)
+    assert table is not None
+    assert told == {ratio: f"{w}x{h}" for ratio, (w, h) in table.pixels["1K"].items()}
 
 
 def test_its_service_file_is_one(tmp_path: Path) -> None:

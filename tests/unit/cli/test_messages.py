@@ -37,17 +37,37 @@ MISTAKES = {
     "a run that is not there": "show nowhere",
     "a folder without a run": "show .",
     "a topic that is none": "help mony",
+    "a command that is none": "maney prompts.txt",
+    "an option that is none": f"{MANY} --max-csot 45",
+    "a file that is not there": "many nothing.txt --out shop",
+    "no folder": "many prompts.txt",
+    "an object without a text": "many wrong.jsonl --out shop",
+    "a size in the list that is none": "many sizes.jsonl --out shop",
+    "a ratio that is none": "gen bike --aspect-ratio 16:10",
+    "a key in the endpoint's place": f"{MANY} --endpoint AIzaSyA-0123456789abcdef",
+    "a batch where there is none": f"{MANY} --endpoint apiyi --via batch",
+    "no waiting for what is no batch": f"{MANY} --no-wait",
+    "two forms at once": "show . --table --json",
+    "links of a run that is not there": "fetch nowhere",
+    "rows of a run that is not there": "export nowhere --to csv",
+    "a key that is empty": "auth set",
+    "a key that is not kept": "auth remove",
+    "webhooks without an address": "listen",
+    "a fault that is none": "fake --fault 5003=0.1",
+    "a fault of more than all": "fake --fault 503=2",
 }
 
 
 def said(words: str, *, key: str) -> str:
     vendors = {name: None for profile in PROFILES.values() for name in profile.key_names}
     known = {"NBP_BASE_URL": None, "NBP_ENDPOINT": None, "NBP_API_KEY": key or None}
+    known["NBP_WEBHOOK_SECRET"] = None
     env: dict[str, str | None] = {**vendors, **known, "NBP_KEY_FILE": "keys.toml"}
     done = CliRunner().invoke(app, words.split(), env=env, prog_name="nbp")
     assert done.exception is None or isinstance(done.exception, SystemExit), words
     assert "Traceback" not in done.output
     assert KEY not in done.output
+    assert "AIzaSyA" not in done.output
     assert done.stdout == ""
     return f"$ nbp {words}\n{done.stderr.rstrip()}\n[{done.exit_code}]\n"
 
@@ -58,6 +78,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("prompts.txt").write_text("a cat\n")
     Path("products.csv").write_text("sku,title\n1,a cat\n")
     Path("broken.jsonl").write_text('"a cat"\n{"text": \n')
+    Path("wrong.jsonl").write_text('"a cat"\n{"txt": "a dog"}\n')
+    Path("sizes.jsonl").write_text('{"text": "a cat", "size": "5K"}\n')
     Path("empty.txt").write_text("# nothing\n")
     Path("latin.txt").write_bytes("Zürich".encode("latin-1"))
     return tmp_path

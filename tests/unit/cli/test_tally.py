@@ -19,7 +19,7 @@ from nbp_async.cli.tally import Tally
 from tests.unit.display.examples import failure, image
 
 NOT_SENT = Failure(index=9, prompt=Prompt(text="a"), error=StoppedError("Stopped."))
-BLOCKED = failure(ContentBlockedError("refused", reason="IMAGE_SAFETY"), "yes")
+BLOCKED = failure(ContentBlockedError("refused.", reason="IMAGE_SAFETY"), "yes")
 LATE = failure(ReadTimeout("no answer within 300 s."), "maybe", index=16)
 DROPPED = failure(CancelledAttemptError("Cancelled."), "maybe")
 REFUSED = failure(AuthError("who are you?", status=401))
@@ -68,7 +68,8 @@ def test_failures_are_told_by_reason_the_most_frequent_first() -> None:
     problems = list(tally(BLOCKED, LATE, LATE).problems())
     assert problems == [
         "  2 × ReadTimeout (#17, #17; 2 may have been billed): no answer within 300 s.",
-        "  1 × ContentBlockedError (#1; 1 billed): refused",
+        "  1 × ContentBlockedError (#1; 1 billed): refused. "
+        + "Asked the same way it is refused again: change the prompt.",
     ]
 
 

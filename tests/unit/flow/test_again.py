@@ -200,7 +200,7 @@ async def test_a_plan_shows_what_it_would_send() -> None:
     async with one_after_another(transport) as gen:
         plan = (await gen.many(["a", "b"])).retry_failed()
         assert "retry_failed(1 of 2): nothing is sent" in repr(plan)
-        assert "1 images: 1 to make, about $0.13" in repr(plan)
+        assert "1 image: 1 to make, about $0.13" in repr(plan)
         await plan
 
 

@@ -127,7 +127,7 @@ async def test_one_failure_never_stops_its_paid_siblings() -> None:
         (b"a cat", "one letter"),
         (Prompt(text="a cat"), "one prompt"),
         ({"text": "a cat"}, "one prompt"),
-        (17, "iterated"),
+        (17, "gone through"),
     ],
 )
 async def test_what_is_no_list_of_prompts_is_refused_at_once(prompts: object, says: str) -> None:
@@ -141,7 +141,7 @@ async def test_what_is_no_list_of_prompts_is_refused_at_once(prompts: object, sa
 async def test_a_mistake_in_the_last_prompt_of_a_list_costs_nothing() -> None:
     transport = FakeTransport(default=good())
     async with client(transport) as gen:
-        with pytest.raises(ConfigError, match=r"Prompt 2: .*did you mean '4K'"):
+        with pytest.raises(ConfigError, match=r"prompts\[2\]: .*did you mean '4K'"):
             await gen.many(["a", "b", {"text": "c", "size": "4k"}])
     assert transport.requests == []
 

@@ -1,0 +1,93 @@
+"""Every example in a docstring runs as it stands, against the fake server."""
+
+import ast
+import asyncio
+import os
+import re
+import textwrap
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+import nbp_async
+import nbp_async.webhooks
+from nbp_async import Client
+from nbp_async.fake import FakeServer, spawn
+from nbp_async.testing.virtual_time import run_virtual
+
+PACKAGE = Path(nbp_async.__file__).parent
+SECRET = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
+_NODES = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    """Each block of code in a docstring of the package, with the name of what it explains."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            text = ast.get_docstring(node) if isinstance(node, _NODES) else None
+            name = getattr(node, "name", file.relative_to(PACKAGE).as_posix())
+            for code in re.findall(r"```python\n(.*?)```", text or "", re.DOTALL):
+                yield name, code
+
+
+EXAMPLES = list(examples())
+NEEDED = {
+    "Batch", "Client", "fake", "FakeServer", "fetch_run", "Image", "Limits", "Listener",
+    "nbp_server", "Plan", "Prices", "Profile", "Prompt", "Rate", "read_run", "Receiver", "Retry",
+    "run_many", "run_virtual", "SpawnedServer", "Spend", "Timeouts", "Webhook",
+}  # fmt: skip
+
+
+def test_what_people_begin_with_has_an_example() -> None:
+    assert {name for name, _ in EXAMPLES} >= NEEDED
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.stem)
+def test_code_in_a_docstring_stands_where_it_is_run(file: Path) -> None:
+    """In a block of its own, and not only indented, which nobody would run."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        text = ast.get_docstring(node) if isinstance(node, _NODES) else None
+        outside = re.sub(r"```.*?```", "", text or "", flags=re.DOTALL)
+        assert not re.search(r"\n\n +(?:async |await |from |import |\w+ = )", outside)
+        assert ">>>" not in outside
+
+
+@pytest.fixture
+async def names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nbp_server: FakeServer
+) -> AsyncIterator[dict[str, Any]]:
+    """What the examples talk of: a client, prompts, a run in `catalogue/`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NBP_BASE_URL", nbp_server.openai_url)
+    monkeypatch.setenv("NBP_API_KEY", nbp_server.key)
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    prompts = ["a red bicycle", "a green one"]
+    async with Client.from_env() as first:
+        batch = await first.many(["a blue bicycle"], size="1K", out="catalogue/")
+    async with Client.fake(server={"latency": 0.0}) as gen:
+        yield {
+            **{name: getattr(nbp_async, name) for name in nbp_async.__all__},
+            **{name: getattr(nbp_async.webhooks, name) for name in nbp_async.webhooks.__all__},
+            "asyncio": asyncio, "os": os, "pytest": pytest, "Path": Path, "Decimal": Decimal,
+            "FakeServer": FakeServer, "spawn": spawn, "run_virtual": run_virtual,
+            "gen": gen, "prompts": prompts, "secret": SECRET, "queue": asyncio.Queue(),
+            "service": web.Application(), "nbp_server": nbp_server,
+            "batch": batch,
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "code"), EXAMPLES, ids=lambda word: word.split("\n")[0][:40])
+async def test_it_runs(name: str, code: str, names: dict[str, Any]) -> None:
+    asynchronous = "await " in code or "async with" in code or "async for" in code
+    if name == "nbp_server":
+        exec(code, names)
+        await names["test_my_shop"](names["nbp_server"])
+    elif asynchronous and "run_virtual" not in code:
+        exec("async def example():\n" + textwrap.indent(code, "    "), names)
+        await names["example"]()
+    else:  # for plain scripts: no loop runs there
+        await asyncio.to_thread(exec, code, names)

@@ -57,6 +57,7 @@ __all__ = [
     "Prices",
     "Profile",
     "PROFILES",
+    "Progress",
     "Prompt",
     "QuotaError",
     "Rate",
@@ -70,6 +71,7 @@ __all__ = [
     "run_many",
     "RunAsk",
     "RunBusyError",
+    "Running",
     "ServerError",
     "SlowBodyError",
     "Spend",
@@ -141,6 +143,7 @@ if TYPE_CHECKING:
     from nbp_async._fetch import FetchOptions, fetch_run
     from nbp_async._flow.plan import Plan
     from nbp_async._flow.preview import Preview
+    from nbp_async._flow.start import Running
     from nbp_async._http import Usage
     from nbp_async._journal.reader import Report, read_run
     from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Prompt, Timings
@@ -151,6 +154,7 @@ if TYPE_CHECKING:
     from nbp_async._script import run_many
     from nbp_async._services import TaskTable
     from nbp_async._webhooks.settings import Webhook
+    from nbp_async.display.state import Progress
 
 _ROOMS = {
     "Client": "_client",
@@ -165,6 +169,8 @@ _ROOMS = {
     "read_run": "_journal.reader",
     "Report": "_journal.reader",
     "Preview": "_flow.preview",
+    "Progress": "display.state",
+    "Running": "_flow.start",
     "Row": "_rows",
     "Spend": "_config",
     "Attempt": "_models",

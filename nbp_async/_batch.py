@@ -193,6 +193,15 @@ def _noted(failure: Failure) -> NbpError:
     return error
 
 
+def with_bill(failure: Failure) -> NbpError:
+    """The failure's error, with a note that says what was billed."""
+    spent, maybe = failure.spent, failure.maybe_spent
+    parts = [f"${spent} spent"] if spent else []
+    parts += [f"${maybe} may have been billed"] if maybe else []
+    failure.error.add_note(", ".join(parts) or "Nothing was billed.")
+    return failure.error
+
+
 def bill(outcomes: Sequence[Outcome]) -> Bill:
     """Add up what these outcomes cost."""
     return Bill(

@@ -10,20 +10,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
-from nbp_async._batch import Bill
+from nbp_async._batch import Bill, with_bill
 from nbp_async._config import Limits, Retry, Secret, Timeouts
 from nbp_async._errors import ClosedError, ConfigError, NbpError
 from nbp_async._events import Listener
 from nbp_async._flow.again import Asked, Retrier
+from nbp_async._flow.errand import Errand
 from nbp_async._flow.generate import generate
-from nbp_async._flow.plan import Errand, Plan, Stream, describe
+from nbp_async._flow.plan import Plan, Stream, describe
 from nbp_async._flow.preview import Preview
 from nbp_async._flow.run import Run
 from nbp_async._flow.source import BadPrompt, Jobs, Prompts
+from nbp_async._flow.start import Running, see_off
 from nbp_async._flow.wiring import Totals, Wiring
 from nbp_async._images.download import link_policy
 from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
-from nbp_async._models import ZERO, Failure, Image, Prompt
+from nbp_async._models import ZERO, Image, Prompt
 from nbp_async._options import Ask, ClientOptions, RunAsk
 from nbp_async._pacing.gate import GateStatistics
 from nbp_async._parts import (
@@ -122,6 +124,7 @@ class Client(Guided):
         self._rng = rng or random.random
         self._parts: Parts | None = None
         self._totals = Totals()
+        self._started: set[Running] = set()
         self._closed = False
 
     @classmethod
@@ -208,11 +211,22 @@ class Client(Guided):
                 in the plan's `partial`, and in the journal; images that were stored stay.
         """
         jobs = self._jobs("many", prompts, ask, RunAsk)
-        check_run(ask)
-        via_of(ask, self._chosen())
         words = describe(jobs.count, self.limits.max_in_flight, self.profile.name)
         again = self._retrier(jobs, ask).another
         return Plan(self._errand(jobs, ask), words, self._look(jobs, ask), again)
+
+    def start(self, prompts: Prompts, **ask: Unpack[RunAsk]) -> Running:
+        """Begin what `many` would make, and go on with other things: await it for the Batch.
+
+        In a notebook its bar renews itself while other cells run. It may be asked for its
+        `progress` and what there is so far (`partial`), stopped, and cancelled.
+
+        Raises:
+            ConfigError: An argument cannot work, or no event loop runs. Nothing was sent. What
+                else `many` raises is raised where it is awaited.
+            ClosedError: The client is closed. Nothing was sent.
+        """
+        return Running(self.many(prompts, **ask), self._started)
 
     def stream(self, prompts: Prompts, **ask: Unpack[RunAsk]) -> Stream:
         """The same as `many`, one outcome at a time, in the order of completion.
@@ -220,8 +234,6 @@ class Client(Guided):
         Memory follows what is in flight: it may go on for ever.
         """
         jobs = self._jobs("stream", prompts, ask, RunAsk)
-        check_run(ask)
-        via_of(ask, self._chosen())
         return Stream(self._errand(jobs, ask), self.limits.max_in_flight)
 
     async def one(self, prompt: str | Prompt | Mapping[str, Any], **ask: Unpack[Ask]) -> Image:
@@ -250,7 +262,7 @@ class Client(Guided):
             outcome = await generate(parts.wiring, run, job)
             if isinstance(outcome, Image):
                 return outcome
-            problem = _with_bill(outcome)
+            problem = with_bill(outcome)
         raise problem
 
     @property
@@ -270,13 +282,18 @@ class Client(Guided):
         return self._totals.bill()
 
     async def aclose(self) -> None:
-        """Close connections and threads. Calls must have ended; images stay."""
+        """Close connections and threads; images stay. Calls must have ended, but for those that
+        `start` began: these send nothing more, and what they have sent is waited for.
+        """
         self._closed = True
-        parts, self._parts = self._parts, None
-        if parts is not None:
-            await parts.aclose()
-        if self.server is not None:
-            await self.server.aclose()
+        try:
+            await see_off(self._started)
+        finally:
+            parts, self._parts = self._parts, None
+            if parts is not None:
+                await parts.aclose()
+            if self.server is not None:
+                await self.server.aclose()
 
     async def __aenter__(self) -> Self:
         if self.server is not None:
@@ -321,6 +338,8 @@ class Client(Guided):
 
     def _errand(self, jobs: Jobs, ask: RunAsk, charged: Decimal = ZERO) -> Errand:
         """`charged` dollars are spent of `max_cost` before it begins."""
+        check_run(ask)
+        held = via_of(ask, self._chosen()) == "held"
 
         def wire() -> tuple[Wiring, Run]:
             parts = self._open()
@@ -329,7 +348,8 @@ class Client(Guided):
                 run.cap.spent += charged
             return parts.wiring, run
 
-        return Errand(wire, jobs)
+        width = self.limits.max_in_flight if held else self.limits.max_open
+        return Errand(wire, jobs, width=width, progress=ask.get("progress", True))
 
     def _look(self, jobs: Jobs, ask: RunAsk) -> Callable[[], Preview | None]:
         return lambda: preview_of(self._chosen(), jobs, ask)
@@ -377,12 +397,3 @@ class Client(Guided):
             rng=self._rng,
             totals=self._totals,
         )
-
-
-def _with_bill(failure: Failure) -> NbpError:
-    """The failure's error, with a note that says what was billed."""
-    spent, maybe = failure.spent, failure.maybe_spent
-    parts = [f"${spent} spent"] if spent else []
-    parts += [f"${maybe} may have been billed"] if maybe else []
-    failure.error.add_note(", ".join(parts) or "Nothing was billed.")
-    return failure.error

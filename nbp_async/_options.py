@@ -52,6 +52,8 @@ class RunAsk(Ask, total=False):
         verify: Compare the hash of each file that is there, not only its size.
         wait: With `via="batch"`: wait for the results (default); False ends the call as soon as
             all jobs are created, and the same call made again brings what they made.
+        progress: Show in a Jupyter notebook how it goes (default); elsewhere nothing is shown. The
+            environment variable NBP_PROGRESS=0 turns it off for all calls.
     """
 
     journal: str | Path | bool | Journal | None
@@ -59,6 +61,7 @@ class RunAsk(Ask, total=False):
     retry_failed: bool
     verify: bool
     wait: bool
+    progress: bool
 
 
 class ClientOptions(TypedDict, total=False):

@@ -29,8 +29,8 @@ NEVER_FOR_HELP = {"aiohttp", "asyncio", "httpx", "jinja2", "msgspec", "rich", "s
 PROMISED = {
     "Attempt", "Batch", "Bill", "Client", "Failure", "Image", "Job", "Limits", "Listener",
     "fetch_run", "FetchOptions",
-    "Outcome", "Plan", "Preview", "Prices", "Profile", "PROFILES", "Prompt", "Rate", "read_run",
-    "Report", "Retry", "Row", "run_many", "Spend",
+    "Outcome", "Plan", "Preview", "Prices", "Profile", "PROFILES", "Progress", "Prompt", "Rate",
+    "read_run", "Report", "Retry", "Row", "run_many", "Running", "Spend",
     "Ask", "RunAsk", "TaskTable", "Timeouts", "Timings", "Usage", "Webhook", "__version__",
 }  # fmt: skip
 

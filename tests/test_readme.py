@@ -62,6 +62,20 @@ async def test_a_run_goes_on_as_shown(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(second.images) == 3
 
 
+async def test_a_notebook_shows_a_plan_and_goes_on_beside_a_call_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "async def main(gen, prompts):\n" + textwrap.indent(block("gen.start("), "    ")
+    names: dict[str, Any] = {}
+    exec(code + "    return batch, running\n", names)
+    async with Client.fake(server={"latency": 0.0}) as gen:
+        batch, running = await names["main"](gen, ["a", "b"])
+        assert gen.server is not None
+        assert gen.server.stats().requests == 2
+    assert len(batch.images) == running.progress.there == 2
+
+
 async def test_tasks_are_asked_for_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +170,7 @@ async def test_the_fixture_is_used_as_shown(nbp_server: FakeServer) -> None:
 
 
 def test_every_block_is_tested() -> None:
-    assert len(BLOCKS) == 11
+    assert len(BLOCKS) == 12
 
 
 async def test_the_faults_of_tasks_are_ordered_as_shown() -> None:

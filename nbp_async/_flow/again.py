@@ -14,7 +14,8 @@ import msgspec
 from nbp_async._batch import Batch, Dollars
 from nbp_async._errors import ConfigError, LinkExpiredError, NbpError
 from nbp_async._flow.books import worst
-from nbp_async._flow.plan import Errand, Plan
+from nbp_async._flow.errand import Errand
+from nbp_async._flow.plan import Plan
 from nbp_async._flow.preview import Preview
 from nbp_async._models import Attempt, Failure, Outcome
 

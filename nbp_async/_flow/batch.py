@@ -338,7 +338,9 @@ class BatchCrew:
         for job in self._open.values():
             for member in job.members.values():
                 if member.job is not None:
-                    self._run.dropped.append(member.open(job.record.name))
+                    left = member.open(job.record.name)
+                    self._run.dropped.append(left)
+                    self._w.tell("on_outcome", left)
 
 
 async def reopened(

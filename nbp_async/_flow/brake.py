@@ -22,7 +22,8 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 
 @contextmanager
 def two_steps(stop: Callable[[], str]) -> Iterator[None]:
-    """While the body runs, the first signal calls `stop`, which says what is still waited for.
+    """While the body runs, the first signal calls `stop`, which says what is still waited for; ""
+    if people see it elsewhere.
 
     The second one does what it would have done without us; a second SIGTERM cancels the task that
     runs the body.
@@ -35,7 +36,9 @@ def two_steps(stop: Callable[[], str]) -> Iterator[None]:
         nonlocal pressed
         if not pressed:
             pressed = True
-            log.warning("%s", stop())
+            words = stop()
+            if words:
+                log.warning("%s", words)
         elif number == signal.SIGINT and callable(former):
             former(number, None)
         else:
@@ -58,12 +61,15 @@ def on_signal(number: int, call: Callable[[], None]) -> Iterator[None]:
     except (NotImplementedError, RuntimeError, ValueError):
         yield  # Windows, or not the main thread: the signal does what it always did
         return
+    ours = signal.getsignal(number)
     try:
         yield
     finally:
+        now = signal.getsignal(number)
         loop.remove_signal_handler(number)
-        if former is not None:
-            signal.signal(number, former)
+        last = former if now is ours else now  # a notebook's next cell may have set its own
+        if last is not None:
+            signal.signal(number, last)
 
 
 def _is_free(number: int, handler: Handler) -> bool:

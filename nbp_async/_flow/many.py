@@ -112,7 +112,11 @@ class Crew:
         if self._jobs.only is not None and job.index not in self._jobs.only:
             await self._pass_over(job)
             return
-        outcome = job if isinstance(job, Failure) else await self._generate(job)
+        outcome: Outcome | None
+        if isinstance(job, Failure):
+            self._wiring.tell("on_outcome", outcome := job)
+        else:
+            outcome = await self._generate(job)
         if outcome is None:
             return
         delivered = self._deliver(outcome)

@@ -4,76 +4,23 @@ import asyncio
 import os
 import sys
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from nbp_async._batch import Again, Batch
 from nbp_async._errors import ConfigError, NbpError
-from nbp_async._flow.batch import BatchCrew
-from nbp_async._flow.brake import two_steps
-from nbp_async._flow.many import Crew
+from nbp_async._flow.errand import Errand
 from nbp_async._flow.preview import Preview
-from nbp_async._flow.run import Run
-from nbp_async._flow.source import BadPrompt, Jobs
-from nbp_async._flow.wiring import Wiring
+from nbp_async._flow.source import BadPrompt
 from nbp_async._models import ZERO, Failure, Image, Outcome
 from nbp_async._refusals import Unawaited
+from nbp_async.display.bar import plan_html
+from nbp_async.display.live import Live
 
 _SHOWN = 20_000  # prompts that are looked at for a repr: about a tenth of a second
 _HERE = f"{Path(__file__).parent.parent}{os.sep}"
-Deliver = Callable[[Outcome], Awaitable[None] | None]
-
-
-class Errand:
-    """One call of `many` or `stream`: opened late, so that a plan costs nothing."""
-
-    def __init__(self, wire: Callable[[], tuple[Wiring, Run]], jobs: Jobs) -> None:
-        self._wire = wire
-        self.jobs = jobs
-        self.run: Run | None = None
-        self._crew: Crew | BatchCrew | None = None
-        self._stopping = False
-
-    async def work(self, deliver: Deliver) -> None:
-        wiring, self.run = self._wire()
-        kind = BatchCrew if self.run.via == "batch" else Crew
-        crew = self._crew = kind(wiring, self.run, self.jobs, deliver)
-        batch = self.run.via == "batch"
-        if self._stopping:
-            crew.stop()
-
-        def brake() -> str:
-            crew.stop()
-            if batch:
-                return (
-                    "Stopping: no more batch jobs are created; those that are go on at the vendor. "
-                    "The same call brings their images later."
-                )
-            return (
-                f"Stopping: nothing more is sent; waiting for {wiring.slots.in_use} requests that "
-                "are out and paid for. Once more drops them. The same call goes on later."
-            )
-
-        if self.run.past is None:
-            await crew.work()
-            return
-        with two_steps(brake):
-            await crew.work()
-
-    def stop(self) -> None:
-        self._stopping = True
-        if self._crew is not None:
-            self._crew.stop()
-
-    @property
-    def stopped(self) -> NbpError | None:
-        return self.run.stopped if self.run is not None else None
-
-    @property
-    def dropped(self) -> list[Outcome]:
-        return self.run.dropped if self.run is not None else []
 
 
 class Plan(Unawaited, Coroutine[Any, Any, Batch]):
@@ -112,6 +59,10 @@ class Plan(Unawaited, Coroutine[Any, Any, Batch]):
     def stop(self) -> None:
         """Send nothing more; what was sent is waited for, and the batch then has what came."""
         self._errand.stop()
+
+    def apart(self) -> Live:
+        """Get ready to run beside other work: what counts it from now on, and shows it."""
+        return self._errand.apart()
 
     def preview(self) -> Preview:
         """What it would do now: how many images, for how much, how long. Nothing is sent.
@@ -216,13 +167,27 @@ class Plan(Unawaited, Coroutine[Any, Any, Batch]):
             )
 
     def __repr__(self) -> str:
-        words = [f"{self._describe}: nothing is sent before it is awaited"]
-        if self._coroutine is None and (self._errand.jobs.count or 0) <= _SHOWN:
-            try:
-                words += self.preview().lines()
-            except NbpError as exc:
-                words.append(str(exc))
+        if self._coroutine is not None:
+            return f"<Plan: {self._describe}: {'ended' if self._ended else 'under way'}>"
+        words = [f"{self._describe}: nothing is sent before it is awaited", *self._words()]
         return "<Plan: " + "\n  ".join(words) + ">"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        if self._coroutine is not None:
+            state = "It has ended." if self._ended else "It is under way."
+            return plan_html(self._describe, [], state)
+        note = "Nothing is sent before it is awaited: batch = await plan"
+        return plan_html(self._describe, self._words(), note)
+
+    def _words(self) -> list[str]:
+        """What it would do, as far as that is soon said."""
+        if (self._errand.jobs.count or 0) > _SHOWN:
+            return []
+        try:
+            return list(self.preview().lines())
+        except NbpError as exc:
+            return [str(exc)]
 
 
 class Stream(AsyncIterator[Outcome]):

@@ -60,6 +60,7 @@ class Jobs:
         self._copies: Iterator[Job] = iter(())
         self._index = 0
         self._stopped = False
+        self._looked_at: int | None = None
         self._sync: Iterator[object] | None = None
         self._async: AsyncIterator[object] | None = None
         self._turn = asyncio.Lock()
@@ -68,6 +69,13 @@ class Jobs:
             self._sync = iter(prompts)
         else:
             self._async = aiter(prompts)
+
+    @property
+    def images(self) -> int | None:
+        """How many images are asked for, or None if nobody knows; after `check` it is exact."""
+        if self.only is not None:
+            return len(self.only)
+        return self.count if self._looked_at is None else self._looked_at
 
     def again(self, places: frozenset[int]) -> "Jobs":
         """The same jobs once more, as far as they were drawn and kept; `places` are to be made."""
@@ -98,16 +106,20 @@ class Jobs:
         """
         if not isinstance(self._prompts, list | tuple) or self.only is not None:
             return
+        images = 0
         for place, value in enumerate(self._prompts):
             try:
-                self._look(as_prompt(value, self._defaults))
+                prompt = as_prompt(value, self._defaults)
+                self._look(prompt)
             except ConfigError as exc:
                 problem = ConfigError(f"prompts[{place}]: {exc}")
             else:
+                images += prompt.n
                 if place % _SLICE == _SLICE - 1:
                     await asyncio.sleep(0)
                 continue
             raise problem
+        self._looked_at = images
 
     def listed(self) -> Iterator[Job]:
         """All jobs of a list or tuple, without drawing any; of other prompts none is known.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from nbp_async._batch import Bill
@@ -80,9 +80,16 @@ class Wiring:
     totals: Totals = field(default_factory=Totals)
     gates: dict[str, Gate] = field(default_factory=dict)
     _spans: dict[str, CallSpans] = field(default_factory=dict)
+    _gate: Callable[[str], Gate] | None = None
+
+    def heard_by(self, listener: Listener) -> "Wiring":
+        """The same parts, for one call whose prompts `listener` hears of as well."""
+        return replace(self, listeners=(*self.listeners, listener), _gate=self.gate)
 
     def gate(self, model: str) -> Gate:
         """The gate of one model: its quota is its own, the slots are shared."""
+        if self._gate is not None:
+            return self._gate(model)  # a gate is not of one call, and tells none of them
         gate = self.gates.get(model)
         if gate is None:
             on_change = self._tell_gate if self.listeners else None
@@ -127,6 +134,11 @@ class Wiring:
                 getattr(listener, name)(event)
             except Exception:
                 log.exception("A listener failed in %s.%s", type(listener).__name__, name)
+
+    def paused(self) -> float:
+        """Seconds that a vendor makes everybody wait, or 0.0."""
+        pauses = (gate.statistics().paused for gate in self.gates.values())
+        return max(pauses, default=0.0)
 
     def open_for(self) -> float:
         """Seconds since the client was opened."""

@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from nbp_async import Image, Listener, Outcome
-from nbp_async._events import AttemptEnded, AttemptStarted, GateClosed, GateOpened
+from nbp_async._events import AttemptEnded, AttemptStarted, GateClosed, GateOpened, Listener
+from nbp_async._models import Image, Outcome
 
 
 class Counts(Listener):
@@ -72,6 +72,10 @@ class Counts(Listener):
 
     @property
     def left(self) -> float | None:
+        """Seconds until the last image when the latest attempt ended; see `left_at`."""
+        return self.left_at(self._last_at)
+
+    def left_at(self, now: float) -> float | None:
         """Seconds until the last image, or None while nothing has ended yet.
 
         Two guesses, and the longer one counts. What is left goes through the slots at the pace
@@ -83,5 +87,5 @@ class Counts(Listener):
         remaining = max(0, self.total - self.done)
         by_slots = remaining * self._service / self._ended / self.width
         begun = self.done + self.in_flight / 2  # on average half of the work on each is done
-        by_pace = remaining * (self._last_at - self._first_at) / begun
+        by_pace = remaining * (now - self._first_at) / begun
         return max(by_slots, by_pace)

@@ -1,7 +1,11 @@
-"""The stop button of a notebook: the first lets what is paid for finish, the second drops it."""
+"""In a real kernel: the live display, what runs beside other cells, and the stop button.
+
+Pressed once the stop button lets what is paid for finish, pressed again it drops it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,63 +16,140 @@ from jupyter_client.manager import AsyncKernelManager, start_new_async_kernel
 from nbp_async.fake.process import SpawnedServer, spawn
 from tests.loopback.durable.kills import assert_books
 
-CELL = """
+OPEN = """
 from nbp_async import Client, Limits, Profile
 profile = Profile(name="vendor", base_url={url!r})
-async with Client(profile, {key!r}, limits=Limits(max_in_flight=4)) as gen:
-    batch = await gen.many([f"prompt {{n}}" for n in range(50)], size="1K", out={out!r})
+gen = Client(profile, {key!r}, limits=Limits(max_in_flight=4))
+"""
+CELL = """
+batch = await gen.many([f"prompt {{n}}" for n in range(50)], size="1K", out={out!r})
 print(len(batch.images), "images")
 """
+pytestmark = pytest.mark.filterwarnings("ignore:Kernel is running over TCP")
+
+
+@dataclass
+class Said:
+    """What a cell printed and raised, and what its displays showed, by their ids."""
+
+    words: str = ""
+    shown: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    results: list[dict[str, str]] = field(default_factory=list)
+
+    def hear(self, kind: str, content: dict[str, Any]) -> None:
+        self.words += content.get("text", "") + content.get("ename", "")
+        if kind in ("display_data", "update_display_data"):
+            name = content["transient"]["display_id"]
+            assert (name in self.shown) == (kind == "update_display_data")
+            self.shown.setdefault(name, []).append(content["data"])
+        elif kind == "execute_result":
+            self.results.append(content["data"])
+
+    @property
+    def bar(self) -> list[str]:
+        """The texts of the one bar."""
+        (bar,) = self.shown.values()
+        return [data["text/plain"] for data in bar]
+
+
+@dataclass
+class Notebook:
+    manager: AsyncKernelManager
+    client: AsyncKernelClient
+
+    async def open(self, server: SpawnedServer) -> None:
+        await self.run(OPEN.format(url=server.openai_url, key=server.key))
+
+    async def run(self, cell: str) -> Said:
+        return await self.end(self.client.execute(cell))
+
+    async def begin(self, server: SpawnedServer, cell: str) -> str:
+        """Run a cell until four requests are out."""
+        message: str = self.client.execute(cell)
+        while (await server.stats()).in_flight < 4:
+            await asyncio.sleep(0.02)
+        return message
+
+    async def end(self, message: str) -> Said:
+        """All that was said until the cell that was asked by `message` ended."""
+        said = Said()
+        async with asyncio.timeout(30):
+            while True:
+                found: dict[str, Any] = await self.client.get_iopub_msg()
+                said.hear(found["msg_type"], found["content"])
+                if found["parent_header"].get("msg_id") != message:
+                    continue
+                if found["content"].get("execution_state") == "idle":
+                    return said
 
 
 @pytest.fixture
-async def kernel() -> AsyncIterator[tuple[AsyncKernelManager, AsyncKernelClient]]:
+async def notebook() -> AsyncIterator[Notebook]:
     manager, client = await start_new_async_kernel()
-    yield manager, client
+    yield Notebook(manager, client)
     client.stop_channels()
     await manager.shutdown_kernel(now=True)
 
 
-async def said(client: AsyncKernelClient, message: str) -> str:
-    """What the cell that was asked by `message` printed and raised, until it ended."""
-    words: list[str] = []
-    async with asyncio.timeout(30):
-        while True:
-            found: dict[str, Any] = await client.get_iopub_msg()
-            if found["parent_header"].get("msg_id") != message:
-                continue
-            content = found["content"]
-            words.append(content.get("text", "") + content.get("ename", ""))
-            if content.get("execution_state") == "idle":
-                return "".join(words)
-
-
-async def begin(server: SpawnedServer, client: AsyncKernelClient, out: Path) -> str:
-    cell = CELL.format(url=server.openai_url, key=server.key, out=str(out))
-    message: str = client.execute(cell)
-    while (await server.stats()).in_flight < 4:
-        await asyncio.sleep(0.02)
-    return message
-
-
-@pytest.mark.filterwarnings("ignore:Kernel is running over TCP")
 async def test_the_stop_button_lets_what_is_paid_finish_and_pressed_again_drops_it(
-    kernel: tuple[AsyncKernelManager, AsyncKernelClient], tmp_path: Path
+    notebook: Notebook, tmp_path: Path
 ) -> None:
-    manager, client = kernel
     async with await spawn(latency=1.0) as server:
-        message = await begin(server, client, tmp_path)
-        await manager.interrupt_kernel()
-        words = await said(client, message)
-        assert "waiting for 4 requests" in words
-        assert "4 images" in words
+        await notebook.open(server)
+        message = await notebook.begin(server, CELL.format(out=str(tmp_path)))
+        await notebook.manager.interrupt_kernel()
+        said = await notebook.end(message)
+        assert any("nothing more is sent; 4 requests" in text for text in said.bar)
+        assert said.bar[-1].startswith("Stopped: 4 images · 46 not sent")
+        assert said.words == "4 images\n"
         assert (await server.stats()).requests == 4
 
-        message = await begin(server, client, tmp_path)
-        await manager.interrupt_kernel()
+        message = await notebook.begin(server, CELL.format(out=str(tmp_path)))
+        await notebook.manager.interrupt_kernel()
         await asyncio.sleep(0.2)
-        await manager.interrupt_kernel()
-        assert "CancelledError" in await said(client, message)
+        await notebook.manager.interrupt_kernel()
+        said = await notebook.end(message)
+        assert "CancelledError" in said.words
+        assert said.bar[-1].startswith("Cancelled: 4 images · 4 failed · 42 not sent · 4 there")
         report = await assert_books(server, tmp_path)
         assert report.account.images == 4
         assert sum(row.billing == "maybe" for row in report.rows()) == 4
+
+        # without a folder, too: a cell that is cancelled would take its images with it
+        message = await notebook.begin(server, CELL.format(out=None))
+        await notebook.manager.interrupt_kernel()
+        said = await notebook.end(message)
+        assert said.bar[-1].startswith("Stopped: 4 images · 46 not sent")
+        assert said.words == "4 images\n"
+
+
+async def test_a_bar_renews_itself_beside_other_cells(notebook: Notebook) -> None:
+    async with await spawn(latency=0.6) as server:
+        await notebook.open(server)
+        said = await notebook.run("plan = gen.many(['<b>a</b>'] * 12, size='1K'); plan")
+        assert "12 images: 12 to make" in said.results[0]["text/html"]
+        assert (await server.stats()).requests == 0
+
+        said = await notebook.run("gen.start(['<b>a</b>'] * 12, size='1K')")
+        assert not said.results, "the bar stands for it, once"
+        ((name, bar),) = said.shown.items()
+        assert 'role="progressbar"' in bar[0]["text/html"]
+        assert bar[0]["text/plain"].startswith("0 of 12")
+
+        said = await notebook.run("6 * 7")
+        assert said.results[0]["text/plain"] == "42"
+        said = Said(shown={name: bar})
+        async with asyncio.timeout(30):
+            while not said.bar[-1].startswith("12 images"):
+                found: dict[str, Any] = await notebook.client.get_iopub_msg()
+                said.hear(found["msg_type"], found["content"])
+        assert any("4 in flight" in text for text in said.bar)
+        last = bar[-1]["text/html"]
+        assert last.count("<img ") == 6
+        assert "&lt;b&gt;a&lt;/b&gt;" in last
+        assert "<b>a" not in last
+
+        said = await notebook.run("batch = await gen.many(['a'] * 3, progress=False); len(batch)")
+        assert (said.shown, said.results[0]["text/plain"]) == ({}, "3")
+        said = await notebook.run("await gen.aclose()")
+        assert said.words == ""

@@ -77,10 +77,10 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
             yield f"at least {_span(self.seconds)}, if an image takes {TYPICAL_HOLD:.0f} s"
         if self.disk_free is not None and self.to_send:
             short = "" if self.fits else " - NOT ENOUGH"
-            needed, free = self.disk_needed / 1e9, self.disk_free / 1e9
-            yield f"disk: about {needed:.1f} GB needed, {free:.1f} GB free{short}"
+            needed, free = _weight(self.disk_needed), _weight(self.disk_free)
+            yield f"disk: about {needed} needed, {free} free{short}"
         if self.store and self.to_send:
-            yield f"store: about {self.disk_needed / 1e9:.1f} GB to {self.store}"
+            yield f"store: about {_weight(self.disk_needed)} to {self.store}"
 
 
 def preview(
@@ -177,6 +177,10 @@ def _digester() -> Callable[[Job], tuple[bytes, ...]]:
 
 def _existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _weight(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def _span(seconds: float) -> str:

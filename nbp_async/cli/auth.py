@@ -97,7 +97,7 @@ def _asked(profile: Profile, key: Secret) -> Finding:
     return found
 
 
-@auth.command()
+@auth.command(short_help="Say which key is used, and where it comes from.")
 @_WHERE
 def status(endpoint: str | None) -> None:
     """Say which key is used for which endpoint, where it comes from, and what else is kept."""

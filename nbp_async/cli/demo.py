@@ -64,11 +64,11 @@ class Scene:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="out/demo",
               show_default=True, help="The folder for the images and their sheet.")  # fmt: skip
 @click.option("--count", type=click.IntRange(1, 200), default=200, show_default=True,
-              help="Images to make.")  # fmt: skip
+              metavar="N", help="Images to make.")  # fmt: skip
 @click.option("--max-in-flight", type=click.IntRange(min=1), default=50, show_default=True,
-              help="Requests in flight at once. Try 1, and 200.")  # fmt: skip
+              metavar="N", help="Requests in flight at once. Try 1, and 200.")  # fmt: skip
 @click.option("--speed", type=click.FloatRange(min=1), default=30.0, show_default=True,
-              help="How many times faster than real the vendor works.")  # fmt: skip
+              metavar="N", help="How many times faster than real the vendor works.")  # fmt: skip
 @click.option("--faults", is_flag=True, help="Let one call in twenty go wrong.")
 def demo(out: Path, count: int, max_in_flight: int, speed: float, faults: bool) -> None:
     """See it work: 200 images over real HTTP from a fake server. No key, no cost."""

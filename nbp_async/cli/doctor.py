@@ -28,7 +28,7 @@ _NAMES = 13
 @click.option("--out", "folder", type=click.Path(path_type=Path), default=Path(),
               help="Where images will go. Default: this folder.")  # fmt: skip
 @click.option("--max-in-flight", type=click.IntRange(min=1), default=50, show_default=True,
-              help="Calls that will be in flight at once.")  # fmt: skip
+              metavar="N", help="Calls that will be in flight at once.")  # fmt: skip
 @click.option("--offline", is_flag=True, help="Look at this machine only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each check.")
 def doctor(

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8788, show_default=True,
-              help="Port to listen on; 0 for a free one.")  # fmt: skip
+              metavar="N", help="Port to listen on; 0 for a free one.")  # fmt: skip
 @click.option("--latency", default="30-170", show_default=True, metavar="SECONDS",
               help='"120", "30-170", "by-size", "lognormal:90:0.4" (median, sigma).')  # fmt: skip
 @click.option("--speed", type=float, default=1.0, show_default=True,
-              help="How many times faster than real simulated time goes.")  # fmt: skip
+              metavar="N", help="How many times faster images come.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True,
               help="What latencies and faults are drawn from.")  # fmt: skip
 @click.option("--fault", metavar="NAME=SHARE,…",

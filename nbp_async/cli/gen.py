@@ -24,11 +24,12 @@ _SUFFIXES = {"png": {".png"}, "jpeg": {".jpg", ".jpeg"}, "webp": {".webp"}}
 @click.option("-o", "--out", "target", type=click.Path(dir_okay=False, path_type=Path),
               help="The file. Default: named after the prompt, in this folder.")  # fmt: skip
 @click.option("-n", "count", type=click.IntRange(1, 100), default=1, show_default=True,
-              help="Images of this prompt; each is paid for.")  # fmt: skip
+              metavar="N", help="Images of this prompt; each is paid for.")  # fmt: skip
 @click.option("--aspect-ratio", metavar="W:H", help="16:9 and so on. Default: the model's.")
 @click.option("--ref", "references", metavar="FILE|URL", multiple=True,
               help="An image to work from; may be given more than once.")  # fmt: skip
-@click.option("--seed", type=int, help="For endpoints that honour one.")
+@click.option("--seed", type=int, metavar="N",
+              help="For the same image again, where the endpoint honours it.")  # fmt: skip
 @vendor_options
 def gen(
     prompt: str,

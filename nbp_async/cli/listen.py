@@ -33,8 +33,8 @@ Each is checked as the service signs it, counts once however often it comes, and
 printed. It is a hint: what became of the task, the service says when it is asked.
 
 \b
-  nbp listen --public-url https://hooks.shop.example --port 8787 --path vendor \\
-             --inbox hooks.sqlite3 --json | your-program
+  nbp listen --public-url https://hooks.shop.example --port 8787 \\
+             --path vendor --inbox hooks.sqlite3 --json | your-program
 
 Something before it (nginx, a tunnel) passes the public address on to --host and
 --port. Without --public-url only this machine can send, such as `nbp fake`.
@@ -49,7 +49,7 @@ Ctrl-C ends it.
               help="What the service is told, up to the last part of the path: https.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8789, show_default=True,
-              help="Port to listen on; 0 for a free one.")  # fmt: skip
+              metavar="N", help="Port to listen on; 0 for a free one.")  # fmt: skip
 @click.option("--path", metavar="WORD",
               help="Last part of the address. Default: drawn, other at each start.")  # fmt: skip
 @click.option("--scheme", default="standard", show_default=True,

@@ -18,9 +18,10 @@ _HELP = """\
 Make one image for each prompt in FILE (- for stdin); paths go to stdout as they come.
 
 \b
-.txt, -   one prompt a line; blank lines and lines that begin with # are skipped
+.txt, -   one prompt a line, unless it is blank or begins with #
 .csv      the column "prompt" or "text", or --prompt-column
-.jsonl    a string, or an object: text, size, aspect_ratio, seed, n, references, extra
+.jsonl    a string, or an object: text, size, aspect_ratio and so on
+          (nbp help prompts)
 
 DIR is a run: its journal knows what was sent, what came and what it cost. The same command
 goes on where the last one ended, was stopped or was killed; what is there is not bought again.
@@ -36,10 +37,10 @@ Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @place_options
 @click.option("--max-in-flight", type=click.IntRange(min=1), default=50, show_default=True,
-              help="Requests in flight at once.")  # fmt: skip
+              metavar="N", help="Requests in flight at once.")  # fmt: skip
 @click.option("--rate", metavar="N/PERIOD", help="Requests that may leave: 60/min, 2/s, 1000/hour.")
 @click.option("--burst", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Requests that may leave together after an idle spell.")  # fmt: skip
+              metavar="N", help="Requests that may leave together after idling.")  # fmt: skip
 @click.option(
     "--max-cost",
     metavar="USD",
@@ -51,7 +52,8 @@ Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that
 @click.option(
     "--account",
     metavar="NAME",
-    help="Who pays, if its keys change. Default: the key stands for it.",
+    help="A name for the account that pays: a run goes on with its own account alone, and keys "
+    "may change. Default: the key stands for it.",
 )
 @click.option("--dry-run", is_flag=True,
               help="Say how many, for how much and how long; send nothing.")  # fmt: skip

@@ -79,7 +79,9 @@ def vendor_options(command: Command) -> Command:
             "at, with no connection held; batch: in jobs of Google's batch API, for half the price "
             "and within a day (nbp many). Default: what the endpoint has, held first.",
         ),
-        click.option("--model", help="Default: NBP_MODEL, else the endpoint's own."),
+        click.option(
+            "--model", metavar="NAME", help="The model. Default: NBP_MODEL, or the endpoint's."
+        ),
         click.option(
             "--size", metavar="SIZE", help="1K, 2K, 4K, or pixels as 2048x2048. Default: 2K."
         ),

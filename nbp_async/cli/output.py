@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from nbp_async import Image, Listener, Outcome
@@ -21,8 +22,16 @@ def people() -> Console:
 
 
 def say(console: Console, text: str) -> None:
-    """A line for people, its text taken as it is; wrapped between words where a terminal is."""
-    console.print(Text(text), soft_wrap=not console.is_terminal)
+    """A line for people, its text taken as it is; wrapped between words where a terminal is.
+
+    What begins further in goes on further in.
+    """
+    inner = text.lstrip(" ")
+    if not console.is_terminal or inner == text:
+        console.print(Text(text), soft_wrap=not console.is_terminal)
+        return
+    before = (0, 0, 0, len(text) - len(inner))
+    console.print(Padding(Text(inner), before, expand=False))
 
 
 class Data(Listener):

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nbp_async import PROFILES, Prices
+from nbp_async.cli.output import say
 from nbp_async.display.words import money
 
 _SIZES = ("1K", "2K", "4K")
@@ -19,12 +20,20 @@ def prices() -> None:
     for name, profile in PROFILES.items():
         endpoints.setdefault(id(profile.prices), []).append(name)
         tables[id(profile.prices)] = profile.prices
-    table = Table(box=box.SIMPLE_HEAD)
-    for title in ("endpoint", *_SIZES, "as of", "source"):
-        table.add_column(title, justify="right" if title in _SIZES else "left", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for title in ("endpoint", *_SIZES, "batch", "as of"):
+        table.add_column(title, justify="left" if title == "endpoint" else "right", no_wrap=True)
     for key, figures in tables.items():
-        cells = (money(figures.estimate(size)) for size in _SIZES)
-        table.add_row("\n".join(endpoints[key]), *cells, figures.dated, figures.source)
-    Console(highlight=False).print(table)
-    click.echo("An endpoint whose prices are not known is reckoned with Google's. Prices of your")
-    click.echo("own: Client(Profile(..., prices=Prices(...))).")
+        cells = [money(figures.estimate(size)) for size in _SIZES]
+        share = "-" if figures.batch is None else f"{figures.batch:.0%}"
+        table.add_row("\n".join(endpoints[key]), *cells, share, figures.dated)
+    console = Console(highlight=False)
+    console.print(table)
+    for key, figures in tables.items():
+        say(console, f"  {', '.join(endpoints[key])}: {figures.source}")
+    say(
+        console,
+        "\nbatch is the share of it that the batch API charges. An endpoint whose prices are not "
+        "known is reckoned with Google's. Prices of your own: "
+        "Client(Profile(..., prices=Prices(...))).",
+    )

@@ -98,7 +98,7 @@ def _show_table(rows: Iterator[Row]) -> None:
 def _show_sums(reading: Reading) -> None:
     report, console = reading.report, Console(highlight=False)
     standing = Standing(reading.rows(), report.folder)
-    facts = [*standing.facts(time.time()), ("processes", f"{report.processes:,}")]
+    facts = [*standing.facts(time.time()), ("processes", f"{report.processes:,} so far")]
     unclear = [f"  {line}" for line in standing.unclear()]
     if unclear:
         unclear.insert(0, "May have been billed, and is not sent again unasked:")

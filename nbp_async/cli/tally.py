@@ -119,7 +119,10 @@ class Tally:
         parts += [f"{self.not_sent} not sent"] if self.not_sent else []
         yield " · ".join([*parts, f"{money(self.spent)} spent"])
         if self.resumed:
-            yield f"{plural(self.resumed, 'image')} were there already: {money(self.saved)} saved."
+            was = "was" if self.resumed == 1 else "were"
+            yield (
+                f"{plural(self.resumed, 'image')} {was} there already: {money(self.saved)} saved."
+            )
         if self.dropped:
             yield (
                 f"{plural(self.dropped, 'image')} dropped in flight: the vendor goes on, and may "

@@ -68,8 +68,11 @@ class Errand:
 
         def brake() -> str:
             crew.stop()
-            seen = self._live is not None and self._live.shown
-            return "" if seen else _parting_words(wiring, run)
+            if self._live is None or not self._live.shown:
+                return _parting_words(wiring, run)
+            if run.via != "batch":
+                self._live.say("The stop button, pressed once more, drops them.")
+            return ""
 
         with two_steps(brake):
             await crew.work()

@@ -23,6 +23,7 @@ _TROUGH = (
     f"display:flex;height:.7em;border:1px solid {_LINE};border-radius:.35em;overflow:hidden;"
     "-webkit-print-color-adjust:exact;print-color-adjust:exact"
 )
+_WHOLE = "white-space:nowrap"
 _PICTURES = "display:flex;flex-wrap:wrap;gap:.4em;margin:.4em 0 0"
 _PICTURE = (
     f"height:4.5rem;width:auto;max-width:9rem;margin:0;border:1px solid {_LINE};border-radius:.25em"
@@ -41,7 +42,7 @@ class Picture(NamedTuple):
 
 def bar_html(now: Progress, pictures: Sequence[Picture] = ()) -> str:
     """The bar with all that belongs to it, the latest picture first."""
-    facts = " · ".join(escape(fact) for fact in facts_of(now))
+    facts = " · ".join(f'<span style="{_WHOLE}">{escape(fact)}</span>' for fact in facts_of(now))
     parts = [
         f'<div style="{_FRAME}">',
         f"{_trough(now)}",
@@ -99,13 +100,15 @@ def facts_of(now: Progress) -> Iterator[str]:
 def _advice(now: Progress) -> Iterator[str]:
     """A line of its own, where there is something to say."""
     if now.state == "stopping":
-        yield (
-            f"Stopping: nothing more is sent; {plural(now.in_flight, 'request')} that may be paid "
-            "for already can still end. Stopped once more, they are dropped."
-        )
+        out = plural(now.in_flight, "request")
+        waiting = f"; {out} that may be paid for already can still end" if now.in_flight else ""
+        yield f"Stopping: nothing more is sent{waiting}."
     if now.state == "cancelled" and now.maybe:
-        yield "What was in flight may have been billed: it is named in the plan's `partial`."
-    if now.why and now.ended:
+        yield (
+            "What was in flight may have been billed: the plan's `partial` names it, and has what "
+            "came."
+        )
+    if now.why:
         yield printable(now.why, _MESSAGE)
 
 
@@ -113,7 +116,7 @@ def _trough(now: Progress) -> str:
     """The bar: what brought an image, what failed, what is in flight."""
     whole = max(now.total or 0, now.done + now.in_flight, 1)
     out = 0 if now.ended else now.in_flight
-    shares = ((now.images, _GREEN, 1.0), (now.failed, _RED, 1.0), (out, _BLUE, 0.55))
+    shares = ((now.images, _GREEN, 1.0), (now.failed, _RED, 1.0), (out, _BLUE, 0.7))
     inner = "".join(
         f'<div style="width:{100 * count / whole:.2f}%;background:{colour};opacity:{opacity}">'
         "</div>"

@@ -101,6 +101,10 @@ class Live(Counts):
             why=self._why,
         )
 
+    def say(self, words: str) -> None:
+        """Show these words, too, until it ends."""
+        self._why = words
+
     def open(self) -> None:
         """Begin: show it in the cell that runs now. Of no effect if it is open."""
         if self._loop is not None:

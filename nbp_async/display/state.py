@@ -44,7 +44,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         elapsed: Seconds since it began.
         left: Seconds until its end, as far as one can tell; None while nobody can.
         paused: Seconds that the vendor makes everybody wait, or 0.0.
-        why: What stopped or broke it, or "".
+        why: What stopped or broke it, or what to do meanwhile, or "".
     """
 
     state: State = "running"

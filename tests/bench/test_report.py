@@ -1,8 +1,6 @@
 """The report of a run: complete, true to run.json, and at home in a real browser."""
 
 import re
-import shutil
-import subprocess
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,10 +14,8 @@ from bench.page.tables import part, seconds
 from bench.storage import load, load_requests
 from tests.bench.made_run import EVIL, made
 from tests.bench.test_page import Tags
+from tests.browser import browse, needs_browser
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
 PICTURES = ("gantt", "in-flight", "scaling", "latency", "cost")
 
 
@@ -118,26 +114,17 @@ def test_its_first_picture_stands_alone(tmp_path: Path) -> None:
     assert not picture.findall(".//{http://www.w3.org/2000/svg}script")
 
 
-def browse(folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-         "--enable-logging=stderr", f"--user-data-dir={folder}/chromium", *more,
-         (folder / "report.html").as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium here to open the page in")
+@needs_browser
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_a_browser_opens_it_without_a_complaint(mode: str, tmp_path: Path) -> None:
     run, asked = made()
     write_report(tmp_path, run, asked)
-    picture = tmp_path / "page.png"
+    page, picture = tmp_path / "report.html", tmp_path / "page.png"
     dark = ["--blink-settings=preferredColorScheme=0"] if mode == "dark" else []
-    done = browse(tmp_path, *dark, "--window-size=1000,6000", f"--screenshot={picture}")
+    done = browse(page, *dark, "--window-size=1000,6000", f"--screenshot={picture}")
     assert "CONSOLE" not in done.stderr
-    dom = browse(tmp_path, "--dump-dom").stdout
+    dom = browse(page, "--dump-dom").stdout
     assert all(f'id="{name}"' in dom for name in PICTURES)
     with Image.open(picture) as shown:
         colours = shown.convert("RGB").getcolors(maxcolors=1_000_000)

@@ -99,7 +99,9 @@ async def test_the_stop_button_lets_what_is_paid_finish_and_pressed_again_drops_
         message = await notebook.begin(server, CELL.format(out=str(tmp_path)))
         await notebook.manager.interrupt_kernel()
         said = await notebook.end(message)
-        assert any("nothing more is sent; 4 requests" in text for text in said.bar)
+        stopping = [text for text in said.bar if "Stopping" in text]
+        assert "nothing more is sent; 4 requests" in stopping[0]
+        assert "pressed once more, drops them" in stopping[0]
         assert said.bar[-1].startswith("Stopped: 4 images · 46 not sent")
         assert said.words == "4 images\n"
         assert (await server.stats()).requests == 4

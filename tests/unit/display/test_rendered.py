@@ -1,0 +1,50 @@
+"""What a notebook shows, looked at in a browser: on light and on dark paper, wide and narrow."""
+
+import base64
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pixels
+
+from nbp_async.display.bar import Picture, bar_html, plan_html
+from nbp_async.display.state import Progress, Reason, State
+from tests.browser import look_at, needs_browser
+
+STATES: tuple[State, ...] = ("running", "stopping", "done", "stopped", "cancelled", "broken")
+LONG = "https://relay.example/" + "very-long-path/" * 20
+
+
+def picture(place: int) -> Picture:
+    small = BytesIO()
+    Pixels.new("RGB", (96, 54), (200, 20 * place, 60)).save(small, "JPEG")
+    text = base64.b64encode(small.getvalue()).decode()
+    return Picture(f"data:image/jpeg;base64,{text}", place, f'a "red" <b>bicycle</b> {place}')
+
+
+def bar(state: State) -> str:
+    reasons = tuple(
+        Reason(name=name, count=count, message=f"{LONG} <script>alert({count})</script>",
+               maybe=Decimal("0.27"))
+        for name, count in (("ReadTimeout", 12), ("ContentBlockedError", 2))
+    )  # fmt: skip
+    now = Progress(
+        state=state, total=1_000_000, images=412_345, there=12, failed=14, reasons=reasons,
+        in_flight=500, spent=Decimal("55254.23"), maybe=Decimal("3.24"), saved=Decimal("1.61"),
+        elapsed=86_400.0, left=172_800.0, paused=12.0, why=LONG,
+    )  # fmt: skip
+    return bar_html(now, [picture(n) for n in range(6)])
+
+
+@needs_browser
+@pytest.mark.slow
+def test_bars_and_plans_can_be_read_on_light_and_dark_paper(tmp_path: Path) -> None:
+    plan = plan_html("many(40 prompts)", [LONG, "40 images: 40 to make"], "Nothing is sent.")
+    look = look_at(tmp_path, "".join(map(bar, STATES)) + plan, width=500)
+    assert look["too_wide"] == 0
+    assert min(contrast for _, contrast in look["texts"]) >= 4.5
+    assert len(look["texts"]) > 60
+    assert look["pictures"] == [96] * 2 * 6 * len(STATES)
+    assert min(look["bars"]) >= 6
+    assert look["scripts"] == 0

@@ -12,7 +12,8 @@ from nbp_async.cli import codes
 
 _FOLDER = files("nbp_async.cli") / "topics"
 _WIDEST = 100
-_PLAIN = Theme({"markdown.code": "bold"})  # rich's own is black behind, on a light terminal too
+# rich's own code is black behind, on a light terminal too, and its headings are of two colours.
+_PLAIN = Theme({"markdown.code": "bold", "markdown.table.header": "none"})
 _LINE = "  {name:<{wide}}  {says}"
 
 

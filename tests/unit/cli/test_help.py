@@ -49,6 +49,15 @@ def test_every_topic_is_a_short_page_with_an_example(name: str) -> None:
     assert CliRunner().invoke(app, ["help", name]).stdout == text
 
 
+@pytest.mark.parametrize("name", TOPICS)
+def test_no_table_of_a_topic_is_wrapped_in_eighty_columns(name: str) -> None:
+    tables = re.findall(r"(?:^\|.*\n)+", TOPICS[name].replace("`", ""), re.MULTILINE)
+    for table in tables:
+        rows = [line.strip("|\n").split("|") for line in table.splitlines()]
+        widths = [max(len(cell.strip()) for cell in column) for column in zip(*rows, strict=True)]
+        assert sum(widths) + 2 * len(widths) <= 80
+
+
 def test_without_a_topic_all_are_listed_in_eighty_columns() -> None:
     done = CliRunner().invoke(app, ["help"])
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]

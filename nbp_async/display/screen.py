@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from contextvars import Context
 from typing import Any, Protocol
 
 OFF = "NBP_PROGRESS"  # the environment variable that turns live displays off, with 0
@@ -42,7 +43,9 @@ class Notebook:
         self._publish(bundle, name, update=False)
 
     def update(self, bundle: Mapping[str, str], name: str) -> None:
-        self._publish(bundle, name, update=True)
+        # In a context of nobody's, for the cell that began this may have ended: what runs the cell
+        # of now listens for that one alone, and would not keep how it went on.
+        Context().run(self._publish, bundle, name, update=True)
 
     def _publish(self, bundle: Mapping[str, str], name: str, *, update: bool) -> None:
         transient = {"display_id": name}

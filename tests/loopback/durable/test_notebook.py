@@ -35,6 +35,7 @@ class Said:
     words: str = ""
     shown: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     results: list[dict[str, str]] = field(default_factory=list)
+    heard_by_the_cell: int = 0
 
     def hear(self, kind: str, content: dict[str, Any]) -> None:
         self.words += content.get("text", "") + content.get("ename", "")
@@ -70,15 +71,16 @@ class Notebook:
             await asyncio.sleep(0.02)
         return message
 
-    async def end(self, message: str) -> Said:
+    async def end(self, message: str, said: Said | None = None) -> Said:
         """All that was said until the cell that was asked by `message` ended."""
-        said = Said()
+        said = said or Said()
         async with asyncio.timeout(30):
             while True:
                 found: dict[str, Any] = await self.client.get_iopub_msg()
                 said.hear(found["msg_type"], found["content"])
                 if found["parent_header"].get("msg_id") != message:
                     continue
+                said.heard_by_the_cell += found["msg_type"] == "update_display_data"
                 if found["content"].get("execution_state") == "idle":
                     return said
 
@@ -138,9 +140,11 @@ async def test_a_bar_renews_itself_beside_other_cells(notebook: Notebook) -> Non
         assert 'role="progressbar"' in bar[0]["text/html"]
         assert bar[0]["text/plain"].startswith("0 of 12")
 
-        said = await notebook.run("6 * 7")
+        beside = Said(shown={name: bar})
+        message = notebook.client.execute("import asyncio; await asyncio.sleep(0.7); 6 * 7")
+        said = await notebook.end(message, beside)
         assert said.results[0]["text/plain"] == "42"
-        said = Said(shown={name: bar})
+        assert said.heard_by_the_cell >= 2, "what saves notebooks listens to the cell that runs"
         async with asyncio.timeout(30):
             while not said.bar[-1].startswith("12 images"):
                 found: dict[str, Any] = await notebook.client.get_iopub_msg()

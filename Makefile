@@ -31,7 +31,7 @@ bench: $(VENV)/.dev  ## Compare sequential, threads, processes and async, in a m
 	$(BIN)/python -m bench compare --quick
 
 docs: $(VENV)/.dev  ## Write the API reference into out/docs, from the docstrings
-	$(BIN)/pdoc --docformat google -o out/docs nbp_async nbp_async.fake nbp_async.webhooks nbp_async.testing
+	$(BIN)/python .ci/docs out/docs
 
 clean:  ## Remove the environment, caches and the demo's images
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis out

@@ -5,6 +5,11 @@ async with Client.from_env() as gen:
     batch = await gen.many(prompts, size="4K", out="catalogue/")
 ```
 
+`Client` makes images, `run_many` does so without async. What is asked is a `Prompt`, what comes is
+a `Batch` of `Image` and `Failure`; `Limits`, `Timeouts` and `Retry` say how. `read_run` and
+`fetch_run` look after a run later. Beside it: `nbp_async.fake` for trying without paying,
+`nbp_async.testing` for tests of your own, `nbp_async.webhooks` for services that call back.
+
 Names are imported when they are first used, so that importing the package costs next to nothing.
 """
 

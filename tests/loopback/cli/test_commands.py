@@ -7,6 +7,17 @@ import pytest
 from nbp_async.fake import FakeServer
 from tests.loopback.cli.vendor import Shell, Vendor, objects
 
+# The article's tasks, of a service that is quick: looks follow what is usual.
+SOON = """
+base_url = "{url}"
+submit = "/images/generations/async"
+look = "/tasks/{{id}}"
+id = ["task_id"]
+images = ["result.data[].b64_json"]
+links = ["result.data[].url"]
+usual = {{ 1K = 0.1, 2K = 0.1, 4K = 0.1 }}
+"""
+
 
 async def test_gen_writes_the_file_that_was_asked_for(shell: Shell, vendor: Vendor) -> None:
     nbp = await shell.nbp("gen", "a red bicycle", "--size", "1K", "-o", "shop/bike.png")
@@ -149,9 +160,12 @@ async def test_a_reader_that_leaves_stops_the_run_and_what_is_paid_is_kept(
 async def test_many_polls_where_it_is_told_to(tmp_path: Path) -> None:
     async with FakeServer(latency=0.1) as server:
         opened = Shell(tmp_path, server.openai_url)
+        (opened.folder / "soon.toml").write_text(SOON.format(url=server.openai_url))
         try:
-            nbp = await opened.nbp("many", "-", "--out", "shop", "--via", "poll",
-                                   key=server.key, text="a\nb\n")  # fmt: skip
+            nbp = await opened.nbp(
+                "many", "-", "--out", "shop", "--via", "poll", "--endpoint", "soon.toml",
+                key=server.key, text="a\nb\n",
+            )  # fmt: skip
             code, out, _ = await nbp.end()
         finally:
             await opened.aclose()

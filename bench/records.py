@@ -206,6 +206,15 @@ class Row(msgspec.Struct, frozen=True):
     money: Money
     goodput: Interval
 
+    @property
+    def money_each(self) -> Money:
+        """The same for one trial, on average."""
+        return Money(*(amount / self.reps for amount in msgspec.structs.astuple(self.money)))
+
+    @property
+    def failed_each(self) -> float:
+        return self.failed / self.reps
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """Two rows of one scenario and clock, compared by one figure.

@@ -58,6 +58,7 @@ def _table(scenario: Scenario, rows: Sequence[Row]) -> Iterator[str]:
         f"{'p99 s':>8} {'CPU ms':>7} {'KiB/call':>9} {'lost':>5} {'billed $':>9} {'lost $':>7}"
     )
     for row in rows:
+        money = row.money_each
         name = f"{row.strategy} x{row.at_once}"
         if row.valid < row.reps:
             name += " (!)"
@@ -65,8 +66,8 @@ def _table(scenario: Scenario, rows: Sequence[Row]) -> Iterator[str]:
         yield (
             f"  {name:22} {row.clock:8} {row.jobs:6} {_interval(row.makespan):>22} "
             f"{row.of_bound.mid:8.1%} {row.service.p99:8,.1f} {_figure(row.cpu_ms_per_image)} "
-            f"{'-' if memory is None else f'{memory.mid / 1024:.0f}':>9} {row.failed:5} "
-            f"{row.money.billed:9,.2f} {row.money.lost + row.money.twice:7,.2f}"
+            f"{'-' if memory is None else f'{memory.mid / 1024:.0f}':>9} {row.failed_each:5.4g} "
+            f"{money.billed:9,.2f} {money.lost + money.twice:7,.2f}"
         )
 
 

@@ -79,7 +79,6 @@ class Page:
 
     title: str
     subtitle: str
-    summary: Table
     checks: Sequence[Check]
     sections: Sequence[Section]
     command: str
@@ -100,10 +99,11 @@ class Page:
 
     def _body(self) -> Iterable[str]:
         yield element("header", tag("h1", self.title) + tag("p", self.subtitle, class_="lead"))
-        yield self.summary.html("Summary")
-        yield element("ul", "".join(map(_check, self.checks)), class_="checks")
+        yield element("ul", "".join(map(_check, self.checks[:1])), class_="checks")
         yield from (tag("p", note, class_="note") for note in self.notes)
         yield from (section.html() for section in self.sections)
+        yield tag("h2", "What was checked")
+        yield element("ul", "".join(map(_check, self.checks)), class_="checks")
         yield tag("h2", "Do it again")
         yield element("pre", tag("code", self.command))
         yield element(

@@ -23,6 +23,7 @@ WIDTH = 720.0
 MOST_SLOTS = 200  # rows of a strategy; more of them are drawn as how many are busy
 _NAME = 150.0  # pixels for the names at the left
 _EDGE = 1e-9
+_LONG = 100.0  # seconds from which a tenth of one says nothing
 
 Ended = Literal["image", "failed", "again"]
 
@@ -85,10 +86,10 @@ def gantt(lanes: Sequence[Lane], *, unit: str = "s") -> str:
     longest = max(lane.makespan for lane in lanes)
     x = linear(0, longest * 1.08, _NAME, WIDTH - 10)
     parts: list[str] = []
-    top = 8.0
+    top = 14.0
     for lane in lanes:
         height = _height(lane)
-        parts += _lane(lane, x, top, height)
+        parts += _lane(lane, x, top, height, unit)
         top += height + 14
     box = Box(_NAME, 4, WIDTH - 10, top - 8)
     axis = list(box.bottom_axis(ticks(0, longest), x, label=f"time, {unit}", write=plain))
@@ -110,7 +111,7 @@ def _slots(lane: Lane) -> int:
     return max((bar.slot for bar in lane.bars), default=0) + 1
 
 
-def _lane(lane: Lane, x: Scale, top: float, height: float) -> Iterator[str]:
+def _lane(lane: Lane, x: Scale, top: float, height: float, unit: str) -> Iterator[str]:
     slots = _slots(lane)
     middle = top + height / 2
     yield tag("text", lane.name, x=_NAME - 8, y=middle - 1, class_="name end")
@@ -128,7 +129,8 @@ def _lane(lane: Lane, x: Scale, top: float, height: float) -> Iterator[str]:
             )  # fmt: skip
     end = x(lane.makespan)
     yield element("line", x1=end, x2=end, y1=top - 2, y2=top + height + 2, class_="end-mark")
-    yield tag("text", plain(round(lane.makespan, 1)), x=end + 4, y=middle + 4, class_="value")
+    words = f"{plain(round(lane.makespan, 1 if lane.makespan < _LONG else None))} {unit}"
+    yield tag("text", words, x=end + 4, y=middle + 4, class_="value")
 
 
 def _density(lane: Lane, x: Scale, top: float, height: float, slots: int) -> Iterator[str]:
@@ -310,7 +312,7 @@ def _named(ends: Sequence[tuple[float, str, str]], x: float) -> Iterator[str]:
         yield tag("text", name, x=x, y=at + 4, class_=kind)
 
 
-def _thinned(points: list[tuple[float, float]], most: int = 1200) -> list[tuple[float, float]]:
+def _thinned(points: list[tuple[float, float]], most: int = 600) -> list[tuple[float, float]]:
     """No more points than can be seen, and always the last."""
     if len(points) <= most:
         return points

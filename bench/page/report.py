@@ -1,7 +1,6 @@
 """A run as a page, and as Markdown: what each picture shows, and what stands beside it."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,7 +9,6 @@ from bench.page.alone import alone
 from bench.page.html import Check, Page, Section, Table
 from bench.page.pictures import (
     Bar,
-    Dot,
     Flight,
     Lane,
     Point,
@@ -20,6 +18,7 @@ from bench.page.pictures import (
     latency,
     scaling,
 )
+from bench.page.shown import Shown
 from bench.page.tables import (
     OURS,
     cost_table,
@@ -31,22 +30,21 @@ from bench.page.tables import (
     seconds,
     summary_table,
 )
-from bench.records import Request, Row, Run, Trial
+from bench.records import Request, Row, Run
 
-_MOST_LANES = 6
+_MOST_DOTS = 24
 _MOST_BARS = 2_500  # of a Gantt chart, in all lanes: more would only make the page heavy
 _AT_MOST_WITHOUT = 100  # calls in flight up to which threads are looked at as an alternative
 
 
 def page_of(run: Run, requests: Sequence[Request]) -> Page:
     """The page of a run. Prompts and error texts in it are text and nothing else."""
-    shown = _Shown(run, requests)
+    shown = Shown(run, requests)
     return Page(
         title=f"{run.name}: {len(run.strategies)} ways of making images at once",
         subtitle=_subtitle(run),
-        summary=summary_table(run),
         checks=_checks(run),
-        sections=list(_sections(shown)),
+        sections=[*_sections(shown), _every_row(run)],
         command=run.command,
         metadata=_metadata(run),
     )
@@ -56,10 +54,9 @@ def markdown_of(run: Run) -> str:
     """The same tables as Markdown, for a comment or a terminal."""
     lines = [f"# {_plain(run.name)}", "", _plain(_subtitle(run)), ""]
     lines += [f"- [{'x' if check.ok else ' '}] {_plain(check.words)}" for check in _checks(run)]
-    tables = [("", summary_table(run)), *((s.heading, s.table) for s in _tables(run))]
-    for heading, table in tables:
-        if table is not None:
-            lines += ["", *([f"## {heading}", ""] if heading else []), *_markdown(table)]
+    for section in [_every_row(run), *_tables(run)]:
+        if section.table is not None:
+            lines += ["", f"## {section.heading}", "", *_markdown(section.table)]
     lines += ["", "```", run.command, "```", ""]
     return "\n".join(lines)
 
@@ -68,83 +65,11 @@ def write_report(folder: Path, run: Run, requests: Sequence[Request]) -> None:
     """Write the page, its Markdown and its first picture beside the run's other files."""
     (folder / "report.html").write_text(page_of(run, requests).html(), "utf-8")
     (folder / "report.md").write_text(markdown_of(run), "utf-8")
-    first = _difference(_Shown(run, requests)).svg
+    first = _difference(Shown(run, requests)).svg
     (folder / "difference.svg").write_text(alone(first), "utf-8")
 
 
-class _Shown:
-    """The rows of a run, and what was chosen for each picture."""
-
-    def __init__(self, run: Run, requests: Sequence[Request]) -> None:
-        self.run = run
-        self._requests: dict[str, list[Request]] = {}
-        for request in requests:
-            if request.rep == 0:
-                self._requests.setdefault(request.row, []).append(request)
-        self._trials = {(trial.row, trial.rep): trial for trial in run.trials}
-
-    def requests(self, row: Row) -> list[Request]:
-        return self._requests.get(row.id, [])
-
-    def trial(self, row: Row) -> Trial | None:
-        return self._trials.get((row.id, 0))
-
-    def asked(self, row: Row) -> str:
-        """What was asked for in this row, in words."""
-        scenario = next((s for s in self.run.scenarios if s.name == row.scenario), None)
-        words = scenario.words if scenario is not None else row.scenario
-        return f"{words.rstrip('.')}. {row.jobs:,} images, {_clock(row)}."
-
-    def few(self) -> list[Row]:
-        """The rows of the scenario with the fewest images: one can see each of them."""
-        groups = [rows for rows in _by_scenario(self.run.rows) if len(rows) > 1]
-        groups = groups or list(_by_scenario(self.run.rows))
-        fewest = min(groups, key=lambda rows: max(row.jobs for row in rows))
-        return self._drawn(_one_clock(fewest))
-
-    def many(self) -> list[Row]:
-        """The rows with the most calls in flight, of one scenario: where the ways part."""
-        most = max(row.at_once for row in self.run.rows)
-        with_most = [row for row in self.run.rows if row.at_once == most]
-        first = with_most[0].scenario
-        return self._drawn(_one_clock([row for row in with_most if row.scenario == first]))
-
-    def curves(self) -> dict[str, list[Row]]:
-        """For each strategy its rows from few to many in flight, of the scenario with the most."""
-        best: dict[str, list[Row]] = {}
-        for rows in _by_scenario(self.run.rows):
-            curves: dict[str, list[Row]] = {}
-            for row in sorted(_one_clock(rows), key=lambda row: row.at_once):
-                curves.setdefault(row.strategy, []).append(row)
-            if sum(map(len, curves.values())) > sum(map(len, best.values())):
-                best = curves
-        return best
-
-    def _drawn(self, rows: list[Row]) -> list[Row]:
-        """Those that there are requests of; of too many, ours and the slowest and fastest."""
-        drawn = [row for row in rows if self.requests(row)]
-        drawn.sort(key=lambda row: -row.makespan.mid)
-        if len(drawn) <= _MOST_LANES:
-            return drawn
-        ours = [row for row in drawn if row.strategy == OURS]
-        others = [row for row in drawn if row.strategy != OURS][: _MOST_LANES - len(ours)]
-        return sorted([*others, *ours], key=lambda row: -row.makespan.mid)
-
-
-def _by_scenario(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    ordered = sorted(rows, key=lambda row: row.scenario)
-    for _, group in groupby(ordered, key=lambda row: row.scenario):
-        yield list(group)
-
-
-def _one_clock(rows: list[Row]) -> list[Row]:
-    """Rows on the clock that most of them have: two clocks do not belong in one picture."""
-    clocks = [row.clock for row in rows]
-    most = max(set(clocks), key=clocks.count)
-    return [row for row in rows if row.clock == most]
-
-
-def _sections(shown: _Shown) -> Iterator[Section]:
+def _sections(shown: Shown) -> Iterator[Section]:
     run = shown.run
     yield _difference(shown)
     if run.article:
@@ -152,19 +77,19 @@ def _sections(shown: _Shown) -> Iterator[Section]:
     yield _concurrent(shown)
     yield _scaling(shown)
     yield _tail(shown)
-    dots = [dot for row in run.rows if (dot := _dot(row)) is not None]
+    dots = shown.dots()
     if dots:
         yield Section(
             "What does concurrency cost?",
             "CPU of the client for an image, and its memory for a call in flight; measured in real "
             "time on this machine.",
-            cost(sorted(dots, key=lambda dot: (-dot.cpu, dot.name))[-24:]),
+            cost(sorted(dots, key=lambda dot: (-dot.cpu, dot.name))[:_MOST_DOTS]),
             table=cost_table(run),
         )
     yield from (s for s in (_money(run), _elsewhere(run), _verdicts(run)) if s is not None)
 
 
-def _difference(shown: _Shown) -> Section:
+def _difference(shown: Shown) -> Section:
     few = shown.few()
     return Section(
         "What is the difference?",
@@ -175,7 +100,7 @@ def _difference(shown: _Shown) -> Section:
     )
 
 
-def _concurrent(shown: _Shown) -> Section:
+def _concurrent(shown: Shown) -> Section:
     many = shown.many()
     return Section(
         "Is it really concurrent?",
@@ -186,7 +111,7 @@ def _concurrent(shown: _Shown) -> Section:
     )
 
 
-def _scaling(shown: _Shown) -> Section:
+def _scaling(shown: Shown) -> Section:
     curves = shown.curves()
     points = {name: [_point(row) for row in rows] for name, rows in curves.items()}
     return Section(
@@ -198,7 +123,7 @@ def _scaling(shown: _Shown) -> Section:
     )
 
 
-def _tail(shown: _Shown) -> Section:
+def _tail(shown: Shown) -> Section:
     many = shown.many()
     return Section(
         "What about the tail?",
@@ -216,17 +141,13 @@ def _tables(run: Run) -> Iterator[Section]:
     yield from (s for s in (_money(run), _elsewhere(run), _verdicts(run)) if s is not None)
 
 
-def _clock(row: Row) -> str:
-    return "at true latency in virtual time" if row.clock == "virtual" else "in scaled real time"
-
-
 def _lane(row: Row, requests: Sequence[Request]) -> Lane:
     end = max((request.end for request in requests), default=0.0)
     bars = [Bar(r.slot, r.start, r.end, r.outcome) for r in requests[:_MOST_BARS]]
     return Lane(_name(row), bars, end)
 
 
-def _flight(row: Row, shown: _Shown) -> Flight | None:
+def _flight(row: Row, shown: Shown) -> Flight | None:
     trial = shown.trial(row)
     if trial is None:
         return None
@@ -252,12 +173,6 @@ def _bound(curves: dict[str, list[Row]]) -> list[tuple[float, float]]:
         row.at_once: row.jobs / row.bound.seconds * 60 for rows in curves.values() for row in rows
     }
     return sorted((float(at_once), pace) for at_once, pace in found.items())
-
-
-def _dot(row: Row) -> Dot | None:
-    if row.cpu_ms_per_image is None or row.memory_per_call is None:
-        return None
-    return Dot(row.strategy, row.at_once, row.cpu_ms_per_image.mid, row.memory_per_call.mid / 1e6)
 
 
 def _name(row: Row) -> str:
@@ -295,13 +210,27 @@ def _money(run: Run) -> Section | None:
         [
             [row.scenario, row.strategy, f"{row.at_once:,}",
              *(f"${dollars:,.2f}" for dollars in (
-                 row.money.billed, row.money.delivered, row.money.maybe, row.money.twice,
-                 row.money.lost))]
+                 each.billed, each.delivered, each.maybe, each.twice, each.lost))]
             for row in lost
+            for each in [row.money_each]
         ],
         ours=our_rows(lost),
     )  # fmt: skip
-    return Section("What was paid for and never came", "By the fake bank's ledger.", table=table)
+    return Section(
+        "What was paid for and never came",
+        "By the fake bank's ledger; one trial, on average.",
+        table=table,
+    )
+
+
+def _every_row(run: Run) -> Section:
+    return Section(
+        "Every row",
+        "Of the possible: nobody can be faster. Of its order: against a client that starts the "
+        "images in their order and loses no moment. Failures and dollars are of one trial, on "
+        "average.",
+        table=summary_table(run),
+    )
 
 
 def _verdicts(run: Run) -> Section | None:

@@ -10,14 +10,15 @@ OURS = "nbp"
 
 def summary_table(run: Run) -> Table:
     rows = sorted(run.rows, key=lambda row: (row.scenario, row.clock, row.makespan.mid))
+    money = [row.money_each for row in rows]
     return Table(
-        ["scenario", "strategy", "in flight", "clock", "makespan", "of the possible", "failed",
-         "$ billed", "$ without an image"],
+        ["scenario", "strategy", "in flight", "clock", "makespan", "of the possible",
+         "of its order", "failed", "$ billed", "$ without an image"],
         [
             [row.scenario, row.strategy, f"{row.at_once:,}", row.clock, seconds(row.makespan.mid),
-             part(row.of_bound.mid), f"{row.failed:,}", f"{row.money.billed:,.2f}",
-             f"{row.money.billed - row.money.delivered:,.2f}"]
-            for row in rows
+             part(row.of_bound.mid), part(row.of_order.mid), f"{row.failed_each:,.4g}",
+             f"{each.billed:,.2f}", f"{each.billed - each.delivered:,.2f}"]
+            for row, each in zip(rows, money, strict=True)
         ],
         ours=our_rows(rows),
     )  # fmt: skip

@@ -47,10 +47,11 @@ def test_every_row_of_the_run_is_in_the_summary_with_its_numbers() -> None:
     cells = Cells()
     cells.feed(page_of(run, asked).html())
     for row in run.rows:
+        billed, delivered = row.money.billed / row.reps, row.money.delivered / row.reps
         line = [
             row.scenario, row.strategy, f"{row.at_once:,}", row.clock, seconds(row.makespan.mid),
-            part(row.of_bound.mid), f"{row.failed:,}", f"{row.money.billed:,.2f}",
-            f"{row.money.billed - row.money.delivered:,.2f}",
+            part(row.of_bound.mid), part(row.of_order.mid), f"{row.failed / row.reps:,.4g}",
+            f"{billed:,.2f}", f"{billed - delivered:,.2f}",
         ]  # fmt: skip
         assert line in cells.rows
     assert [

@@ -49,7 +49,7 @@ async def lost_link(status: int) -> tuple[Outcome, FakeServer]:
     async with FakeServer(latency=1.0, keys=[KEY]) as vendor:
         vendor.script(*[faults.download(faults.status(status))] * 50)
         linked = replace(profile(vendor, "openai_images"), response_format="url")
-        async with Client(linked, KEY, timeouts=Timeouts(download=60)) as gen:
+        async with Client(linked, KEY, timeouts=Timeouts(download=60), rng=lambda: 0.5) as gen:
             batch = await gen.many(["a red bicycle"], size="1K")
             await assert_settled(gen, vendor, batch)
         return batch[0], vendor

@@ -12,6 +12,7 @@ import anyio.to_thread
 import msgspec
 
 from nbp_async._errors import NbpError, StorageError
+from nbp_async._html import card, link_to
 from nbp_async._http import Billing, Usage
 from nbp_async._pixels import Canvas
 from nbp_async._prompts import Prompt as Prompt
@@ -21,9 +22,12 @@ from nbp_async._stores.buckets import bytes_at
 from nbp_async._stores.stored import Held as Held
 from nbp_async._stores.stored import Store as Store
 from nbp_async._stores.stored import Stored as Stored
+from nbp_async._thumbnail import thumbnail, why_none
+from nbp_async._words import billed, money, plural, span, weight
 
 ZERO = Decimal(0)
 ImageFormat = Literal["png", "jpeg", "webp"]
+_EDGE = 256  # pixels of the longer side of the picture that a notebook shows
 
 
 class Reference(msgspec.Struct, frozen=True, gc=False):
@@ -115,6 +119,15 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 
 def _charged(attempts: tuple[Attempt, ...], billing: Billing) -> Decimal:
     return sum((a.cost for a in attempts if a.billing == billing), ZERO)
+
+
+def _repeated(outcome: "Outcome") -> list[str]:
+    """Facts of an outcome whose first attempt was not its last."""
+    number = len(outcome.earlier) + len(outcome.attempts)
+    facts = [plural(number, "attempt")] if number > 1 else []
+    if outcome.maybe_spent and outcome.billing != "maybe":
+        facts.append(f"perhaps {money(outcome.maybe_spent)} more")
+    return facts
 
 
 class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,6 +276,31 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
             f"Image(#{self.index} {self.width}x{self.height} {self.format}, ${self.cost}, {where})"
         )
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a small picture, never the original."""
+        small = thumbnail(self, _EDGE)
+        lines = [self.mismatch] if self.mismatch else []
+        lines += [f"{plural(len(self.extras), 'more image')} in `extras`."] if self.extras else []
+        lines += [why_none(self)] if small is None else []
+        there = self.path is not None and self.path.is_file()
+        return card(
+            f"Image {self.index + 1}",
+            self.prompt.text,
+            facts=self._facts(),
+            lines=lines if there or not self.location else [*lines, self.location],
+            link=link_to(self.path) if there and self.path is not None else "",
+            picture=small,
+        )
+
+    def _facts(self) -> list[str]:
+        facts = [f"{self.width}×{self.height} {self.format.upper()}", weight(self.stored.size)]
+        facts += [money(self.cost)]
+        if self._bringer is not None:
+            facts.append(span(self._bringer.timings.service))
+        if self.resumed:
+            facts.append("there already")
+        return facts + _repeated(self)
+
 
 class Failure(_Outcome, frozen=True, kw_only=True):
     """A prompt that brought no image; `error` says why and `billing` who pays.
@@ -287,6 +325,18 @@ class Failure(_Outcome, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         kind = type(self.error).__name__
         return f"Failure(#{self.index} {kind}: {self.error}, billing={self.billing!r})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        charged = {"no": ZERO, "maybe": self.maybe_spent, "yes": self.spent + self.spent_earlier}
+        kept = f"It is paid for and behind {plural(len(self.links), 'link')}: see `links`."
+        return card(
+            f"No image {self.index + 1}: {type(self.error).__name__}",
+            self.prompt.text,
+            facts=[billed(self.billing, charged[self.billing]), *_repeated(self)],
+            lines=[str(self.error), *([kept] if self.links else [])],
+            lost=True,
+        )
 
 
 Outcome = Image | Failure

@@ -18,9 +18,9 @@ ALL_FILES = sorted(
 )
 
 FLOORS: list[set[str]] = [
-    {"_http", "_handle", "_near"},
-    {"_errors"},
-    {"_config", "_prices", "_pixels", "_prompts", "_services", "_stores"},
+    {"_http", "_handle", "_near", "_words"},
+    {"_errors", "_html"},
+    {"_config", "_prices", "_pixels", "_prompts", "_services", "_stores", "_thumbnail"},
     {"_models", "_profiles"},
     {"_rows"},
     {"_frames"},
@@ -52,7 +52,7 @@ HOME_OF_OPTIONAL = {
     "cryptography": {"fake", "_webhooks"},
     "psutil": set(),
     "requests": set(),
-    "PIL": {"display", "fake"},
+    "PIL": {"_thumbnail", "fake"},
     "pytest": {"testing"},
     "looptime": {"testing"},
     "opendal": {"_stores"},

@@ -10,6 +10,7 @@ import click
 from nbp_async import ConfigError, Profile
 from nbp_async._config import Secret
 from nbp_async._keys import checked_key, doubt
+from nbp_async._words import printable
 from nbp_async.cli import codes
 from nbp_async.cli.checks import Finding
 from nbp_async.cli.keyfile import (
@@ -22,7 +23,6 @@ from nbp_async.cli.keyfile import (
     write_keys,
 )
 from nbp_async.cli.output import people, say
-from nbp_async.display.words import printable
 
 _WHERE = click.option(
     "--endpoint",

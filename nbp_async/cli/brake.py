@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 from nbp_async._flow.brake import SIGNALS, on_signal
+from nbp_async._words import plural, span
 from nbp_async.display.counts import Counts
-from nbp_async.display.words import plural, span
 
 
 class Stoppable(Protocol):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from nbp_async import __version__
-from nbp_async.display.words import plural, printable, span, weight
+from nbp_async._words import plural, printable, span, weight
 
 State = Literal["ok", "warn", "bad", "skipped"]
 _FILES_OF_A_CALL = 2  # its socket, and the file that its image goes to

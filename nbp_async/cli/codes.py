@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 import click
 
 from nbp_async import ConfigError, NbpError
+from nbp_async._words import printable
 from nbp_async.cli.spelling import as_typed
-from nbp_async.display.words import printable
 
 ALL_MADE = 0
 USAGE = 2

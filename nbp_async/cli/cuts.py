@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 
 from nbp_async import DisconnectedError, Failure, ServerError
-from nbp_async.display.words import money
+from nbp_async._words import money
 
 _LEAST = 3  # calls at one value; fewer may be chance
 _SHORTEST = 5.0  # seconds: what ends sooner was not held

@@ -14,6 +14,7 @@ from rich.console import Console
 from nbp_async import Batch, Client, Limits, Retry, Timeouts
 from nbp_async._profiles import fake_profile
 from nbp_async._rows import row_of
+from nbp_async._words import money, plural, span, weight
 from nbp_async.cli import codes
 from nbp_async.cli.brake import Brake
 from nbp_async.cli.lists import read_prompts
@@ -24,7 +25,6 @@ from nbp_async.display.counts import Counts
 from nbp_async.display.progress import Progress
 from nbp_async.display.sheet import write_sheet
 from nbp_async.display.summary import Fact, summary
-from nbp_async.display.words import money, plural, span, weight
 from nbp_async.fake import spawn
 
 _PROMPTS = Path(__file__).with_name("demo_prompts.txt")

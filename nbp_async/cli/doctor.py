@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from nbp_async import ConfigError
+from nbp_async._words import printable
 from nbp_async.cli import checks, codes
 from nbp_async.cli.checks import Finding
 from nbp_async.cli.keyfile import chosen_key, chosen_profile
-from nbp_async.display.words import printable
 
 _STYLES = {"ok": "green", "warn": "yellow", "bad": "bold red", "skipped": "dim"}
 _WIDE = max(map(len, _STYLES))

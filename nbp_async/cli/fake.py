@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbp_async.display.words import plural
+from nbp_async._words import plural
 
 if TYPE_CHECKING:
     from nbp_async.fake.server import FakeServer

@@ -12,13 +12,13 @@ from nbp_async import Failure, Image, Outcome, fetch_run
 from nbp_async._keys import endpoint_from, is_loopback
 from nbp_async._models import ZERO
 from nbp_async._profiles import find_profile
+from nbp_async._words import money, plural, printable, span
 from nbp_async.cli import codes
 from nbp_async.cli.output import Data, people, say
 from nbp_async.cli.place import Out, Place
 from nbp_async.cli.rescue import rescue
 from nbp_async.cli.runs import Reading
 from nbp_async.display.links import Links
-from nbp_async.display.words import money, plural, printable, span
 
 _HELP = """\
 Bring the images of a run that were paid for and are only links yet.

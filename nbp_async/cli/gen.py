@@ -8,12 +8,12 @@ from rich.console import Console
 
 from nbp_async import Image, Limits
 from nbp_async._models import Via
+from nbp_async._words import money, span, weight
 from nbp_async.cli import codes
 from nbp_async.cli.making import Order, make
 from nbp_async.cli.options import vendor_options
 from nbp_async.cli.output import people, say
 from nbp_async.cli.place import Place
-from nbp_async.display.words import money, span, weight
 
 _LONGEST_NAME = 48
 _SUFFIXES = {"png": {".png"}, "jpeg": {".jpg", ".jpeg"}, "webp": {".webp"}}

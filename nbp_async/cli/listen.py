@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from nbp_async._words import plural, printable
 from nbp_async.cli import codes
 from nbp_async.cli.output import people, say
-from nbp_async.display.words import plural, printable
 
 if TYPE_CHECKING:
     from nbp_async.webhooks import Event, Receiver, Webhook

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nbp_async import PROFILES, Prices
+from nbp_async._words import money
 from nbp_async.cli.output import say
-from nbp_async.display.words import money
 
 _SIZES = ("1K", "2K", "4K")
 

@@ -18,8 +18,8 @@ import aiohttp
 from nbp_async import Profile
 from nbp_async._config import Secret
 from nbp_async._keys import is_loopback
+from nbp_async._words import plural, printable
 from nbp_async.cli.checks import Finding, State, clock
-from nbp_async.display.words import plural, printable
 
 _PATIENCE = 10.0  # seconds for each step
 _DAY = 86400.0

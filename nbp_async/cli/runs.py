@@ -7,9 +7,9 @@ from nbp_async import JournalError
 from nbp_async._journal.base import JOURNAL
 from nbp_async._journal.reader import Report, read_run
 from nbp_async._rows import Row
+from nbp_async._words import printable
 from nbp_async.cli import codes
 from nbp_async.cli.output import people, say
-from nbp_async.display.words import printable
 
 
 class Reading:

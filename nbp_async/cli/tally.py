@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from nbp_async import AuthError, CancelledAttemptError, Failure, Image, Outcome, StoppedError
+from nbp_async._words import money, plural, printable
 from nbp_async.cli import codes
 from nbp_async.cli.cuts import Cuts
-from nbp_async.display.words import money, plural, printable
 
 _NAMED = 10  # prompts of one reason that are listed by number
 _CHARGED = {"yes": "billed", "maybe": "may have been billed"}

@@ -1,35 +1,29 @@
 """A call that is under way as one piece of HTML: a bar, its figures, pictures, and what failed.
 
-Prompts and vendors' messages are untrusted text: all of it is escaped. There is no script and no
-style sheet, only styles of single elements, for notebooks have many outputs on one page and some
-viewers strip the rest. Words take the page's own colour, light or dark; what is coloured stands
-out from both.
+Written as `_html.py` says.
 """
 
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
+from nbp_async._html import BLUE, FRAME, GREEN, LINE, RED, line_of
+from nbp_async._words import money, plural, printable, span
 from nbp_async.display.state import Progress, Reason
-from nbp_async.display.words import money, plural, printable, span
 
 _MOST_REASONS = 5
 _MESSAGE = 240  # characters of an error's message
 _PROMPT = 120  # characters of a prompt under a picture
-_GREEN, _RED, _BLUE = "#26955a", "#d9534f", "#5b8dd6"  # 3:1 and more on white and on near black
-_LINE = "rgba(127,127,127,.55)"
-_FRAME = "max-width:56rem;margin:.25em 0;line-height:1.5;font-variant-numeric:tabular-nums"
 _TROUGH = (
-    f"display:flex;height:.7em;border:1px solid {_LINE};border-radius:.35em;overflow:hidden;"
+    f"display:flex;height:.7em;border:1px solid {LINE};border-radius:.35em;overflow:hidden;"
     "-webkit-print-color-adjust:exact;print-color-adjust:exact"
 )
-_WHOLE = "white-space:nowrap"
 _PICTURES = "display:flex;flex-wrap:wrap;gap:.4em;margin:.4em 0 0"
 _PICTURE = (
-    f"height:4.5rem;width:auto;max-width:9rem;margin:0;border:1px solid {_LINE};border-radius:.25em"
+    f"height:4.5rem;width:auto;max-width:9rem;margin:0;border:1px solid {LINE};border-radius:.25em"
 )
 _REASONS = "margin:.4em 0 0;padding:0;list-style:none;overflow-wrap:anywhere"
-_REASON = f"margin:.2em 0 0;padding:0 0 0 .6em;border-left:.25em solid {_RED}"
+_REASON = f"margin:.2em 0 0;padding:0 0 0 .6em;border-left:.25em solid {RED}"
 
 
 class Picture(NamedTuple):
@@ -42,9 +36,9 @@ class Picture(NamedTuple):
 
 def bar_html(now: Progress, pictures: Sequence[Picture] = ()) -> str:
     """The bar with all that belongs to it, the latest picture first."""
-    facts = " · ".join(f'<span style="{_WHOLE}">{escape(fact)}</span>' for fact in facts_of(now))
+    facts = line_of(facts_of(now))
     parts = [
-        f'<div style="{_FRAME}">',
+        f'<div style="{FRAME}">',
         f"{_trough(now)}",
         f'<div style="margin:.2em 0 0"><b>{escape(headline(now))}</b> · {facts}</div>',
         *(f"<div>{escape(line)}</div>" for line in _advice(now)),
@@ -116,7 +110,7 @@ def _trough(now: Progress) -> str:
     """The bar: what brought an image, what failed, what is in flight."""
     whole = max(now.total or 0, now.done + now.in_flight, 1)
     out = 0 if now.ended else now.in_flight
-    shares = ((now.images, _GREEN, 1.0), (now.failed, _RED, 1.0), (out, _BLUE, 0.7))
+    shares = ((now.images, GREEN, 1.0), (now.failed, RED, 1.0), (out, BLUE, 0.7))
     inner = "".join(
         f'<div style="width:{100 * count / whole:.2f}%;background:{colour};opacity:{opacity}">'
         "</div>"
@@ -157,7 +151,7 @@ def plan_html(title: str, lines: Sequence[str], note: str) -> str:
     first, *rest = [escape(printable(line)) for line in lines] or [""]
     items = "".join(f'<li style="margin:0">{line}</li>' for line in rest)
     parts = [
-        f'<div style="{_FRAME};border-left:.25em solid {_BLUE};padding-left:.8em">',
+        f'<div style="{FRAME};border-left:.25em solid {BLUE};padding-left:.8em">',
         f'<div style="opacity:.8">{escape(printable(title))}</div>',
         f"<div><b>{first}</b></div>" if first else "",
         f'<ul style="margin:0;padding:0;list-style:none">{items}</ul>' if items else "",

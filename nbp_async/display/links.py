@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from nbp_async.display.words import plural, span
+from nbp_async._words import plural, span
 
 DAY = 86400.0
 SOON = (

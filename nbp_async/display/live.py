@@ -16,11 +16,11 @@ import anyio.to_thread
 
 from nbp_async._errors import NbpError, StoppedError
 from nbp_async._models import ZERO, Failure, Image, Outcome
+from nbp_async._thumbnail import thumbnail
 from nbp_async.display.bar import Picture, bar_html, bar_text
 from nbp_async.display.counts import Counts
 from nbp_async.display.screen import Screen
 from nbp_async.display.state import Progress, Reason, State
-from nbp_async.display.thumbnail import thumbnail
 
 log = logging.getLogger("nbp_async")
 
@@ -258,11 +258,9 @@ class Live(Counts):
 
 
 def _small(images: dict[int, Image]) -> dict[int, Picture]:
-    """Pictures of these images, as far as their bytes are on this machine and can be read."""
+    """Pictures of these images, as far as they have one."""
     pictures = {}
     for order, image in images.items():
-        if image.path is None and image.stored.held is None:
-            continue  # in a store: to show it is not worth a download
         address = thumbnail(image, _EDGE)
         if address is not None:
             pictures[order] = Picture(address, image.index, image.prompt.text)

@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from nbp_async._words import money, span
 from nbp_async.display.counts import Counts
-from nbp_async.display.words import money, span
 
 _WIDEST_BAR = 40
 _NARROWEST_BAR = 8  # characters: a shorter one says nothing

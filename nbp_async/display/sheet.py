@@ -16,15 +16,10 @@ from jinja2 import Environment, StrictUndefined
 
 from nbp_async._rows import Row
 from nbp_async._stores.address import is_store
-from nbp_async.display.words import money, plural, printable, span, weight
+from nbp_async._words import billed, money, plural, printable, span, weight
 
 _TEMPLATE = Path(__file__).with_name("sheet.html.j2")
 _OPEN = 10  # failures that are shown at once; more are behind their reasons
-_CHARGED = {
-    "no": "not billed",
-    "maybe": "may have been billed",
-    "yes": "billed",
-}
 
 
 def write_sheet(
@@ -124,7 +119,7 @@ def _missing(row: Row) -> dict[str, str]:
         "number": str(row.index + 1),
         "prompt": printable(row.prompt, 1000),
         "message": printable(message),
-        "billing": _CHARGED[row.billing] + (f": {money(amount)}" if amount else ""),
+        "billing": billed(row.billing, amount),
         "charge": row.billing,
         "attempts": plural(row.attempts, "attempt"),
     }

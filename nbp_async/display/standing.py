@@ -7,9 +7,9 @@ from pathlib import Path
 
 from nbp_async._rows import Row
 from nbp_async._stores.address import is_store
+from nbp_async._words import money, plural, printable
 from nbp_async.display.links import Links
 from nbp_async.display.summary import Fact
-from nbp_async.display.words import money, plural, printable
 
 _NAMED = 20  # items that may have been billed and are named one by one
 _STORES = 5  # stores that are named

@@ -4,8 +4,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from nbp_async._rows import Row
+from nbp_async._words import printable, span
 from nbp_async.display.standing import dollars_of, word_of
-from nbp_async.display.words import printable, span
 
 TITLES = ("number", "state", "pixels", "dollars", "took", "prompt", "file or reason")
 _COLOURS = {"image": "green", "failed": "red", "lost": "red", "unclear": "yellow", "link": "cyan"}

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from nbp_async import Batch, Client, Outcome
 from nbp_async._journal.base import JOURNAL
+from nbp_async._words import money
 from nbp_async.cli.app import app
-from nbp_async.display.words import money
 from nbp_async.fake import FakeServer, faults
 from tests.loopback.cli.vendor import Shell, Vendor
 from tests.loopback.durable.kills import kill_at

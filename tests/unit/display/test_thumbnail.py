@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from PIL import Image as Pixels
 
 from nbp_async import Image
+from nbp_async._thumbnail import thumbnail
 from nbp_async.display.live import PICTURES
-from nbp_async.display.thumbnail import thumbnail
 from tests.unit.display.examples import image
 from tests.unit.display.test_live import Wall, live
 

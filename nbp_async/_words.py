@@ -9,6 +9,12 @@ def money(amount: Decimal) -> str:
     return f"${amount:,.3f}" if exact else f"${amount:,.2f}"
 
 
+def billed(billing: str, amount: Decimal) -> str:
+    """Who pays, and how much: `may have been billed: $0.134`."""
+    words = {"no": "not billed", "maybe": "may have been billed", "yes": "billed"}[billing]
+    return f"{words}: {money(amount)}" if amount else words
+
+
 def span(seconds: float) -> str:
     """Seconds as `5.6 s`, `41 s`, `2 m 47 s`, `5 h 33 m` or `6 d 23 h`."""
     if seconds < 9.95:

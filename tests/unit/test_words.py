@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from nbp_async.display.words import money, plural, printable, span, weight
+from nbp_async._words import money, plural, printable, span, weight
 
 
 @pytest.mark.parametrize(

@@ -52,11 +52,12 @@ class ObjectServer:
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
     def start(self) -> None:
+        """Begin to serve. It looks folders up anew after 1 ms; with 0 it would spin meanwhile."""
         log = (self.root.parent / "rclone.log").open("ab")
         self.process = subprocess.Popen(
             [_RCLONE, "serve", "s3", self.root, "--addr", f"127.0.0.1:{self.port}",
              "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off",
-             "--dir-cache-time", "0s"],
+             "--dir-cache-time", "1ms"],
             env={**os.environ, "RCLONE_CONFIG": os.devnull}, stdout=log, stderr=log,
         )  # fmt: skip
         log.close()

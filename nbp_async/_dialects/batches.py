@@ -80,7 +80,15 @@ class BatchDialect(Protocol):
         ...
 
     def piece(self, url: str, data: bytes, offset: int, *, last: bool) -> HttpRequest:
-        """More of a file that is uploaded to `url`."""
+        """More of a file that is uploaded to `url`; no bytes if it only has to be ended."""
+        ...
+
+    def query(self, url: str) -> HttpRequest:
+        """Ask how much of the file that is uploaded to `url` has arrived."""
+        ...
+
+    def arrived(self, head: ReplyHead) -> int | None:
+        """The bytes that have arrived, by the answer to a query; None if no more are taken."""
         ...
 
     def upload_url(self, head: ReplyHead, profile: Profile) -> str:

@@ -54,12 +54,21 @@ class GeminiBatch:
         return HttpRequest("POST", there, headers, spelled(body))
 
     def piece(self, url: str, data: bytes, offset: int, *, last: bool) -> HttpRequest:
+        commands = ["upload"] * bool(data) + ["finalize"] * last
         headers = {
             "Content-Type": "application/jsonl",
             "X-Goog-Upload-Offset": str(offset),
-            "X-Goog-Upload-Command": "upload, finalize" if last else "upload",
+            "X-Goog-Upload-Command": ", ".join(commands),
         }
         return HttpRequest("POST", url, headers, data)
+
+    def query(self, url: str) -> HttpRequest:
+        return HttpRequest("POST", url, {"X-Goog-Upload-Command": "query"}, b"")
+
+    def arrived(self, head: ReplyHead) -> int | None:
+        size = head.headers.get("x-goog-upload-size-received", "")
+        active = head.headers.get("x-goog-upload-status", "") == "active"
+        return int(size) if active and re.fullmatch("[0-9]{1,15}", size) else None
 
     def upload_url(self, head: ReplyHead, profile: Profile) -> str:
         there, ours = head.headers.get("x-goog-upload-url", ""), urlsplit(profile.base_url)

@@ -20,14 +20,14 @@ from nbp_async._errors import (
     RefusedError,
     StoppedError,
 )
+from nbp_async._flow.batch_upload import Upload
 from nbp_async._flow.exchange import Exchange
 from nbp_async._flow.wiring import Wiring
-from nbp_async._http import HttpRequest
+from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._images.collect import Collector
 from nbp_async._sinks.base import Sink
 from nbp_async._transports.base import Watch
 
-PIECE = 8 * 1024 * 1024  # bytes of an upload that leave in one request
 MOST_RESULTS = 16 * 1024**3  # bytes of one file of results, which never is in memory
 _TRIES = 5
 _FIRST_REST, _LONGEST_REST = 2.0, 60.0  # seconds
@@ -46,8 +46,13 @@ class Office:
         self._sink = sink
 
     async def upload(self, name: str, data: bytes) -> str:
-        """Upload a job's lines; the file's name at the vendor. A cut upload begins anew."""
-        return await self._patiently(lambda: self._upload(name, data))
+        """Upload a job's lines; the file's name at the vendor. What was cut off goes on there."""
+        w, dialect = self._w, self.dialect
+        begin = dialect.upload(w.profile, w.key.reveal(), name, data)
+        upload = Upload(dialect, w.profile, self._ask, begin, data)
+        while not upload.file:
+            await self._patiently(upload.go_on)
+        return upload.file
 
     async def create(self, name: str, model: str, file: str) -> Standings:
         """Create a job: bought once it is sent.
@@ -102,21 +107,6 @@ class Office:
         """
         await self._patiently(lambda: self._download(file, on_line))
 
-    async def _upload(self, name: str, data: bytes) -> str:
-        w, dialect = self._w, self.dialect
-        decoder = Whole(dialect.keys)
-        begun = await self._call(dialect.upload(w.profile, w.key.reveal(), name, data), decoder)
-        assert begun.head is not None, "an exchange without an error has one"
-        there = dialect.upload_url(begun.head, w.profile)
-        for at in range(0, len(data) if there else 0, PIECE):
-            decoder = Whole(dialect.keys)
-            last = at + PIECE >= len(data)
-            await self._call(dialect.piece(there, data[at : at + PIECE], at, last=last), decoder)
-        file = dialect.file_of(decoder.document)
-        if not file:
-            raise MalformedReplyError("The answer to an upload does not name the file.")
-        return file
-
     async def _download(self, file: str, on_line: OnLine) -> None:
         w = self._w
         lines = self.dialect.lines(w.profile)
@@ -130,9 +120,15 @@ class Office:
             results.collector.discard()
 
     async def _document(self, request: HttpRequest, *, submit: bool = False) -> object:
+        return (await self._ask(request, submit=submit))[1]
+
+    async def _ask(self, request: HttpRequest, *, submit: bool = False) -> tuple[ReplyHead, object]:
+        """The head of an answer, and the document in it."""
         decoder = Whole(self.dialect.keys)
-        (await self._call(request, decoder, submit=submit)).collector.discard()
-        return decoder.document
+        found = await self._call(request, decoder, submit=submit)
+        found.collector.discard()
+        assert found.head is not None, "an exchange without an error has one"
+        return found.head, decoder.document
 
     async def _call(
         self, request: HttpRequest, decoder: Decoder, *, submit: bool = False

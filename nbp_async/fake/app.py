@@ -63,7 +63,7 @@ class Vendor:
             settings, bank=bank, counters=counters, studio=self._studio, works=self._works,
             unsettled=self._front.unsettled, post=self.post, root=root,
         )  # fmt: skip
-        files = Files(settings.clock)
+        self._files = files = Files(settings.clock)
         self._batches = Batches(
             settings, bank=bank, studio=self._studio, files=files,
             unsettled=self._front.unsettled, script=script,
@@ -95,6 +95,7 @@ class Vendor:
         self._workshop.abandon()
         self._batches.abandon()
         self._openai.abandon()
+        self._files.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path

@@ -10,8 +10,8 @@ from nbp_async.fake.answers import Body
 from nbp_async.fake.bank import Account, Bank
 from nbp_async.fake.batch_job import batch_of, create_of
 from nbp_async.fake.counters import Counters
-from nbp_async.fake.faults import Break, Fault, Mixed, Raw, Refuse
-from nbp_async.fake.files import Files, file_of, upload_of
+from nbp_async.fake.faults import Break, Cut, Fault, Mixed, Raw, Refuse, reset
+from nbp_async.fake.files import Files, Upload, file_of, upload_of
 from nbp_async.fake.front import Front, Visit
 from nbp_async.fake.gemini_batch import Batches
 from nbp_async.fake.odds import Script
@@ -26,9 +26,9 @@ _PAGE = 50
 class BatchDesk:
     """Serves Google's files and batches.
 
-    Faults that are ordered by `script(fault, match=...)` find these words: "upload NAME", "piece of
-    NAME", "create NAME" and "look at NAME", with the display name. Downloads of results meet those
-    for downloads, and lines of a job those that match their prompts.
+    Faults that are ordered by `script(fault, match=...)` find these words, with the display name:
+    "upload NAME", "piece of NAME", "query of NAME", "create NAME" and "look at NAME". Downloads of
+    results meet those for downloads, and lines of a job those that match their prompts.
     """
 
     def __init__(
@@ -87,26 +87,56 @@ class BatchDesk:
         headers = visit.request.headers
         command = headers.get("X-Goog-Upload-Command", "")
         if command == "query":
-            status = "active" if upload.final is None else "final"
-            size = len(upload.data) if upload.final is None else upload.final.size
-            heads = {
-                "X-Goog-Upload-Status": status, "X-Goog-Upload-Size-Received": str(size)
-            }  # fmt: skip
-            return await self._front.say(visit, 200, b"{}", heads)
+            return await self._tell(visit, upload)
+        fault: Fault | None = None
         if "upload" in command:
-            data = await visit.request.read()
-            if len(data) > _MOST_CHUNK:
-                raise RefusalError(413, f"A piece has at most {_MOST_CHUNK} bytes.")
             fault = self._script.take(f"piece of {upload.display}")
-            if isinstance(fault, Refuse | Break | Raw):
+            if _comes_first(fault):
+                assert fault is not None
+                await self._receive(visit, None)
                 return await self._front.instead(visit, fault)
-            offset = headers.get("X-Goog-Upload-Offset", "")
-            self._files.append(upload, int(offset) if offset.isdigit() else -1, data)
-        if "finalize" not in command:
+            await self._receive(visit, upload, fault.at if isinstance(fault, Cut) else 1.0)
+        if isinstance(fault, Cut):
+            return await self._front.instead(visit, reset())
+        file = self._files.finalize(upload) if "finalize" in command else None
+        if isinstance(fault, Break | Raw):
+            return await self._front.instead(visit, fault)
+        if file is None:
             return await self._front.say(visit, 200, b"{}", {"X-Goog-Upload-Status": "active"})
-        file = self._files.finalize(upload)
         body = msgspec.json.encode({"file": file.document(self._root)})
         return await self._front.say(visit, 200, body, {"X-Goog-Upload-Status": "final"})
+
+    async def _tell(self, visit: Visit, upload: Upload) -> web.StreamResponse:
+        """How much of it has arrived."""
+        fault = self._script.take(f"query of {upload.display}")
+        if isinstance(fault, Refuse | Break | Raw):
+            return await self._front.instead(visit, fault)
+        heads = {
+            "X-Goog-Upload-Status": "active" if upload.final is None else "final",
+            "X-Goog-Upload-Size-Received": str(upload.spool.size),
+        }
+        return await self._front.say(visit, 200, b"{}", heads)
+
+    async def _receive(self, visit: Visit, upload: Upload | None, share: float = 1.0) -> None:
+        """Take a piece as it comes; what of it is here when the client leaves stays.
+
+        Raises:
+            RefusalError: It is too large, or not the next one.
+            ConnectionError: The client left in the middle of it.
+        """
+        request = visit.request
+        given = request.headers.get("X-Goog-Upload-Offset", "")
+        at = int(given) if given.isdigit() else -1
+        left = int((request.content_length or 0) * share) if share < 1 else _MOST_CHUNK
+        if upload is not None:
+            self._files.append(upload, at, b"")
+        while (left or share >= 1) and (data := await request.content.readany()):
+            if share >= 1 and len(data) > left:
+                raise RefusalError(413, f"A piece has at most {_MOST_CHUNK} bytes.")
+            if upload is not None:
+                self._files.append(upload, at, data[:left])
+            at += len(data[:left])
+            left -= len(data[:left])
 
     async def _create(self, visit: Visit, model: str) -> web.StreamResponse:
         account = self._payer(visit)

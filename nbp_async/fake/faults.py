@@ -3,6 +3,7 @@
 Fault
 ├── Refuse    an answer that is no success, instead of the image or after it was made
 ├── Break     the connection ends, or nothing ever comes
+├── Cut       the connection ends within what is handed in
 ├── Raw       exactly these bytes
 ├── Travel    the right answer, and something happens to it on the way
 └── Spoil     the answer arrives whole and is not what it should be
@@ -56,6 +57,13 @@ class Mixed(Fault):
     missing: int = 0
     unknown: int = 0
     twice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut(Fault):
+    """See `cut_upload`."""
+
+    at: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +199,13 @@ def gzipped(at: float = 1.0) -> Fault:
 def cut_download(at: float = 0.6) -> Fault:
     """The next download ends after the share `at` of the image."""
     return download(cut_body(at))
+
+
+def cut_upload(at: float = 0.5) -> Fault:
+    """The connection is reset within a piece of an upload; the share `at` of it has arrived."""
+    if not 0 <= at <= 1:
+        raise ValueError(f"an upload is cut at a share of a piece, from 0 to 1, not at {at:g}")
+    return Cut(at=at)
 
 
 def bad_json(kind: Literal["cut", "garbage", "empty", "deep", "digits", "utf8"] = "cut") -> Fault:

@@ -6,7 +6,6 @@ GET, DELETE /v1beta/files/{id}       what it is; GET /v1beta/files lists them
 GET /v1beta/files/{id}:download      its bytes; also below /download
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ import msgspec
 from nbp_async.fake.bank import Account
 from nbp_async.fake.chance import digest
 from nbp_async.fake.refusals import RefusalError
+from nbp_async.fake.spool import Spool
 
 LIVES = 48 * 3600.0  # seconds on the vendor's clock
 MOST_FILE = 2 * 1024**3  # bytes
@@ -39,6 +39,7 @@ class File(msgspec.Struct):
     mime: str = "application/jsonl"
     display: str = ""
     generated: bool = False
+    spool: Spool | None = None
 
     def document(self, root: str) -> dict[str, object]:
         return {
@@ -57,8 +58,8 @@ class Upload(msgspec.Struct):
     size: int | None
     mime: str
     display: str
-    data: bytearray
-    final: "File | None" = None
+    spool: Spool
+    final: File | None = None
 
 
 class Files:
@@ -84,7 +85,7 @@ class Files:
         """The name of a new upload."""
         self._check(account.key, size or 0)
         name = digest("upload", account.key, self._next()).hex()[:32]
-        self._uploads[name] = Upload(account.key, size, mime, display, bytearray())
+        self._uploads[name] = Upload(account.key, size, mime, display, Spool())
         return name
 
     def upload(self, name: str) -> Upload:
@@ -104,11 +105,12 @@ class Files:
         Raises:
             RefusalError: They are not the next ones, or too many.
         """
-        if upload.final is not None or offset != len(upload.data):
-            words = f"Offset {offset} does not match the {len(upload.data)} bytes received."
+        size = upload.spool.size
+        if upload.final is not None or offset != size:
+            words = f"Offset {offset} does not match the {size} bytes received."
             raise RefusalError(400, words)
-        self._check(upload.account, len(upload.data) + len(data))
-        upload.data += data
+        self._check(upload.account, size + len(data))
+        upload.spool.append(data)
 
     def finalize(self, upload: Upload) -> File:
         """All of it is here: the file.
@@ -117,26 +119,27 @@ class Files:
             RefusalError: Some of it is missing.
         """
         if upload.final is None:
-            if upload.size is not None and upload.size != len(upload.data):
-                words = f"{upload.size} bytes were announced, {len(upload.data)} came."
+            spool = upload.spool
+            if upload.size is not None and upload.size != spool.size:
+                words = f"{upload.size} bytes were announced, {spool.size} came."
                 raise RefusalError(400, words)
-            data = bytes(upload.data)
-            upload.data = bytearray()
             upload.final = self.keep(
-                upload.account, len(data), lambda: iter([[data]]), display=upload.display,
-                mime=upload.mime, sha256=hashlib.sha256(data).digest(),
+                upload.account, spool.size, lambda: ([piece] for piece in spool.pieces()),
+                display=upload.display, mime=upload.mime, sha256=spool.sha256, spool=spool,
             )  # fmt: skip
         return upload.final
 
     def keep(
         self, account: str, size: int, content: Callable[[], Iterator[Pieces]], *,
         display: str = "", mime: str = "application/jsonl", sha256: bytes = b"",
-        generated: bool = False,
+        generated: bool = False, spool: Spool | None = None,
     ) -> File:  # fmt: skip
         """A new file."""
         short = digest("file", account, self._next()).hex()[:12]
         name = f"files/{'batch-' if generated else ''}{short}"
-        file = File(name, account, size, self._clock(), content, sha256, mime, display, generated)
+        file = File(
+            name, account, size, self._clock(), content, sha256, mime, display, generated, spool
+        )
         self._files[name] = file
         return file
 
@@ -157,7 +160,17 @@ class Files:
 
     def delete(self, name: str, account: Account) -> None:
         """Forget it."""
-        del self._files[self.find(name, account).name]
+        file = self.find(name, account)
+        del self._files[file.name]
+        if file.spool is not None:
+            file.spool.close()
+
+    def close(self) -> None:
+        """Forget them all: the vendor goes down."""
+        for upload in self._uploads.values():
+            upload.spool.close()
+        self._uploads.clear()
+        self._files.clear()
 
     def of(self, account: Account) -> list[File]:
         """All files of an account, the newest first."""

@@ -1,36 +1,19 @@
 """How a batch API spells its jobs. Synchronous, no I/O, no clock.
 
-A job is a file of requests, one a line. Its results are a file of answers, in any order; a line
-may be 30 MB long, so the images in it are led past us as in any other answer.
+A job is a file of requests, one a line. Its results are answers in any order: see `batch_lines`.
 """
 
-from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
 
-from nbp_async._dialects.base import Answer, Decoder, Part
-from nbp_async._dialects.json_scan import JsonScan, Keys
-from nbp_async._errors import MalformedReplyError, NbpError, TruncatedError
+from nbp_async._dialects.batch_lines import Inlined, Lines
+from nbp_async._dialects.json_scan import Keys
 from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
 Standing = Literal["open", "done", "failed", "cancelled", "expired"]
-
-
-class Line(msgspec.Struct, frozen=True):
-    """One line of the results: an answer, or what went wrong with it.
-
-    Attributes:
-        key: Ours, as the request's line had it, or "" if it cannot be read.
-        answer: What came, or None.
-        error: Why nothing came, or None.
-    """
-
-    key: str
-    answer: Answer | None = None
-    error: NbpError | None = None
 
 
 class Standings(msgspec.Struct, frozen=True):
@@ -41,7 +24,6 @@ class Standings(msgspec.Struct, frozen=True):
         name: What we called it.
         standing: "open" until nothing more can come of it.
         files: Where its results are.
-        lines: Results that came with this answer.
         error: The vendor's words on why it failed, or "".
         counts: Requests in all, done, and failed, as far as the vendor says.
     """
@@ -50,7 +32,6 @@ class Standings(msgspec.Struct, frozen=True):
     name: str = ""
     standing: Standing = "open"
     files: tuple[str, ...] = ()
-    lines: tuple[Line, ...] = ()
     error: str = ""
     counts: tuple[int, int, int] = (0, 0, 0)
 
@@ -125,116 +106,23 @@ class BatchDialect(Protocol):
         """The name of a file that was uploaded, or ""."""
         ...
 
-    def standings(self, document: object, profile: Profile) -> Standings:
+    def standings(self, document: object) -> Standings:
         """Read how a job stands."""
         ...
 
-    def listed(self, document: object, profile: Profile) -> Listed:
+    def listed(self, document: object) -> Listed:
         """Read a page of jobs."""
         ...
 
-    def lines(self, profile: Profile) -> "Lines":
+    def lines(self, profile: Profile) -> Lines:
         """A fresh decoder for a file of results."""
+        ...
+
+    def looked(self, profile: Profile) -> Inlined:
+        """A fresh decoder for the answer to a look; there may be results in it."""
         ...
 
     @property
     def keys(self) -> Keys:
         """The strings of its answers that are images."""
         ...
-
-
-class Whole(Decoder):
-    """One JSON document whose images are led past; at the end it is in `document`."""
-
-    def __init__(self, keys: Keys) -> None:
-        self._scan = JsonScan(keys)
-        self._begun = False
-        self.document: object = None
-
-    @property
-    def complete(self) -> bool:
-        return self._scan.complete
-
-    def feed(self, data: bytes) -> list[Part]:
-        self._begun |= bool(data.strip())
-        return self._scan.feed(data)
-
-    def close(self) -> Answer:
-        if self._begun:
-            self.document = self._scan.close()
-        return Answer()
-
-
-class Lines:
-    """A file of JSON documents, one a line, in pieces of any length.
-
-    A line that makes no sense is a Line with an error; those after it are read all the same. Image
-    numbers begin anew with every line.
-
-    Attributes:
-        last: The line that the file ended with, if no line break followed it.
-    """
-
-    complete = False  # another line may always follow
-
-    def __init__(self, keys: Keys, read: Callable[[object], Line]) -> None:
-        self._keys = keys
-        self._read = read
-        self._scan = JsonScan(keys)
-        self._begun = False
-        self._broken: MalformedReplyError | None = None
-        self.last: Line | None = None
-
-    def feed(self, data: bytes) -> list[tuple[list[Part], Line | None]]:
-        """What is in a piece: parts of the line that is under way, and the line where it ends."""
-        found: list[tuple[list[Part], Line | None]] = []
-        at = 0
-        while True:
-            end = data.find(b"\n", at)
-            parts = self._more(data[at:] if end < 0 else data[at:end])
-            line = self._end() if end >= 0 and self._begun else None
-            if parts or line is not None:
-                found.append((parts, line))
-            if end < 0:
-                return found
-            at = end + 1
-
-    def close(self) -> Answer:
-        """The file ended.
-
-        Raises:
-            TruncatedError: It ended within a line: what came before it was whole.
-        """
-        if self._begun:
-            line = self._end()
-            if isinstance(line.error, TruncatedError) and not line.key:
-                raise line.error
-            self.last = line
-        return Answer()
-
-    def _more(self, data: bytes) -> list[Part]:
-        if not self._begun and not data.strip():
-            return []
-        self._begun = True
-        if self._broken is not None:
-            return []
-        try:
-            return self._scan.feed(data)
-        except MalformedReplyError as exc:
-            self._broken = exc.with_traceback(None)  # whose frames hold what was being read
-            return []
-
-    def _end(self) -> Line:
-        problem = self._broken
-        if problem is None:
-            try:
-                return self._read(self._scan.close())
-            except MalformedReplyError as exc:
-                problem = exc.with_traceback(None)
-            finally:
-                self._anew()
-        self._anew()
-        return Line("", error=problem)
-
-    def _anew(self) -> None:
-        self._scan, self._begun, self._broken = JsonScan(self._keys), False, None

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
-from nbp_async._dialects.batches import Line, Lines, Listed, Standing, Standings
+from nbp_async._dialects.batch_lines import Inlined, Line, Lines
+from nbp_async._dialects.batches import Listed, Standing, Standings
 from nbp_async._dialects.gemini import KEYS, GeminiNative, answer_of
 from nbp_async._dialects.read import clean, either, items, refusal, table, text
 from nbp_async._dialects.spell import spelled
@@ -18,6 +19,7 @@ from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
+_INLINED = (b"inlinedResponses", b"inlined_responses")
 _STANDING: dict[str, Standing] = {
     "SUCCEEDED": "done",
     "PARTIALLY_SUCCEEDED": "done",
@@ -104,7 +106,7 @@ class GeminiBatch:
     def file_of(self, document: object) -> str:
         return text(table(table(document).get("file")).get("name"))
 
-    def standings(self, document: object, profile: Profile) -> Standings:
+    def standings(self, document: object) -> Standings:
         found = table(document)
         told = table(found.get("metadata")) or found
         state = text(told.get("state")).removeprefix("BATCH_STATE_").removeprefix("JOB_STATE_")
@@ -112,28 +114,28 @@ class GeminiBatch:
         standing = _STANDING.get(state, "failed" if failed else "open")
         output = table(found.get("response")) or table(told.get("output"))
         file = text(either(output, "responsesFile", "responses_file", "fileName"))
-        inline = table(either(output, "inlinedResponses", "inlined_responses"))
-        answers = items(either(inline, "inlinedResponses", "inlined_responses"))
         return Standings(
             id=text(found.get("name")) or text(told.get("name")),
             name=text(either(told, "displayName", "display_name")),
             standing=standing,
             files=(file,) if file else (),
-            lines=tuple(_line(answer, profile) for answer in answers),
             error=clean(text(failed.get("message"))),
             counts=_counts(table(either(told, "batchStats", "batch_stats"))),
         )
 
-    def listed(self, document: object, profile: Profile) -> Listed:
+    def listed(self, document: object) -> Listed:
         found = table(document)
         jobs = items(either(found, "operations", "batches"))
         return Listed(
-            tuple(self.standings(job, profile) for job in jobs),
+            tuple(self.standings(job) for job in jobs),
             text(either(found, "nextPageToken", "next_page_token")),
         )
 
     def lines(self, profile: Profile) -> Lines:
         return Lines(KEYS, lambda document: _line(document, profile))
+
+    def looked(self, profile: Profile) -> Inlined:
+        return Inlined(KEYS, lambda document: _line(document, profile), _INLINED)
 
 
 def _get(profile: Profile, secret: str, path: str) -> HttpRequest:

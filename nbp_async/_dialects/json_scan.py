@@ -229,8 +229,8 @@ class JsonScan:
 
     def _inside(self, data: bytes, at: int, parts: list[Part]) -> int:
         """Pass over a special string; returns where what follows it begins."""
-        end = _end_of_string(data, at)
-        stop = end if end >= 0 else _whole_escapes(data, at)
+        end = end_of_string(data, at)
+        stop = end if end >= 0 else whole_escapes(data, at)
         if self._mode == _IMAGE and stop > at:
             text = data[at:stop]
             parts.append(ImageText(self._image, _unescape(text) if b"\\" in text else text))
@@ -262,7 +262,7 @@ def _unless_long(string: re.Match[bytes]) -> bytes:
     return string[0] if len(string[0]) <= MOST_KEPT else b'""'
 
 
-def _end_of_string(data: bytes, at: int) -> int:
+def end_of_string(data: bytes, at: int) -> int:
     """Where the quote is that ends the string whose inside begins at `at`, or -1."""
     end = data.find(b'"', at)
     if end > at and data[end - 1] == 0x5C and _backslashes(data, at, end) % 2:
@@ -278,7 +278,7 @@ def _backslashes(data: bytes, at: int, end: int) -> int:
     return len(piece) - len(piece.rstrip(b"\\"))
 
 
-def _whole_escapes(data: bytes, at: int) -> int:
+def whole_escapes(data: bytes, at: int) -> int:
     """The end of `data`, or where the escape begins that is cut off by it."""
     end = len(data)
     last = data.rfind(b"\\", max(at, end - _LONGEST_ESCAPE + 1))

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
-from nbp_async._dialects.batches import Line
+from nbp_async._dialects.batch_lines import Line
 from nbp_async._errors import (
     JournalError,
     MalformedReplyError,

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TypeVar
 
 from nbp_async._dialects.base import Answer, Decoder, Part
-from nbp_async._dialects.batches import BatchDialect, Line, Lines, Standings, Whole
+from nbp_async._dialects.batch_lines import Line, Results, Whole
+from nbp_async._dialects.batches import BatchDialect, Standings
 from nbp_async._errors import (
     AuthError,
     InvalidRequestError,
@@ -62,7 +63,7 @@ class Office:
         """
         w = self._w
         request = self.dialect.create(w.profile, w.key.reveal(), name=name, model=model, file=file)
-        standings = self.dialect.standings(await self._document(request, submit=True), w.profile)
+        standings = self.dialect.standings(await self._document(request, submit=True))
         if not standings.id:
             raise MalformedReplyError("The answer to a batch job's creation does not name it.")
         return standings
@@ -73,7 +74,7 @@ class Office:
         for _ in range(_MOST_PAGES):
             request = self.dialect.listing(w.profile, w.key.reveal(), page)
             document = await self._patiently(partial(self._document, request))
-            listed = self.dialect.listed(document, w.profile)
+            listed = self.dialect.listed(document)
             for job in listed.jobs:
                 if job.name == name:
                     return job
@@ -82,17 +83,11 @@ class Office:
                 return None
         raise MalformedReplyError("The list of batch jobs has no end.")
 
-    async def look(self, job: str) -> tuple[Standings, Collector]:
-        """How a job stands, and the images that came with it, which the caller discards."""
-        w = self._w
-        request = self.dialect.look(w.profile, w.key.reveal(), job)
-        decoder = Whole(self.dialect.keys)
-        found = await self._call(request, decoder)
-        try:
-            return self.dialect.standings(decoder.document, w.profile), found.collector
-        except BaseException:
-            found.collector.discard()
-            raise
+    async def look(self, job: str, on_line: OnLine) -> Standings:
+        """How a job stands. Results that come with it are handed on as those of a file are."""
+        w, answer = self._w, self.dialect.looked(self._w.profile)
+        await self._read(self.dialect.look(w.profile, w.key.reveal(), job), answer, on_line)
+        return self.dialect.standings(answer.document)
 
     async def cancel(self, job: str) -> None:
         """Ask that nothing more of a job be begun. What is rendered by now is charged."""
@@ -109,15 +104,18 @@ class Office:
 
     async def _download(self, file: str, on_line: OnLine) -> None:
         w = self._w
-        lines = self.dialect.lines(w.profile)
-        results = _Results(w, self._sink, lines, on_line)
         request = self.dialect.download(w.profile, w.key.reveal(), file)
+        await self._read(request, self.dialect.lines(w.profile), on_line)
+
+    async def _read(self, request: HttpRequest, results: Results, on_line: OnLine) -> None:
+        w = self._w
+        reading = _Reading(w, self._sink, results, on_line)
         try:
-            await results.exchange(w, w.transport, request, self._watch(), _Ending(lines))
-            if lines.last is not None:
-                await on_line(lines.last, results.collector)
+            await reading.exchange(w, w.transport, request, self._watch(), _Ending(results))
+            if results.last is not None:
+                await on_line(results.last, reading.collector)
         finally:
-            results.collector.discard()
+            reading.collector.discard()
 
     async def _document(self, request: HttpRequest, *, submit: bool = False) -> object:
         return (await self._ask(request, submit=submit))[1]
@@ -164,18 +162,18 @@ class Office:
         return await attempt()
 
 
-class _Results(Exchange):
-    """A file of results on its way in: each line has its own images."""
+class _Reading(Exchange):
+    """Results on their way in: each has its own images."""
 
-    def __init__(self, wiring: Wiring, sink: Sink, lines: Lines, on_line: OnLine) -> None:
+    def __init__(self, wiring: Wiring, sink: Sink, results: Results, on_line: OnLine) -> None:
         super().__init__(wiring.dialect, sink)
         self.most = MOST_RESULTS
-        self._lines = lines
+        self._results = results
         self._on_line = on_line
         self._sink = sink
 
     async def _take(self, decoder: Decoder, data: bytes) -> None:  # noqa: ARG002
-        for parts, line in self._lines.feed(data):
+        for parts, line in self._results.feed(data):
             await self.collector.take(parts)
             if line is not None:
                 await self._on_line(line, self.collector)
@@ -185,18 +183,20 @@ class _Results(Exchange):
 
 
 class _Ending(Decoder):
-    """Knows where the file ends; its lines are read elsewhere."""
+    """Knows where results end; they are read elsewhere."""
 
-    complete = False
+    def __init__(self, results: Results) -> None:
+        self._results = results
 
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
+    @property
+    def complete(self) -> bool:
+        return self._results.complete
 
     def feed(self, data: bytes) -> list[Part]:  # noqa: ARG002
         return []
 
     def close(self) -> Answer:
-        return self._lines.close()
+        return self._results.close()
 
 
 def passing(error: NbpError) -> bool:

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from nbp_async._dialects.batches import Line, Standings
+from nbp_async._dialects.batch_lines import Line
+from nbp_async._dialects.batches import Standings
 from nbp_async._errors import (
     InvalidRequestError,
     NbpError,
@@ -147,25 +148,16 @@ class BatchJob:
             StorageError: Its images cannot be kept here. They stay at the vendor.
             NbpError: It cannot be asked for now. What came is safe, and the rest stays.
         """
-        standings, collector = await self._office.look(self.record.id)
-        try:
-            if standings.standing != "open":
-                await self._results(standings, collector)
-                await self._end(standings)
-        finally:
-            collector.discard()
+        standings = await self._office.look(self.record.id, self._take)
+        if standings.standing != "open":
+            for file in standings.files:
+                await self._office.download(file, self._take)
+            await self._end(standings)
         return standings
 
     async def cancel(self) -> None:
         """Ask that nothing more of it be begun. What is rendered by now is charged."""
         await self._office.cancel(self.record.id)
-
-    async def _results(self, standings: Standings, collector: Collector) -> None:
-        for line in standings.lines:
-            collector.kept = []  # each line has images of its own
-            await self._take(line, collector)
-        for file in standings.files:
-            await self._office.download(file, self._take)
 
     async def _take(self, line: Line, collector: Collector) -> None:
         member = self.members.get(line.key)

@@ -1,6 +1,8 @@
 """Google's batch API: what is asked, and results in any order, cut anywhere."""
 
 import base64
+import contextlib
+import json
 
 import msgspec
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbp_async._dialects.base import ImageText, Part
-from nbp_async._dialects.batches import Line
+from nbp_async._dialects.batch_lines import Line, Results
 from nbp_async._dialects.gemini_batch import GeminiBatch
 from nbp_async._errors import (
     ContentBlockedError,
@@ -32,9 +34,9 @@ def answered(key: str, image: bytes, *, key_last: bool = False) -> bytes:
     return msgspec.json.encode(dict(reversed(line.items())) if key_last else line)
 
 
-def read(data: bytes, cuts: list[int]) -> dict[str, bytes | NbpError]:
-    """All lines by key: the image's bytes, or the error."""
-    lines = BATCH.lines(GOOGLE)
+def read(data: bytes, cuts: list[int], lines: Results | None = None) -> dict[str, bytes | NbpError]:
+    """All results by key: the image's bytes, or the error."""
+    lines = lines or BATCH.lines(GOOGLE)
     found: dict[str, bytes | NbpError] = {}
     texts: dict[int, bytes] = {}
 
@@ -100,6 +102,68 @@ def test_a_bad_line_costs_no_other(cuts: list[int]) -> None:
     }
 
 
+@given(
+    images=st.dictionaries(st.text(min_size=1), st.binary(min_size=1), max_size=6),
+    names=st.sampled_from(["inlinedResponses", "inlined_responses"]),
+    indent=st.sampled_from([None, 2]),
+    ends=st.booleans(),
+    more=st.text(),
+    cuts=st.lists(st.integers(0, 9000), max_size=14),
+)
+def test_results_within_an_answer_are_handed_on_one_by_one(
+    images: dict[str, bytes], names: str, indent: int | None, ends: bool, more: str,
+    cuts: list[int],
+) -> None:  # fmt: skip
+    results: list[object] = [
+        msgspec.json.decode(answered("", image)) | {"metadata": {"key": key, "more": more}}
+        for key, image in images.items()
+    ]
+    told = {
+        "name": "batches/abc", "done": ends,
+        "metadata": {"state": "BATCH_STATE_SUCCEEDED", "displayName": f'{more}"{names}":[{{'},
+        "response": {names: {names: results}, "more": more},
+    }  # fmt: skip
+    data = json.dumps(told, indent=indent, ensure_ascii=ends).encode()
+    answer = BATCH.looked(GOOGLE)
+    assert read(data, cuts, answer) == images
+    assert answer.complete
+    found = BATCH.standings(answer.document)
+    assert (found.id, found.standing) == ("batches/abc", "done")
+    assert found.name.endswith(f'"{names}":[{{')
+
+
+@given(cuts=st.lists(st.integers(0, 5000), max_size=8), end=st.integers(0, 5000))
+def test_results_before_the_end_of_a_cut_answer_are_whole(cuts: list[int], end: int) -> None:
+    line = answered("a", b"one image")
+    data = b'{"response":{"inlinedResponses":{"inlinedResponses":[%b,%b]}}}' % (line, line)
+    data = data[: min(end, len(data) - 1)]
+    answer = BATCH.looked(GOOGLE)
+    found = []
+    at = 0
+    for cut in [*sorted(c % (len(data) + 1) for c in cuts), len(data)]:
+        found += answer.feed(data[at:cut])
+        at = cut
+    assert [each.key for _, each in found if each is not None] == ["a"] * data.count(line)
+    assert not answer.complete
+    if data:
+        with pytest.raises(TruncatedError):
+            answer.close()
+
+
+@pytest.mark.parametrize("results", [
+    b"1", b'"{"', b"null,null", b"[]", b"{}}", b'{"a":"}"', b'{"a":[}]}', b"{nonsense}",
+])  # fmt: skip
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_an_array_of_something_else_says_so_or_nothing(results: bytes, size: int) -> None:
+    data = b'{"response":{"inlinedResponses":[%b]}}' % results
+    answer = BATCH.looked(GOOGLE)
+    with contextlib.suppress(MalformedReplyError):
+        for at in range(0, len(data), size):
+            for _, line in answer.feed(data[at : at + size]):
+                assert line is None or isinstance(line.error, MalformedReplyError)
+        answer.close()
+
+
 def test_a_file_that_ends_within_a_line_is_said_to() -> None:
     lines = BATCH.lines(GOOGLE)
     whole = answered("a", b"one image")
@@ -128,7 +192,7 @@ def test_states_are_read_under_both_prefixes(prefix: str, state: str, standing: 
         },
         "response": {"responsesFile": "files/batch-abc"},
     }
-    found = BATCH.standings(told, GOOGLE)
+    found = BATCH.standings(told)
     assert (found.id, found.name, found.standing) == ("batches/abc", "ours", standing)
     assert found.files == ("files/batch-abc",)
     assert found.counts == (7, 5, 0)

@@ -10,6 +10,10 @@ from nbp_async._errors import ConfigError, NbpError
 from nbp_async._frames import PandasFrame, PolarsFrame, to_pandas, to_polars
 from nbp_async._models import ZERO, Failure, Image, Outcome
 from nbp_async._rows import row_of
+from nbp_async._words import money
+from nbp_async.display.contact import Contact
+from nbp_async.display.screen import notebook
+from nbp_async.display.state import Progress, Reasons
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -155,6 +159,38 @@ class Batch(Sequence[Outcome]):
             ImportError: polars is not installed (extra [frames]).
         """
         return to_polars(map(row_of, self.outcomes))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: some small pictures, never the originals. Blocks while it makes
+        them.
+        """
+        return self._contact().html()
+
+    def _ipython_display_(self) -> None:
+        """The same in a kernel, which gets the pictures as threads make them."""
+        screen = notebook()
+        if screen is None:
+            raise NotImplementedError  # IPython then takes the representations above
+        self._contact().show(screen)
+
+    def _contact(self) -> Contact:
+        cost, images = self.billing, self.images
+        now = Progress(
+            state="done" if self.stopped is None else "stopped",
+            total=len(self),
+            images=len(images),
+            there=sum(image.resumed for image in images),
+            failed=len(self) - len(images),
+            reasons=Reasons(self.failures).listed(),
+            spent=cost.spent,
+            maybe=cost.maybe,
+            saved=cost.saved,
+            elapsed=self.elapsed,
+            why=str(self.stopped or ""),
+        )
+        reduced = cost.saved_by_batch
+        also = [f"{money(reduced)} saved by batch"] if reduced else []
+        return Contact(now, self.outcomes, text=repr(self), also=also)
 
     def __reduce__(self) -> tuple[Callable[..., "Batch"], tuple[Any, ...]]:
         return _unpickled, (self.outcomes, self.elapsed, self.stopped)

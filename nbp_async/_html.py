@@ -56,7 +56,7 @@ def card(
         f'<div style="{_WORDS}"><div><b>{escape(heading)}</b></div>',
         f'<div dir="auto">{asked}</div>',
         f'<div style="{SOFT}">{line_of(facts)}</div>',
-        *(f"<div>{escape(printable(line, _LINES))}</div>" for line in lines),
+        *(f"<div>{escape(printable(line, _LINES))}</div>" for line in lines if line),
         f"<div>{link}</div>" if link else "",
         "</div></div>",
     ]

@@ -22,7 +22,7 @@ from nbp_async._stores.buckets import bytes_at
 from nbp_async._stores.stored import Held as Held
 from nbp_async._stores.stored import Store as Store
 from nbp_async._stores.stored import Stored as Stored
-from nbp_async._thumbnail import thumbnail, why_none
+from nbp_async._thumbnail import is_there, thumbnail, why_none
 from nbp_async._words import billed, money, plural, span, weight
 
 ZERO = Decimal(0)
@@ -282,13 +282,13 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         lines = [self.mismatch] if self.mismatch else []
         lines += [f"{plural(len(self.extras), 'more image')} in `extras`."] if self.extras else []
         lines += [why_none(self)] if small is None else []
-        there = self.path is not None and self.path.is_file()
+        path = self.path if self.path is not None and is_there(self.path) else None
         return card(
             f"Image {self.index + 1}",
             self.prompt.text,
             facts=self._facts(),
-            lines=lines if there or not self.location else [*lines, self.location],
-            link=link_to(self.path) if there and self.path is not None else "",
+            lines=lines if path is not None else [*lines, self.location],
+            link=link_to(path) if path is not None else "",
             picture=small,
         )
 

@@ -54,7 +54,7 @@ def why_none(image: Pictured) -> str:
     """Why it has no small picture, in a sentence."""
     if _is_away(image):
         return "It is in a store: a picture of it would be a download."
-    if image.path is not None and not image.path.is_file():
+    if image.path is not None and not is_there(image.path):
         return "Its file is not there any more."
     if find_spec("PIL") is None:
         return 'For small pictures: pip install "nbp-async[notebook]".'
@@ -64,6 +64,14 @@ def why_none(image: Pictured) -> str:
     except StorageError as exc:
         return str(exc)
     return "Its bytes cannot be shown here."
+
+
+def is_there(path: Path) -> bool:
+    """The file is there, and its folder may be looked into."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _is_away(image: Pictured) -> bool:

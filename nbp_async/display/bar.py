@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
-from nbp_async._html import BLUE, FRAME, GREEN, LINE, RED, line_of
+from nbp_async._html import BLUE, FRAME, GREEN, LINE, RED, SOFT, line_of
 from nbp_async._words import money, plural, printable, span
 from nbp_async.display.state import Progress, Reason
 
@@ -46,10 +46,13 @@ def bar_html(now: Progress, pictures: Sequence[Picture] = ()) -> str:
     if pictures:
         shown = "".join(map(_picture, pictures))
         parts.append(f'<div style="{_PICTURES}">{shown}</div>')
-    if now.reasons:
-        lines = "".join(f'<li style="{_REASON}">{line}</li>' for line in _reasons(now.reasons))
-        parts.append(f'<ul style="{_REASONS}">{lines}</ul>')
-    return "".join([*parts, "</div>"])
+    return "".join([*parts, reasons_html(now.reasons), "</div>"])
+
+
+def reasons_html(reasons: Sequence[Reason]) -> str:
+    """What failed, by its reason, with what it cost and where it is."""
+    lines = "".join(f'<li style="{_REASON}">{line}</li>' for line in _reasons(reasons))
+    return f'<ul style="{_REASONS}">{lines}</ul>' if lines else ""
 
 
 def bar_text(now: Progress) -> str:
@@ -140,10 +143,21 @@ def _reasons(reasons: Sequence[Reason]) -> Iterator[str]:
         costs += [f"{money(reason.maybe)} may have been billed"] if reason.maybe else []
         cost = f" ({escape(', '.join(costs))})" if costs else ""
         message = escape(printable(reason.message, _MESSAGE))
-        yield f"<b>{escape(reason.name)} × {reason.count:,}</b>{cost}: {message}"
+        yield (
+            f"<b>{escape(reason.name)} × {reason.count:,}</b>{cost}: {message}"
+            f'<div style="{SOFT}">{_numbers(reason)}</div>'
+        )
     more = reasons[_MOST_REASONS:]
     if more:
         yield f"and {sum(reason.count for reason in more):,} more, of {len(more)} other kinds"
+
+
+def _numbers(reason: Reason) -> str:
+    """Which of the images failed for it."""
+    numbers = ", ".join(f"{place + 1:,}" for place in reason.places)
+    rest = reason.count - len(reason.places)
+    words = "Image" if reason.count == 1 else "Images"
+    return f"{words} {numbers}" + (f" and {rest:,} more" if rest else "") if numbers else ""
 
 
 def plan_html(title: str, lines: Sequence[str], note: str) -> str:

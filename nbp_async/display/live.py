@@ -20,7 +20,7 @@ from nbp_async._thumbnail import thumbnail
 from nbp_async.display.bar import Picture, bar_html, bar_text
 from nbp_async.display.counts import Counts
 from nbp_async.display.screen import Screen
-from nbp_async.display.state import Progress, Reason, State
+from nbp_async.display.state import Progress, Reasons, State
 
 log = logging.getLogger("nbp_async")
 
@@ -61,7 +61,7 @@ class Live(Counts):
         self._cell: object = None
         self._state: State = "running"
         self._why = ""
-        self._reasons: dict[str, Reason] = {}
+        self._reasons = Reasons()
         self._there = 0
         self._saved = ZERO
         self._fresh: dict[int, Image] = {}  # the latest without a picture, by their order
@@ -90,7 +90,7 @@ class Live(Counts):
             images=self.images,
             there=self._there,
             failed=self.failed,
-            reasons=tuple(sorted(self._reasons.values(), key=lambda r: -r.count)),
+            reasons=self._reasons.listed(),
             in_flight=0 if self._ended_at is not None else self.in_flight,
             spent=self.spent,
             maybe=self.maybe,
@@ -157,7 +157,7 @@ class Live(Counts):
     def on_outcome(self, outcome: Outcome) -> None:
         super().on_outcome(outcome)
         if isinstance(outcome, Failure):
-            self._sort(outcome)
+            self._reasons.add(outcome)
             return
         if self._screen is not None:
             self._fresh[self.images] = outcome
@@ -165,19 +165,6 @@ class Live(Counts):
         if outcome.resumed:
             self._there += 1
             self._saved += outcome.spent_earlier
-
-    def _sort(self, failure: Failure) -> None:
-        """Add it to those that failed for the same reason."""
-        name = type(failure.error).__name__
-        known = self._reasons.get(name)
-        before = known or Reason(name=name, count=0, message="")
-        self._reasons[name] = Reason(
-            name=name,
-            count=before.count + 1,
-            message=str(failure.error),
-            spent=before.spent + failure.spent,
-            maybe=before.maybe + failure.maybe_spent,
-        )
 
     def _elapsed(self) -> float:
         if self._loop is None:

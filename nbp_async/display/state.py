@@ -1,13 +1,15 @@
 """Where one call stands, as a value: what a bar shows and what `Running.progress` gives."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
-from nbp_async._models import ZERO
+from nbp_async._models import ZERO, Failure
 
 State = Literal["running", "stopping", "done", "stopped", "cancelled", "broken"]
+_MOST_PLACES = 10
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +21,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
         message: What the latest of them says.
         spent: US dollars that they certainly cost.
         maybe: US dollars that they may have cost besides.
+        places: Where the first ten of them are in the batch.
     """
 
     name: str
@@ -26,6 +29,36 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     spent: Decimal = ZERO
     maybe: Decimal = ZERO
+    places: tuple[int, ...] = ()
+
+
+class Reasons:
+    """Failures, sorted by their kind."""
+
+    def __init__(self, failures: Iterable[Failure] = ()) -> None:
+        self._known: dict[str, Reason] = {}
+        for failure in failures:
+            self.add(failure)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    def add(self, failure: Failure) -> None:
+        """Add it to those that failed for the same reason."""
+        name = type(failure.error).__name__
+        before = self._known.get(name) or Reason(name=name, count=0, message="")
+        self._known[name] = Reason(
+            name=name,
+            count=before.count + 1,
+            message=str(failure.error),
+            spent=before.spent + failure.spent,
+            maybe=before.maybe + failure.maybe_spent,
+            places=(*before.places, failure.index)[:_MOST_PLACES],
+        )
+
+    def listed(self) -> tuple[Reason, ...]:
+        """The most frequent first."""
+        return tuple(sorted(self._known.values(), key=lambda reason: -reason.count))
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,7 +44,11 @@ def test_a_link_is_relative_where_notebooks_can_follow_it(
 
 @pytest.mark.parametrize(
     ("place", "says"),
-    [("gone.png", "Its file is not there any more."), ("s3://bucket/a.png", "It is in a store")],
+    [
+        ("gone.png", "Its file is not there any more."),
+        (f"{'a' * 300}.png", "Its file is not"),
+        ("s3://bucket/a.png", "It is in a store"),
+    ],
 )
 def test_an_image_that_is_not_here_says_so_and_where_it_was(place: str, says: str) -> None:
     html = image(place)._repr_html_()

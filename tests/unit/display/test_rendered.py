@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pixels
 
+from nbp_async import Batch, ContentBlockedError
 from nbp_async.display.bar import Picture, bar_html, plan_html
 from nbp_async.display.state import Progress, Reason, State
 from tests.browser import look_at, needs_browser
+from tests.unit.display.examples import failure, image
 
 STATES: tuple[State, ...] = ("running", "stopping", "done", "stopped", "cancelled", "broken")
 LONG = "https://relay.example/" + "very-long-path/" * 20
@@ -37,14 +39,24 @@ def bar(state: State) -> str:
     return bar_html(now, [picture(n) for n in range(6)])
 
 
+def made(folder: Path) -> str:
+    """What an image, a failure and a batch show of themselves."""
+    path = folder / f"{LONG[-80:].replace('/', '-')}.png"
+    Pixels.new("RGB", (512, 256), (200, 90, 60)).save(path)
+    there, gone = image(path, text=LONG), image(LONG.replace("/", "-"), index=1, text=LONG)
+    lost = failure(ContentBlockedError(LONG, reason="SAFETY"), "yes", index=2, text=LONG)
+    batch = Batch([there, gone, lost])
+    return there._repr_html_() + gone._repr_html_() + lost._repr_html_() + batch._repr_html_()
+
+
 @needs_browser
 @pytest.mark.slow
-def test_bars_and_plans_can_be_read_on_light_and_dark_paper(tmp_path: Path) -> None:
+def test_all_that_is_shown_can_be_read_on_light_and_dark_paper(tmp_path: Path) -> None:
     plan = plan_html("many(40 prompts)", [LONG, "40 images: 40 to make"], "Nothing is sent.")
-    look = look_at(tmp_path, "".join(map(bar, STATES)) + plan, width=500)
+    look = look_at(tmp_path, "".join(map(bar, STATES)) + plan + made(tmp_path), width=400)
     assert look["too_wide"] == 0
     assert min(contrast for _, contrast in look["texts"]) >= 4.5
     assert len(look["texts"]) > 60
-    assert look["pictures"] == [96] * 2 * 6 * len(STATES)
+    assert look["pictures"] == ([96] * 6 * len(STATES) + [256, 144]) * 2
     assert min(look["bars"]) >= 6
     assert look["scripts"] == 0

@@ -25,7 +25,7 @@ types: $(VENV)/.dev  ## Check types
 	$(BIN)/mypy
 
 tests: $(VENV)/.dev  ## Run the tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3
 
 bench: $(VENV)/.dev  ## Compare sequential, threads, processes and async, in a minute or two
 	$(BIN)/python -m bench compare --quick

@@ -73,7 +73,7 @@ class Row:
         connection_seconds: How long connections carried a request, all together.
         megabytes: Bytes of all answers, in millions.
         dollars: As the bank has them.
-        turns: Turns of a tenth of a second that other work of the same thread got in.
+        turns: Turns of a second that other work of the same thread got in.
     """
 
     mode: str
@@ -160,7 +160,7 @@ def _out(timings: Timings) -> float:
 
 
 class OtherWork:
-    """Something else that the same thread does: a turn every tenth of a second."""
+    """Something else that the same thread does: a turn every second."""
 
     def __init__(self) -> None:
         self._turns = 0
@@ -168,7 +168,7 @@ class OtherWork:
 
     async def _work(self) -> None:
         while True:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(1)
             self._turns += 1
 
     def stop(self) -> int:
@@ -231,7 +231,7 @@ def _table(rows: Iterable[Row]) -> Iterator[str]:
         "        $   other work"
     )
     for row in rows:
-        turns = row.turns / (row.total * 10)
+        turns = row.turns / int(row.total)
         free = "none: it waits" if row.turns == 0 else f"{turns:.0%} of its turns"
         yield (
             f"  {row.mode:20} {row.submitting:9,.1f} {row.total:10,.1f} {row.peak_connections:13,} "

@@ -157,20 +157,24 @@ async def test_a_bar_renews_itself_beside_other_cells(notebook: Notebook) -> Non
 
         said = await notebook.run("batch = await gen.many(['a'] * 3, progress=False); len(batch)")
         assert (said.shown, said.results[0]["text/plain"]) == ({}, "3")
-        said = await notebook.run("batch")
-        assert not said.results, "the sheet stands for it, once"
-        ((name, sheet),) = said.shown.items()
-        assert "<b>3 images</b>" in sheet[0]["text/html"]
-        assert sheet[0]["text/plain"].startswith("Batch(3 ok")
-        beside = Said(shown={name: sheet})
-        said = await notebook.end(notebook.client.execute("await asyncio.sleep(0.3)"), beside)
-        async with asyncio.timeout(30):
-            while sheet[-1]["text/html"].count("<img ") < 3:
-                found = await notebook.client.get_iopub_msg()
-                said.hear(found["msg_type"], found["content"])
-        said = await notebook.run("batch[0]")
-        assert "<img " in said.results[0]["text/html"]
-        assert len(said.results[0]["text/html"]) < 60_000
-
+        await look_at_the_batch(notebook)
         said = await notebook.run("await gen.aclose()")
         assert said.words == ""
+
+
+async def look_at_the_batch(notebook: Notebook) -> None:
+    """Its sheet is there at once, and its pictures come while other cells run."""
+    said = await notebook.run("batch")
+    assert not said.results, "the sheet stands for it, once"
+    ((name, sheet),) = said.shown.items()
+    assert "<b>3 images</b>" in sheet[0]["text/html"]
+    assert sheet[0]["text/plain"].startswith("Batch(3 ok")
+    beside = Said(shown={name: sheet})
+    await notebook.end(notebook.client.execute("await asyncio.sleep(0.3)"), beside)
+    async with asyncio.timeout(30):
+        while sheet[-1]["text/html"].count("<img ") < 3:
+            found: dict[str, Any] = await notebook.client.get_iopub_msg()
+            beside.hear(found["msg_type"], found["content"])
+    said = await notebook.run("batch[0]")
+    assert "<img " in said.results[0]["text/html"]
+    assert len(said.results[0]["text/html"]) < 60_000

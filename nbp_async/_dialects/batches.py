@@ -13,6 +13,9 @@ from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
+Source = str | bytes
+"""What a job is made of: the name of an uploaded file, or its lines themselves."""
+
 Standing = Literal["open", "done", "failed", "cancelled", "expired"]
 
 
@@ -80,10 +83,14 @@ class BatchDialect(Protocol):
         """
         ...
 
+    def inlines(self, data: bytes) -> bool:
+        """These lines go within the creation of their job; a file of them is not needed."""
+        ...
+
     def create(
-        self, profile: Profile, secret: str, *, name: str, model: str, file: str
+        self, profile: Profile, secret: str, *, name: str, model: str, source: Source
     ) -> HttpRequest:
-        """Create a job of an uploaded file. Sent twice, it is two paid jobs."""
+        """Create a job. Sent twice, it is two paid jobs."""
         ...
 
     def look(self, profile: Profile, secret: str, job: str) -> HttpRequest:

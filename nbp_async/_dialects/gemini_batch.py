@@ -1,15 +1,18 @@
-"""Google's batch API: a file of `generateContent` requests, at half the price, within a day.
+"""Google's batch API: many `generateContent` requests, at half the price, within a day.
 
-States come as BATCH_STATE_* or JOB_STATE_*, counts as strings, fields in camel or snake case. A job
-made of a file may answer without one. Results come in no order: `key` joins them.
+Few go within the creation of their job, more in a file. States come as BATCH_STATE_* or
+JOB_STATE_*, counts as strings, fields in camel or snake case. A job made of a file may answer
+without one. Results come in no order: `key` joins them.
 """
 
 import re
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit
 
+import msgspec
+
 from nbp_async._dialects.batch_lines import Inlined, Line, Lines
-from nbp_async._dialects.batches import Listed, Standing, Standings
+from nbp_async._dialects.batches import Listed, Source, Standing, Standings
 from nbp_async._dialects.gemini import KEYS, GeminiNative, answer_of
 from nbp_async._dialects.read import clean, either, items, refusal, table, text
 from nbp_async._dialects.spell import spelled
@@ -19,6 +22,10 @@ from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
+# A request has at most 20 MB. What is asked so is answered so, in one document, where an image may
+# be 30 MB: that few lines are safe either way.
+MOST_INLINE = 19_000_000  # bytes of lines
+MOST_INLINE_LINES = 10
 _INLINED = (b"inlinedResponses", b"inlined_responses")
 _STANDING: dict[str, Standing] = {
     "SUCCEEDED": "done",
@@ -78,13 +85,19 @@ class GeminiBatch:
             raise MalformedReplyError("The upload was sent to another host, and not begun.")
         return there
 
+    def inlines(self, data: bytes) -> bool:
+        return len(data) <= MOST_INLINE and data.count(b"\n") <= MOST_INLINE_LINES
+
     def create(
-        self, profile: Profile, secret: str, *, name: str, model: str, file: str
+        self, profile: Profile, secret: str, *, name: str, model: str, source: Source
     ) -> HttpRequest:
         url = f"{profile.base_url}/models/{quote(model)}:batchGenerateContent"
-        body = {"batch": {"displayName": name, "inputConfig": {"fileName": file}}}
+        config: object = {"fileName": source}
+        if isinstance(source, bytes):
+            config = {"requests": {"requests": [_inlined(line) for line in source.splitlines()]}}
+        body = spelled({"batch": {"displayName": name, "inputConfig": config}})
         headers = profile.key_header(secret) | {"Content-Type": "application/json"}
-        return HttpRequest("POST", url, headers, spelled(body))
+        return HttpRequest("POST", url, headers, body)
 
     def look(self, profile: Profile, secret: str, job: str) -> HttpRequest:
         return _get(profile, secret, _path(job, "batches"))
@@ -136,6 +149,12 @@ class GeminiBatch:
 
     def looked(self, profile: Profile) -> Inlined:
         return Inlined(KEYS, lambda document: _line(document, profile), _INLINED)
+
+
+def _inlined(line: bytes) -> msgspec.Raw:
+    """A line as it is written within a creation; unread, as references may be megabytes of it."""
+    key, _, request = line.partition(b',"request":')
+    return msgspec.Raw(b'{"metadata":%b},"request":%b' % (key, request))
 
 
 def _get(profile: Profile, secret: str, path: str) -> HttpRequest:

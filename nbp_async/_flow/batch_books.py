@@ -34,7 +34,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         state: "planned" before it is created, "creating" while it may be, "created", or "over".
         count: Its lines.
         id: What the vendor calls it, once that is known.
-        file: The uploaded lines, once they are.
+        file: The uploaded lines, once they are; "" where they went within its creation.
     """
 
     name: str

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from nbp_async._dialects.base import Answer, Decoder, Part
 from nbp_async._dialects.batch_lines import Line, Results, Whole
-from nbp_async._dialects.batches import BatchDialect, Standings
+from nbp_async._dialects.batches import BatchDialect, Source, Standings
 from nbp_async._errors import (
     AuthError,
     InvalidRequestError,
@@ -46,23 +46,29 @@ class Office:
         self._w = wiring
         self._sink = sink
 
-    async def upload(self, name: str, data: bytes) -> str:
-        """Upload a job's lines; the file's name at the vendor. What was cut off goes on there."""
+    async def hand_in(self, name: str, data: bytes) -> Source:
+        """What a job of these lines is to be made of: they are uploaded, unless they are few.
+
+        An upload that is cut off goes on where it was.
+        """
         w, dialect = self._w, self.dialect
+        if dialect.inlines(data):
+            return data
         begin = dialect.upload(w.profile, w.key.reveal(), name, data)
         upload = Upload(dialect, w.profile, self._ask, begin, data)
         while not upload.file:
             await self._patiently(upload.go_on)
         return upload.file
 
-    async def create(self, name: str, model: str, file: str) -> Standings:
+    async def create(self, name: str, model: str, source: Source) -> Standings:
         """Create a job: bought once it is sent.
 
         Raises:
             NbpError: What went wrong; `in_doubt` tells whether there may be a job all the same.
         """
         w = self._w
-        request = self.dialect.create(w.profile, w.key.reveal(), name=name, model=model, file=file)
+        key = w.key.reveal()
+        request = self.dialect.create(w.profile, key, name=name, model=model, source=source)
         standings = self.dialect.standings(await self._document(request, submit=True))
         if not standings.id:
             raise MalformedReplyError("The answer to a batch job's creation does not name it.")

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from nbp_async._dialects.batch_lines import Line
-from nbp_async._dialects.batches import Standings
+from nbp_async._dialects.batches import Source, Standings
 from nbp_async._errors import (
     InvalidRequestError,
     NbpError,
@@ -67,21 +67,21 @@ class BatchJob:
         self._strangers: set[str] = set()
 
     async def submit(self, data: bytes) -> bool:
-        """Upload the lines and create the job, once; False if there is none.
+        """Hand in the lines and create the job, once; False if there is none.
 
         Raises:
             NbpError: Nobody knows whether there is one. The journal has it so, for `clear_up`.
         """
         record = self.record
         try:
-            file = await self._office.upload(record.name, data)
-            await self._write(state="creating", file=file)
+            source = await self._office.hand_in(record.name, data)
+            await self._write(state="creating", file=source if isinstance(source, str) else "")
             self._run.check()
         except NbpError as exc:
             await self._never(exc)
             return False
         try:
-            created = await self._create(file)
+            created = await self._create(source)
         except NbpError as exc:
             if not in_doubt(exc):
                 await self._never(exc)
@@ -91,16 +91,16 @@ class BatchJob:
         await self._write(state="created", id=created.id)
         return True
 
-    async def _create(self, file: str) -> Standings:
+    async def _create(self, source: Source) -> Standings:
         """Create it as soon as there is room for one more."""
         for _ in range(_MOST_WAITS):
             try:
-                return await self._office.create(self.record.name, self.record.model, file)
+                return await self._office.create(self.record.name, self.record.model, source)
             except RateLimitError as exc:
                 log.info("No room for batch job %s yet: %s", self.record.name, exc)
                 wait = max(_FULL, exc.retry_after or 0.0)
             await self._run.wait(lambda seconds=wait: asyncio.sleep(seconds))  # type: ignore[misc]
-        return await self._office.create(self.record.name, self.record.model, file)
+        return await self._office.create(self.record.name, self.record.model, source)
 
     async def clear_up(self) -> bool:
         """A job that may have been created: find it in the vendor's list, or know that it is none.

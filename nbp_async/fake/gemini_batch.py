@@ -62,13 +62,10 @@ class Batches:
         self._count = 0
 
     def create(
-        self,
-        account: Account,
-        model: str,
-        document: Mapping[str, object],
-        mixed: Mixed | None = None,
-    ) -> Job:
-        """Make a job.
+        self, account: Account, model: str, document: Mapping[str, object],
+        mixed: Mixed | None, *, size: int,
+    ) -> Job:  # fmt: skip
+        """Make a job, by a request of so many bytes.
 
         Raises:
             RefusalError: It would not be taken.
@@ -81,6 +78,9 @@ class Batches:
         if inline:
             outer = _table(config.get("requests"))
             entries = outer.get("requests")
+            if size > MOST_INLINE:
+                words = f"Inline requests have at most {MOST_INLINE} bytes: upload a file."
+                raise RefusalError(400, words)
             if not isinstance(entries, list) or not entries:
                 raise RefusalError(400, "inputConfig needs requests or a fileName.")
             found = [self._inline(model, _table(entry)) for entry in entries]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nbp_async._client import Client
+from nbp_async._dialects import gemini_batch
 from nbp_async._errors import ConfigError, ContentBlockedError, TaskLostError, TaskOpenError
 from nbp_async._flow import batch
 from nbp_async._journal.base import JOURNAL
@@ -49,7 +50,9 @@ async def call(
 
 @pytest.fixture(autouse=True)
 def _small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few lines to a job, and each job with a file as those of many have it."""
     monkeypatch.setattr(batch, "MOST_LINES", 3)
+    monkeypatch.setattr(gemini_batch, "MOST_INLINE", 0)
 
 
 async def test_images_come_at_half_the_price(tmp_path: Path) -> None:

@@ -1,21 +1,40 @@
-"""The bytes of batch jobs on their way: uploads that are cut off, results of any size."""
+"""The bytes of batch jobs on their way: uploads that are cut off, jobs that need no file."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nbp_async._client import Client
+from nbp_async._dialects import gemini_batch
 from nbp_async._flow import batch_upload
 from nbp_async._journal.base import JOURNAL
+from nbp_async._models import Prompt
 from nbp_async.fake import FakeServer, faults
 from nbp_async.fake.faults import Fault
 from nbp_async.testing.journal import inline_journal
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, profile
+from tests.pictures import png
 
 pytestmark = pytest.mark.looptime
 
 PROMPTS = [f"bicycle {number}" for number in range(4)]
+
+
+@asynccontextmanager
+async def vendor(**options: Any) -> AsyncIterator[tuple[FakeServer, Client]]:
+    server = FakeServer(**{"keys": [KEY], "batch_latency": 900.0, **options})
+    async with server, Client(profile(server, "gemini"), KEY, rng=lambda: 0.5) as gen:
+        yield server, gen
+
+
+async def make(gen: Client, folder: Path, prompts: Any = PROMPTS) -> Any:
+    journal = await inline_journal(folder / JOURNAL)
+    return await gen.many(prompts, size="1K", via="batch", journal=journal)
 
 
 @pytest.mark.parametrize(("script", "begun"), [
@@ -31,13 +50,59 @@ async def test_an_upload_that_was_cut_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: list[Fault], begun: int
 ) -> None:
     """Only where the last of it arrived, and its name did not, it begins anew."""
+    monkeypatch.setattr(gemini_batch, "MOST_INLINE", 0)
     monkeypatch.setattr(batch_upload, "PIECE", 250)
-    server = FakeServer(keys=[KEY], batch_latency=900.0)
-    async with server, Client(profile(server, "gemini"), KEY, rng=lambda: 0.5) as gen:
+    async with vendor() as (server, gen):
         server.script(*script, match="piece of")
         server.script(*[faults.ok()] * 5, match="upload nbp-")
-        journal = await inline_journal(tmp_path / JOURNAL)
-        made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
+        made = await make(gen, tmp_path)
         assert len(made.images) == 4
         assert server.unplayed == 5 - begun
         await assert_settled(gen, server, made)
+
+
+@pytest.mark.parametrize(("count", "references", "file"), [(10, 1, False), (11, 1, True),
+                                                          (2, 12, True)])  # fmt: skip
+async def test_few_lines_need_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, references: int, file: bool
+) -> None:
+    monkeypatch.setattr(gemini_batch, "MOST_INLINE", 12_000)
+    picture = png(4, 4, padding=600)
+    prompts = [Prompt(f"bicycle {n}", references=[picture] * references) for n in range(count)]
+    async with vendor() as (server, gen):
+        server.script(faults.ok(), match="upload nbp-")
+        made = await make(gen, tmp_path, prompts)
+        assert len(made.images) == count
+        assert server.unplayed == (not file)
+        await assert_settled(gen, server, made)
+
+
+@pytest.mark.parametrize(("stage", "script"), [
+    ("create", [faults.disconnect()]), ("create", [faults.disconnect(before=True)]),
+    ("create", [faults.status(500)]), ("create", [faults.rate_limited()]),
+    ("create", [faults.mixed_results(twice=2)]), ("bicycle 1", [faults.rate_limited()]),
+    ("look at", [faults.status(500)]), ("look at", [*[faults.ok()] * 6, faults.status(500)]),
+    ("look at", [*[faults.ok()] * 6, faults.cut_body(0.3), faults.cut_body(0.9)]),
+])  # fmt: skip
+async def test_what_goes_wrong_with_a_job_without_a_file_costs_nothing(
+    tmp_path: Path, stage: str, script: list[Fault]
+) -> None:
+    async with vendor(weight=20_000) as (server, gen):
+        server.script(*script, match=stage)
+        made = await make(gen, tmp_path)
+        assert len(made.images) == 4
+        assert server.bank.images == 4
+        assert not server.unplayed
+        await assert_settled(gen, server, made)
+
+
+async def test_a_cancelled_call_goes_on_with_a_job_without_a_file(tmp_path: Path) -> None:
+    async with vendor() as (server, gen):
+        task = asyncio.ensure_future(make(gen, tmp_path))
+        await asyncio.sleep(400)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        made = await make(gen, tmp_path)
+        assert len(made.images) == 4
+        assert server.bank.images == 4, "none of them was bought twice"

@@ -198,6 +198,21 @@ def test_states_are_read_under_both_prefixes(prefix: str, state: str, standing: 
     assert found.counts == (7, 5, 0)
 
 
+def test_lines_within_a_creation_are_those_of_a_file() -> None:
+    words = [',"request":{}}', "two\nlines \u2028 and \x85", 'a "quoted" {one']
+    lines = [
+        {"key": f"{number}-1", "request": {"contents": [{"parts": [{"text": text}]}]}}
+        for number, text in enumerate(words)
+    ]
+    data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+    asked = BATCH.create(GOOGLE, "key", name="ours", model="m", source=data)
+    said = msgspec.json.decode(asked.body)["batch"]
+    assert said["displayName"] == "ours"
+    assert said["inputConfig"]["requests"]["requests"] == [
+        {"metadata": {"key": line["key"]}, "request": line["request"]} for line in lines
+    ]
+
+
 def test_an_upload_to_another_host_is_not_begun() -> None:
     there = "https://elsewhere.example/upload?id=1"
     with pytest.raises(MalformedReplyError):

@@ -139,7 +139,7 @@ class Tally:
         if durable and self.maybe:
             yield (
                 "What may have been billed is not sent again, unless you add --resend-ambiguous "
-                "with --max-cost."
+                "and, as --max-cost, the dollars that the whole run may cost."
             )
 
     def problems(self) -> Iterator[str]:

@@ -63,7 +63,7 @@ async def test_ctrl_c_twice_drops_it_and_names_what_it_may_cost(
     seen = await screen.shows("ended with 3")
     assert "Traceback" not in seen
     assert "May have been billed besides: $0.440." in seen
-    assert "unless you add --resend-ambiguous with --max-cost." in " ".join(seen.split())
+    assert "add --resend-ambiguous and, as --max-cost, the dollars that" in " ".join(seen.split())
 
 
 async def test_without_a_terminal_there_is_no_bar_and_no_colour(

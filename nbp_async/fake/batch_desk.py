@@ -151,7 +151,7 @@ class BatchDesk:
             return await self._front.instead(visit, fault)
         mixed = fault if isinstance(fault, Mixed) else None
         size = visit.request.content_length or 0
-        job = self._batches.create(account, model, document, mixed, size=size)
+        job = await self._batches.create(account, model, document, mixed, size=size)
         if isinstance(fault, Refuse | Break | Raw):
             return await self._front.instead(visit, fault)
         body = Body(self._batches.document(job, results=False))

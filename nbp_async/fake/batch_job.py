@@ -6,6 +6,7 @@ from typing import Literal
 
 from nbp_async.fake.asks import Ask
 from nbp_async.fake.bank import Account, Row
+from nbp_async.fake.belt import Belt
 from nbp_async.fake.faults import Fault, Mixed
 
 State = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"]
@@ -15,9 +16,9 @@ _BATCH = re.compile(r"/v1(?:beta)?/batches(?:/([\w\-]+))?(?::(cancel|delete))?")
 
 
 class Line:
-    """One request of a job, and what came of it."""
+    """One request of a job, and what came of it: `size` bytes, once they are counted."""
 
-    __slots__ = ("ask", "error", "fault", "key", "row")
+    __slots__ = ("ask", "error", "fault", "key", "row", "size")
 
     def __init__(self, key: object, ask: Ask | None, error: bytes, fault: Fault | None) -> None:
         self.key = key
@@ -25,14 +26,15 @@ class Line:
         self.error = error
         self.fault = fault
         self.row: Row | None = None
+        self.size = 0
 
 
 class Job:
     """A batch job; times are of the loop's clock."""
 
     __slots__ = (
-        "account", "created", "display", "due", "ended", "failure", "file", "id", "inline",
-        "lines", "made", "mixed", "model", "results", "state", "timers",
+        "account", "belt", "created", "display", "due", "ended", "failure", "file", "id", "inline",
+        "lines", "made", "mixed", "model", "results", "state", "timer",
     )  # fmt: skip
 
     def __init__(
@@ -53,7 +55,8 @@ class Job:
         self.ended: float | None = None
         self.failure = ""
         self.results = ""
-        self.timers: list[asyncio.TimerHandle] = []
+        self.belt: Belt[Line] | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self.mixed: Mixed | None = None
 
     @property

@@ -124,8 +124,8 @@ class Files:
                 words = f"{upload.size} bytes were announced, {spool.size} came."
                 raise RefusalError(400, words)
             upload.final = self.keep(
-                upload.account, spool.size, lambda: ([piece] for piece in spool.pieces()),
-                display=upload.display, mime=upload.mime, sha256=spool.sha256, spool=spool,
+                upload.account, spool.size, spool.content, display=upload.display,
+                mime=upload.mime, sha256=spool.sha256, spool=spool,
             )  # fmt: skip
         return upload.final
 

@@ -11,8 +11,9 @@ a row in the ledger. Its results come in an order of their own.
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
@@ -20,6 +21,7 @@ from nbp_async.fake import asks
 from nbp_async.fake.answers import Body
 from nbp_async.fake.bank import Account, Bank
 from nbp_async.fake.batch_job import Job, Line, State
+from nbp_async.fake.belt import Belt, lines_of
 from nbp_async.fake.chance import chance, digest
 from nbp_async.fake.faults import Mixed, Refuse, Spoil
 from nbp_async.fake.files import Files, Pieces, when
@@ -61,7 +63,7 @@ class Batches:
         self._jobs: dict[str, Job] = {}
         self._count = 0
 
-    def create(
+    async def create(
         self, account: Account, model: str, document: Mapping[str, object],
         mixed: Mixed | None, *, size: int,
     ) -> Job:  # fmt: skip
@@ -85,7 +87,7 @@ class Batches:
                 raise RefusalError(400, "inputConfig needs requests or a fileName.")
             found = [self._inline(model, _table(entry)) for entry in entries]
         else:
-            found = list(self._of_file(account, model, str(name)))
+            found = [line async for line in self._of_file(account, model, str(name))]
         self._check(account, len(found))
         job = self._begin(account, model, display, found, inline=inline, file=str(name or ""))
         job.mixed = mixed
@@ -222,18 +224,18 @@ class Batches:
         key = _table(entry.get("metadata")).get("key")
         return self._read(model, key, _table(entry.get("request")))
 
-    def _of_file(self, account: Account, model: str, name: str) -> Iterator[Line]:
-        file = self._files.find(name, account)
-        data = b"".join(bytes(piece) for pieces in file.content() for piece in pieces)
-        for number, text in enumerate(data.splitlines()):
+    async def _of_file(self, account: Account, model: str, name: str) -> AsyncIterator[Line]:
+        file, number = self._files.find(name, account), 0
+        async for text in lines_of(file.content()):
+            number += 1
             if not text.strip():
                 continue
             try:
                 entry = _table(msgspec.json.decode(text))
             except msgspec.DecodeError as exc:
-                raise RefusalError(400, f"Line {number + 1} is no JSON: {exc}") from None
+                raise RefusalError(400, f"Line {number} is no JSON: {exc}") from None
             if "request" not in entry:
-                raise RefusalError(400, f"Line {number + 1} has no request.")
+                raise RefusalError(400, f"Line {number} has no request.")
             yield self._read(model, entry.get("key"), _table(entry["request"]))
 
     def _read(self, model: str, key: object, request: Mapping[str, object]) -> Line:
@@ -277,14 +279,12 @@ class Batches:
         self._jobs[name] = job
         self._unsettled.begin()
         if span > EXPIRES:
-            job.timers.append(self._loop.call_at(due, self._end, job, "EXPIRED"))
+            job.timer = self._loop.call_at(due, self._end, job, "EXPIRED")
             return job
         begins = now + (due - now) * QUEUED
-        for number, line in enumerate(lines):
-            if line.ask is not None and not line.error:
-                at = begins + (due - begins) * (number + 1) / len(lines)
-                job.timers.append(self._loop.call_at(at, self._render, job, line))
-        job.timers.append(self._loop.call_at(due, self._finish, job))
+        asked = [line for line in lines if line.ask is not None and not line.error]
+        job.belt = Belt(asked, begins, due, partial(self._render, job))
+        job.timer = self._loop.call_at(due, self._finish, job)
         return job
 
     def _begun(self, job: Job) -> bool:
@@ -298,17 +298,19 @@ class Batches:
         line.row = self._bank.charge(
             job.id, job.account, ask.prompt, ask.tier, images, usage, self._loop.time(), share=HALF
         )
+        if not job.inline:  # now, as to draw all of them at the end would take long
+            line.size = sum(map(len, self._line(job, line)))
 
     def _finish(self, job: Job) -> None:
-        for line in job.lines:  # two timers of the same moment may come in any order
-            if line.ask is not None and not line.error and line.row is None:
-                self._render(job, line)
+        if job.belt is not None:
+            job.belt.finish()
         if job.lines and all(line.error for line in job.lines):
             job.failure = "All requests of the batch failed."
             self._end(job, "FAILED")
             return
         if not job.inline:
-            size = sum(len(piece) for pieces in self.pieces(job) for piece in pieces)
+            lines = self._shuffled(job)
+            size = sum(line.size or sum(map(len, self._line(job, line))) for line in lines)
             if size > MOST_INLINE or not self._settings.batch_inline:
                 file = self._files.keep(
                     job.account.key, size, lambda: self.pieces(job), display=job.display,
@@ -318,9 +320,10 @@ class Batches:
         self._end(job, "SUCCEEDED")
 
     def _end(self, job: Job, state: State) -> None:
-        for timer in job.timers:
-            timer.cancel()
-        job.timers.clear()
+        if job.timer is not None:
+            job.timer.cancel()
+        if job.belt is not None:
+            job.belt.stop()
         job.state = state
         job.ended = self._settings.clock()
         if state != "SUCCEEDED":

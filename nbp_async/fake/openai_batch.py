@@ -13,11 +13,13 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
 from nbp_async.fake import asks
 from nbp_async.fake.bank import Account, Bank
+from nbp_async.fake.belt import Belt, lines_of
 from nbp_async.fake.chance import chance, digest
 from nbp_async.fake.faults import Refuse, Spoil
 from nbp_async.fake.front import Unsettled
@@ -25,6 +27,7 @@ from nbp_async.fake.odds import Script
 from nbp_async.fake.openai_job import File, Job, Line, Pieces
 from nbp_async.fake.refusals import RefusalError, said
 from nbp_async.fake.settings import Settings
+from nbp_async.fake.spool import Spool
 from nbp_async.fake.studio import Studio
 
 ENDPOINTS = ("/v1/images/generations", "/v1/images/edits")
@@ -61,9 +64,17 @@ class OpenAIBatches:
         self.jobs: dict[str, Job] = {}
         self._count = 0
 
-    def keep(self, account: str, name: str, purpose: str, data: bytes) -> File:
+    def keep(self, account: str, name: str, purpose: str, spool: Spool) -> File:
         """A file that was handed in."""
-        return self._file(account, name, purpose, len(data), lambda: iter([[data]]))
+        file = self._file(account, name, purpose, spool.size, spool.content)
+        file.spool = spool
+        return file
+
+    def delete(self, file: File) -> None:
+        """Forget it."""
+        del self.files[file.id]
+        if file.spool is not None:
+            file.spool.close()
 
     def file(self, name: str, account: Account) -> File:
         """The file of this id.
@@ -87,27 +98,26 @@ class OpenAIBatches:
             raise RefusalError(404, f"No batch found with id '{name}'.")
         return job
 
-    def create(self, account: Account, file: File, endpoint: str, metadata: object) -> Job:
+    async def create(self, account: Account, file: File, endpoint: str, metadata: object) -> Job:
         """Make a job. What is wrong with the file fails it, a moment later."""
         self._count += 1
-        settings, now = self._settings, self._loop.time()
+        settings = self._settings
         seed = (settings.seed, "openai batch", self._count)
         job = Job(f"batch_{digest(*seed).hex()[:24]}", account, endpoint, file, metadata)
+        await self._read(job)
+        now = self._loop.time()
         self.jobs[job.id] = job
         self._unsettled.begin()
         self._become(job, "validating")
         span = settings.batch_latency.seconds(chance(*seed), "1K")
         length, window = span / settings.speed, WINDOW / settings.speed
         begins = now + length * _BEGINS
-        self._read(job)
         if job.errors:
             self._at(job, begins, self._end, "failed")
             return job
         self._at(job, begins, self._become, "in_progress")
         asked = [line for line in job.lines if line.ask is not None]
-        for number, line in enumerate(asked):
-            at = begins + length * (_ENDS - _BEGINS) * (number + 1) / len(asked)
-            job.timers.append(self._loop.call_at(at, self._render, job, line))
+        job.belt = Belt(asked, begins, now + length * _ENDS, partial(self._render, job))
         if length > window:
             self._at(job, now + window, self._end, "expired")
             return job
@@ -134,6 +144,8 @@ class OpenAIBatches:
         for job in self.jobs.values():
             if not job.over:
                 self._end(job, "cancelled")
+        for file in list(self.files.values()):
+            self.delete(file)
 
     def handed(self, job: Job, *, delivered: bool) -> None:
         """Its results were given to somebody."""
@@ -141,10 +153,11 @@ class OpenAIBatches:
             if line.row is not None and not line.row.delivered:
                 self._bank.settle(line.row, delivered=delivered)
 
-    def _read(self, job: Job) -> None:
-        data = b"".join(piece for pieces in job.file.content() for piece in pieces)
+    async def _read(self, job: Job) -> None:
         seen: set[str] = set()
-        for number, text in enumerate(data.splitlines(), 1):
+        number = 0
+        async for text in lines_of(job.file.content()):
+            number += 1
             try:
                 job.lines.append(self._line(job, text, seen))
             except RefusalError as no:
@@ -188,13 +201,12 @@ class OpenAIBatches:
         line.row = self._bank.charge(
             job.id, job.account, ask.prompt, ask.tier, images, usage, self._loop.time(), share=_HALF
         )
+        line.size = sum(map(len, self._result(job, line)))
 
     def _end(self, job: Job, state: str) -> None:
         self._stop(job)
-        if state == "completed":
-            for line in job.lines:  # two timers of the same moment may come in any order
-                if line.ask is not None and line.row is None:
-                    self._render(job, line)
+        if state == "completed" and job.belt is not None:
+            job.belt.finish()
         if state != "failed":
             lines = list(job.lines)
             random.Random(f"{self._settings.seed} {job.id}").shuffle(lines)
@@ -210,7 +222,7 @@ class OpenAIBatches:
         def content() -> Iterator[Pieces]:
             return (self._result(job, line) for line in lines)
 
-        size = sum(len(piece) for pieces in content() for piece in pieces)
+        size = sum(line.size or sum(map(len, self._result(job, line))) for line in lines)
         file = self._file(job.account.key, f"{job.id}.jsonl", "batch_output", size, content)
         file.job = job
         return file.id
@@ -247,6 +259,8 @@ class OpenAIBatches:
         job.timers.append(self._loop.call_at(at, then, job, state))
 
     def _stop(self, job: Job) -> None:
+        if job.belt is not None:
+            job.belt.stop()
         for timer in job.timers:
             timer.cancel()
         job.timers.clear()

@@ -16,10 +16,12 @@ from nbp_async.fake.openai_job import File, Job
 from nbp_async.fake.reading import payer, read_document
 from nbp_async.fake.refusals import RefusalError
 from nbp_async.fake.settings import Settings
+from nbp_async.fake.spool import Spool
 from nbp_async.fake.studio import Studio
 
 Serve = Callable[[Visit], Awaitable[web.StreamResponse]]
 _MOST_FILE = 200_000_000  # bytes of a file of requests
+_CHUNK = 64 * 1024  # bytes
 
 
 class OpenAIDesk:
@@ -63,22 +65,36 @@ class OpenAIDesk:
 
     async def _upload(self, visit: Visit) -> web.StreamResponse:
         account = self._payer(visit)
-        purpose, name, data = "", "", b""
+        spool = Spool()
+        try:
+            purpose, name = await self._read_form(visit, spool)
+        except BaseException:
+            spool.close()
+            raise
+        fault = self._script.take(f"upload {name}")
+        if isinstance(fault, Refuse | Break | Raw):
+            spool.close()
+            return await self._front.instead(visit, fault)
+        return await self._say(visit, self._batches.keep(account.key, name, purpose, spool))
+
+    async def _read_form(self, visit: Visit, spool: Spool) -> tuple[str, str]:
+        """Purpose and name of a file that is handed in; its bytes go into `spool`."""
+        purpose = name = ""
         async for part in await visit.request.multipart():
             if not isinstance(part, BodyPartReader):
                 raise RefusalError(400, "The form cannot be read.")
             if part.name == "purpose":
                 purpose = await part.text()
             elif part.name == "file":
-                name, data = part.filename or "", bytes(await part.read())
-        if len(data) > _MOST_FILE:
-            raise RefusalError(413, f"A file of requests has at most {_MOST_FILE} bytes.")
-        if purpose != "batch" or not data:
+                name = part.filename or ""
+                while data := await part.read_chunk(_CHUNK):
+                    spool.append(bytes(data))
+                    if spool.size > _MOST_FILE:
+                        words = f"A file of requests has at most {_MOST_FILE} bytes."
+                        raise RefusalError(413, words)
+        if purpose != "batch" or not spool.size:
             raise RefusalError(400, "A file needs bytes and purpose=batch.")
-        fault = self._script.take(f"upload {name}")
-        if isinstance(fault, Refuse | Break | Raw):
-            return await self._front.instead(visit, fault)
-        return await self._say(visit, self._batches.keep(account.key, name, purpose, data))
+        return purpose, name
 
     async def _file(self, visit: Visit, name: str) -> web.StreamResponse:
         account, files = self._payer(visit), self._batches.files
@@ -87,7 +103,7 @@ class OpenAIDesk:
             return await self._say(visit, {"object": "list", "data": data[::-1], "has_more": False})
         file = self._batches.file(name, account)
         if visit.request.method == "DELETE":
-            del files[name]
+            self._batches.delete(file)
             return await self._say(visit, {"id": name, "object": "file", "deleted": True})
         return await self._say(visit, file)
 
@@ -117,7 +133,7 @@ class OpenAIDesk:
         if fault is not None and _comes_first(fault):
             return await self._front.instead(visit, fault)
         endpoint = str(document["endpoint"])
-        job = self._batches.create(account, file, endpoint, document.get("metadata"))
+        job = await self._batches.create(account, file, endpoint, document.get("metadata"))
         if isinstance(fault, Refuse | Break | Raw):
             return await self._front.instead(visit, fault)
         return await self._say(visit, job)

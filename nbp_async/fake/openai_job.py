@@ -7,7 +7,9 @@ import msgspec
 
 from nbp_async.fake.asks import Ask
 from nbp_async.fake.bank import Account, Row
+from nbp_async.fake.belt import Belt
 from nbp_async.fake.faults import Fault
+from nbp_async.fake.spool import Spool
 
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
 Pieces = Iterable[bytes]
@@ -24,6 +26,7 @@ class File(msgspec.Struct):
     purpose: str
     content: Callable[[], Iterator[Pieces]]
     job: "Job | None" = None
+    spool: Spool | None = None
 
     def document(self) -> dict[str, object]:
         return {
@@ -33,9 +36,13 @@ class File(msgspec.Struct):
 
 
 class Line:
-    """One request of a job, and what came of it: a row, or `refused` with its status."""
+    """One request of a job, and what came of it: a row, or `refused` with its status.
 
-    __slots__ = ("ask", "fault", "id", "refused", "row", "status")
+    Attributes:
+        size: Bytes of its result, once they are counted.
+    """
+
+    __slots__ = ("ask", "fault", "id", "refused", "row", "size", "status")
 
     def __init__(
         self, name: str, ask: Ask | None, fault: Fault | None, status: int = 200,
@@ -47,14 +54,15 @@ class Line:
         self.status = status
         self.refused = refused
         self.row: Row | None = None
+        self.size = 0
 
 
 class Job:
     """A batch job; `times` has when it came to which state, in seconds since 1970."""
 
     __slots__ = (
-        "account", "endpoint", "errors", "file", "id", "lines", "metadata", "output", "problems",
-        "state", "timers", "times",
+        "account", "belt", "endpoint", "errors", "file", "id", "lines", "metadata", "output",
+        "problems", "state", "timers", "times",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +79,7 @@ class Job:
         self.problems: str | None = None
         self.state = "validating"
         self.times: dict[str, int] = {}
+        self.belt: Belt[Line] | None = None
         self.timers: list[asyncio.TimerHandle] = []
 
     @property

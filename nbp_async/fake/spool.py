@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 
 _IN_MEMORY = 1024 * 1024  # bytes; more are in a file without a name
-_PIECE = 256 * 1024  # bytes
+_PIECE = 64 * 1024  # bytes
 
 
 class Spool:
@@ -30,14 +30,14 @@ class Spool:
         self._sum.update(data)
         self.size += len(data)
 
-    def pieces(self) -> Iterator[bytes]:
-        """All of it, from its beginning."""
+    def content(self) -> Iterator[tuple[bytes]]:
+        """All of it from its beginning, as a file's content is given."""
         at = 0
         while at < self.size:
             self._file.seek(at)
             piece = self._file.read(_PIECE)
             at += len(piece)
-            yield piece
+            yield (piece,)
 
     def close(self) -> None:
         """Forget it."""

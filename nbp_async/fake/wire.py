@@ -86,6 +86,7 @@ async def send_stream(
                     await asyncio.sleep(len(part) / pace)
                 await response.write(part)
                 sent += len(part)
+            await asyncio.sleep(0)  # to make it takes time, and a socket may take much at once
         await response.write_eof()
     except ConnectionError:
         return Sent(web.Response(), delivered=False, body_bytes=sent)

@@ -1,6 +1,8 @@
 """The bytes of batch jobs on their way: uploads that are cut off, jobs that need no file."""
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,9 +34,9 @@ async def vendor(**options: Any) -> AsyncIterator[tuple[FakeServer, Client]]:
         yield server, gen
 
 
-async def make(gen: Client, folder: Path, prompts: Any = PROMPTS) -> Any:
+async def make(gen: Client, folder: Path, prompts: Any = PROMPTS, **more: Any) -> Any:
     journal = await inline_journal(folder / JOURNAL)
-    return await gen.many(prompts, size="1K", via="batch", journal=journal)
+    return await gen.many(prompts, size="1K", via="batch", journal=journal, **more)
 
 
 @pytest.mark.parametrize(("script", "begun"), [
@@ -94,6 +96,25 @@ async def test_what_goes_wrong_with_a_job_without_a_file_costs_nothing(
         assert server.bank.images == 4
         assert not server.unplayed
         await assert_settled(gen, server, made)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+async def test_memory_does_not_follow_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inline: bool
+) -> None:
+    """Ten results of 8 MB each are one answer, or one file: never is as much as one held."""
+    if not inline:
+        monkeypatch.setattr(gemini_batch, "MOST_INLINE", 0)
+    async with vendor(weight=6_000_000) as (server, gen):
+        first = await make(gen, tmp_path, ["for the fake's own noise"], out=tmp_path)
+        gc.collect()
+        tracemalloc.start()
+        made = await make(gen, tmp_path, [f"bicycle {n}" for n in range(10)], out=tmp_path)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert sum(image.stored.size for image in made.images) > 60_000_000
+        assert most < 6_000_000
+        await assert_settled(gen, server, [*first, *made])
 
 
 async def test_a_cancelled_call_goes_on_with_a_job_without_a_file(tmp_path: Path) -> None:

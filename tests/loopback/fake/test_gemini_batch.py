@@ -155,6 +155,7 @@ async def test_making_a_job_is_not_idempotent(first: bool) -> None:
 async def test_a_job_that_takes_too_long_expires_with_nothing() -> None:
     async with vendor(batch_latency=200_000) as v:
         _, _, job = await v.create({"fileName": await v.upload(jsonl(3))})
+        await asyncio.sleep(172_000)
         done = await v.over(job["name"])
         assert done["metadata"]["state"] == "BATCH_STATE_EXPIRED"
         assert done["error"]["code"] == 4

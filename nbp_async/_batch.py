@@ -14,6 +14,7 @@ from nbp_async._words import money
 from nbp_async.display.contact import Contact
 from nbp_async.display.screen import notebook
 from nbp_async.display.state import Progress, Reasons
+from nbp_async.display.timeline import Timeline
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -140,6 +141,12 @@ class Batch(Sequence[Outcome]):
                 "not one that was pickled, put together, or is still being made. Nothing was sent."
             )
         return self._again(self, resend_ambiguous=resend_ambiguous, max_cost=max_cost)
+
+    def timeline(self) -> Timeline:
+        """When each request waited, was out and came back: a notebook shows it as a picture, and
+        `batch.timeline().save("timeline.svg")` writes it. Earlier calls of a run are not in it.
+        """
+        return Timeline(self.outcomes)
 
     def to_pandas(self) -> PandasFrame:
         """A pandas DataFrame with a row for each outcome; the columns are the fields of `Row`.

@@ -12,7 +12,7 @@ def money(amount: Decimal) -> str:
 def billed(billing: str, amount: Decimal) -> str:
     """Who pays, and how much: `may have been billed: $0.134`."""
     words = {"no": "not billed", "maybe": "may have been billed", "yes": "billed"}[billing]
-    return f"{words}: {money(amount)}" if amount else words
+    return f"{words}: {money(amount)}" if amount and billing != "no" else words
 
 
 def span(seconds: float) -> str:

@@ -32,7 +32,9 @@ const paper = e => {
 const seen = [];
 for (const e of document.querySelectorAll('section *')) {
   if (![...e.childNodes].some(n => n.nodeType == 3 && n.textContent.trim())) continue;
-  const back = paper(e.parentElement), ink = rgb(getComputedStyle(e).color), a = strength(e);
+  if (e.tagName == 'title') continue;
+  const own = getComputedStyle(e), ink = rgb(e instanceof SVGElement ? own.fill : own.color);
+  const back = paper(e.parentElement), a = strength(e);
   const mixed = ink.slice(0, 3).map((v, i) => v * a + back[i] * (1 - a));
   seen.push([e.textContent, contrast(mixed, back)]);
 }

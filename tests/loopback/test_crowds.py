@@ -40,6 +40,7 @@ async def test_each_prompt_gets_its_own_image_whatever_the_order_in_which_they_e
         async with Client(profile(server, "openai_images"), KEY, limits=limits) as gen:
             batch = await gen.many(prompts, size="1K", out=tmp_path / "out")
             await assert_settled(gen, server, batch, out=tmp_path / "out")
+            assert "60 requests, 20 in flight at most" in repr(batch.timeline())
             ended = [(o.attempts[-1].timings.done, o.index) for o in batch]
             alone = [await gen.one(prompt, size="1K") for prompt in prompts]
             await assert_settled(gen, server, [*batch, *alone])

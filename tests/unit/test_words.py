@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from nbp_async._words import money, plural, printable, span, weight
+from nbp_async._words import billed, money, plural, printable, span, weight
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,13 @@ from nbp_async._words import money, plural, printable, span, weight
 )  # fmt: skip
 def test_money_shows_tenths_of_a_cent_only_where_they_matter(amount: str, text: str) -> None:
     assert money(Decimal(amount)) == text
+
+
+def test_who_pays_is_said_with_the_dollars_that_somebody_pays() -> None:
+    assert billed("yes", Decimal("0.24")) == "billed: $0.24"
+    assert billed("maybe", Decimal("0.134")) == "may have been billed: $0.134"
+    assert billed("yes", Decimal(0)) == "billed"
+    assert billed("no", Decimal("0.24")) == "not billed"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from nbp_async.display.bar import Picture, bar_html, plan_html
 from nbp_async.display.state import Progress, Reason, State
 from tests.browser import look_at, needs_browser
 from tests.unit.display.examples import failure, image
+from tests.unit.display.test_timeline import SMALL, crowd
 
 STATES: tuple[State, ...] = ("running", "stopping", "done", "stopped", "cancelled", "broken")
 LONG = "https://relay.example/" + "very-long-path/" * 20
@@ -49,11 +50,16 @@ def made(folder: Path) -> str:
     return there._repr_html_() + gone._repr_html_() + lost._repr_html_() + batch._repr_html_()
 
 
+def times() -> str:
+    """The timelines of a few requests and of very many."""
+    return SMALL.timeline()._repr_html_() + crowd(400, 300).timeline()._repr_html_()
+
+
 @needs_browser
 @pytest.mark.slow
 def test_all_that_is_shown_can_be_read_on_light_and_dark_paper(tmp_path: Path) -> None:
     plan = plan_html("many(40 prompts)", [LONG, "40 images: 40 to make"], "Nothing is sent.")
-    look = look_at(tmp_path, "".join(map(bar, STATES)) + plan + made(tmp_path), width=400)
+    look = look_at(tmp_path, "".join(map(bar, STATES)) + plan + made(tmp_path) + times(), width=400)
     assert look["too_wide"] == 0
     assert min(contrast for _, contrast in look["texts"]) >= 4.5
     assert len(look["texts"]) > 60

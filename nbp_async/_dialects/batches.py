@@ -13,7 +13,7 @@ from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
-Source = str | bytes
+Source = str | list[bytes]
 """What a job is made of: the name of an uploaded file, or its lines themselves."""
 
 Standing = Literal["open", "done", "failed", "cancelled", "expired"]
@@ -59,8 +59,8 @@ class BatchDialect(Protocol):
         """
         ...
 
-    def upload(self, profile: Profile, secret: str, name: str, data: bytes) -> HttpRequest:
-        """Begin to upload a file, or upload it whole."""
+    def upload(self, profile: Profile, secret: str, name: str, lines: list[bytes]) -> HttpRequest:
+        """Begin to upload a file of these lines, or upload it whole."""
         ...
 
     def piece(self, url: str, data: bytes, offset: int, *, last: bool) -> HttpRequest:
@@ -83,7 +83,7 @@ class BatchDialect(Protocol):
         """
         ...
 
-    def inlines(self, data: bytes) -> bool:
+    def inlines(self, lines: list[bytes]) -> bool:
         """These lines go within the creation of their job; a file of them is not needed."""
         ...
 

@@ -26,6 +26,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
 # be 30 MB: that few lines are safe either way.
 MOST_INLINE = 19_000_000  # bytes of lines
 MOST_INLINE_LINES = 10
+_REQUEST = b',"request":'
 _INLINED = (b"inlinedResponses", b"inlined_responses")
 _STANDING: dict[str, Standing] = {
     "SUCCEEDED": "done",
@@ -47,15 +48,15 @@ class GeminiBatch:
         self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
     ) -> bytes:
         request = GeminiNative().encode(job, profile, references, "").body
-        return b'{"key":"%b","request":%b}\n' % (key.encode(), request)
+        return b'{"key":"%b"%b%b}\n' % (key.encode(), _REQUEST, request)
 
-    def upload(self, profile: Profile, secret: str, name: str, data: bytes) -> HttpRequest:
+    def upload(self, profile: Profile, secret: str, name: str, lines: list[bytes]) -> HttpRequest:
         url = urlsplit(profile.base_url)
         headers = profile.key_header(secret) | {
             "Content-Type": "application/json",
             "X-Goog-Upload-Protocol": "resumable",
             "X-Goog-Upload-Command": "start",
-            "X-Goog-Upload-Header-Content-Length": str(len(data)),
+            "X-Goog-Upload-Header-Content-Length": str(sum(map(len, lines))),
             "X-Goog-Upload-Header-Content-Type": "application/jsonl",
         }
         body = {"file": {"display_name": name, "mimeType": "application/jsonl"}}
@@ -85,17 +86,19 @@ class GeminiBatch:
             raise MalformedReplyError("The upload was sent to another host, and not begun.")
         return there
 
-    def inlines(self, data: bytes) -> bool:
-        return len(data) <= MOST_INLINE and data.count(b"\n") <= MOST_INLINE_LINES
+    def inlines(self, lines: list[bytes]) -> bool:
+        return len(lines) <= MOST_INLINE_LINES and sum(map(len, lines)) <= MOST_INLINE
 
     def create(
         self, profile: Profile, secret: str, *, name: str, model: str, source: Source
     ) -> HttpRequest:
         url = f"{profile.base_url}/models/{quote(model)}:batchGenerateContent"
-        config: object = {"fileName": source}
-        if isinstance(source, bytes):
-            config = {"requests": {"requests": [_inlined(line) for line in source.splitlines()]}}
-        body = spelled({"batch": {"displayName": name, "inputConfig": config}})
+        if isinstance(source, str):
+            config: list[bytes | memoryview] = [b'{"fileName":', msgspec.json.encode(source), b"}"]
+        else:
+            config = _inlined(source)
+        begin = b'{"batch":{"displayName":%b,"inputConfig":' % msgspec.json.encode(name)
+        body = b"".join([begin, *config, b"}}"])
         headers = profile.key_header(secret) | {"Content-Type": "application/json"}
         return HttpRequest("POST", url, headers, body)
 
@@ -151,10 +154,14 @@ class GeminiBatch:
         return Inlined(KEYS, lambda document: _line(document, profile), _INLINED)
 
 
-def _inlined(line: bytes) -> msgspec.Raw:
-    """A line as it is written within a creation; unread, as references may be megabytes of it."""
-    key, _, request = line.partition(b',"request":')
-    return msgspec.Raw(b'{"metadata":%b},"request":%b' % (key, request))
+def _inlined(lines: list[bytes]) -> list[bytes | memoryview]:
+    """Lines as they are written within a creation, in parts: megabytes of them are not copied."""
+    parts: list[bytes | memoryview] = [b'{"requests":{"requests":[']
+    for number, line in enumerate(lines):
+        at = line.index(_REQUEST)
+        view = memoryview(line)[: len(line) - 1]
+        parts += [b"," * bool(number), b'{"metadata":', view[:at], b"}", view[at:]]
+    return [*parts, b"]}}"]
 
 
 def _get(profile: Profile, secret: str, path: str) -> HttpRequest:

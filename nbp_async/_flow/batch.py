@@ -221,9 +221,10 @@ class BatchCrew:
         except JournalError as exc:
             await self._unsent(job, exc)
             return
-        data = b"".join(line for _, line in gathered)
+        lines = [line for _, line in gathered]
+        gathered.clear()
         try:
-            there = await job.submit(data)
+            there = await job.submit(lines)
         except NbpError as exc:
             log.warning("Batch job %s is in doubt: %s", name, exc)
             self._run.heard(exc)

@@ -46,16 +46,16 @@ class Office:
         self._w = wiring
         self._sink = sink
 
-    async def hand_in(self, name: str, data: bytes) -> Source:
+    async def hand_in(self, name: str, lines: list[bytes]) -> Source:
         """What a job of these lines is to be made of: they are uploaded, unless they are few.
 
         An upload that is cut off goes on where it was.
         """
         w, dialect = self._w, self.dialect
-        if dialect.inlines(data):
-            return data
-        begin = dialect.upload(w.profile, w.key.reveal(), name, data)
-        upload = Upload(dialect, w.profile, self._ask, begin, data)
+        if dialect.inlines(lines):
+            return lines
+        begin = dialect.upload(w.profile, w.key.reveal(), name, lines)
+        upload = Upload(dialect, w.profile, self._ask, begin, lines)
         while not upload.file:
             await self._patiently(upload.go_on)
         return upload.file

@@ -66,16 +66,21 @@ class BatchJob:
         self._tell = tell
         self._strangers: set[str] = set()
 
-    async def submit(self, data: bytes) -> bool:
+    async def submit(self, lines: list[bytes]) -> bool:
         """Hand in the lines and create the job, once; False if there is none.
+
+        An uploaded file's lines are taken out of `lines`: it may be hours until there is room.
 
         Raises:
             NbpError: Nobody knows whether there is one. The journal has it so, for `clear_up`.
         """
         record = self.record
         try:
-            source = await self._office.hand_in(record.name, data)
-            await self._write(state="creating", file=source if isinstance(source, str) else "")
+            source = await self._office.hand_in(record.name, lines)
+            file = source if isinstance(source, str) else ""
+            if file:
+                lines.clear()
+            await self._write(state="creating", file=file)
             self._run.check()
         except NbpError as exc:
             await self._never(exc)

@@ -21,14 +21,16 @@ class Upload:
     """
 
     def __init__(
-        self, dialect: BatchDialect, profile: Profile, ask: Ask, begin: HttpRequest, data: bytes
-    ) -> None:
+        self, dialect: BatchDialect, profile: Profile, ask: Ask, begin: HttpRequest,
+        lines: list[bytes],
+    ) -> None:  # fmt: skip
         self.file = ""
         self._dialect = dialect
         self._profile = profile
         self._ask = ask
         self._begin = begin
-        self._data = data
+        self._lines = lines
+        self._size = sum(map(len, lines))
         self._there = ""  # where the pieces go, once it has begun
         self._sent = 0  # bytes that have arrived, as far as we know
         self._cut = False  # the last piece has no answer: some of it may have arrived
@@ -47,8 +49,8 @@ class Upload:
             if not self._there:
                 self._end(document)
                 return
-        piece = self._data[self._sent : self._sent + PIECE]
-        last = self._sent + len(piece) == len(self._data)
+        piece = self._piece()
+        last = self._sent + len(piece) == self._size
         request = self._dialect.piece(self._there, piece, self._sent, last=last)
         self._cut = True
         _, document = await self._ask(request)
@@ -56,6 +58,17 @@ class Upload:
         self._sent += len(piece)
         if last:
             self._end(document)
+
+    def _piece(self) -> bytes:
+        """What comes next. The lines are joined no further: they may be 64 MB."""
+        parts: list[memoryview] = []
+        at, left = self._sent, PIECE
+        for line in self._lines:
+            part = memoryview(line)[at : at + left]
+            parts.append(part)
+            at = max(0, at - len(line))
+            left -= len(part)
+        return b"".join(parts)
 
     async def _find_out(self) -> None:
         """Where to go on: where the vendor says, or anew if it does not know the upload any more.
@@ -68,7 +81,7 @@ class Upload:
         except InvalidRequestError:
             arrived = None
         self._cut = False
-        if arrived is None or arrived > len(self._data):
+        if arrived is None or arrived > self._size:
             self._there, arrived = "", 0
         self._sent = arrived
 

@@ -117,6 +117,30 @@ async def test_memory_does_not_follow_the_results(
         await assert_settled(gen, server, [*first, *made])
 
 
+async def test_lines_are_in_memory_once_and_not_any_more_when_they_are_uploaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gemini_batch, "MOST_INLINE", 0)
+    monkeypatch.setattr(batch_upload, "PIECE", 1_000_000)
+    picture = png(4, 4, padding=240_000)
+    prompts = [Prompt(f"bicycle {n}", references=[picture]) for n in range(20)]
+    async with vendor() as (server, gen):
+        server.script(faults.rate_limited(), match="create nbp-")
+        gc.collect()
+        tracemalloc.start()
+        making = asyncio.ensure_future(make(gen, tmp_path, prompts))
+        while server.unplayed:
+            await asyncio.sleep(0)
+        await asyncio.sleep(1)  # it is uploaded, and waits for room
+        left, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert left < 1_000_000
+        assert most < 20 * len(picture) * 4 / 3 + 5_000_000
+        made = await making
+        assert len(made.images) == 20
+        await assert_settled(gen, server, made)
+
+
 async def test_a_cancelled_call_goes_on_with_a_job_without_a_file(tmp_path: Path) -> None:
     async with vendor() as (server, gen):
         task = asyncio.ensure_future(make(gen, tmp_path))

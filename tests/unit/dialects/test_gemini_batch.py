@@ -204,8 +204,8 @@ def test_lines_within_a_creation_are_those_of_a_file() -> None:
         {"key": f"{number}-1", "request": {"contents": [{"parts": [{"text": text}]}]}}
         for number, text in enumerate(words)
     ]
-    data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-    asked = BATCH.create(GOOGLE, "key", name="ours", model="m", source=data)
+    source = [msgspec.json.encode(line) + b"\n" for line in lines]
+    asked = BATCH.create(GOOGLE, "key", name="ours", model="m", source=source)
     said = msgspec.json.decode(asked.body)["batch"]
     assert said["displayName"] == "ours"
     assert said["inputConfig"]["requests"]["requests"] == [

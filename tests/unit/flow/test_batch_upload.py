@@ -63,9 +63,9 @@ class Vendor:
         return ReplyHead(200, {"x-goog-upload-status": "final"}), {"file": {"name": "files/a"}}
 
 
-async def carry(vendor: Vendor, data: bytes) -> str:
-    begin = GeminiBatch().upload(GOOGLE, "key", "ours", data)
-    upload = Upload(GeminiBatch(), GOOGLE, vendor.ask, begin, data)
+async def carry(vendor: Vendor, *lines: bytes) -> str:
+    begin = GeminiBatch().upload(GOOGLE, "key", "ours", list(lines))
+    upload = Upload(GeminiBatch(), GOOGLE, vendor.ask, begin, list(lines))
     while not upload.file:
         try:
             await upload.go_on()
@@ -75,16 +75,16 @@ async def carry(vendor: Vendor, data: bytes) -> str:
 
 
 @given(
-    data=st.binary(max_size=60),
+    lines=st.lists(st.binary(max_size=20), max_size=6),
     cuts=st.lists(st.tuples(st.integers(-1, 100), st.booleans()), max_size=12),
 )
 def test_it_arrives_whole_however_often_it_is_cut(
-    data: bytes, cuts: list[tuple[int, bool]]
+    lines: list[bytes], cuts: list[tuple[int, bool]]
 ) -> None:
     vendor = Vendor(cuts)
     with mock.patch.object(batch_upload, "PIECE", 7):
-        assert asyncio.run(carry(vendor, data)) == "files/a"
-    assert vendor.whole == data
+        assert asyncio.run(carry(vendor, *lines)) == "files/a"
+    assert vendor.whole == b"".join(lines)
 
 
 @pytest.mark.parametrize("share", [0, 40, 100])

@@ -85,7 +85,10 @@ class Batches:
                 raise RefusalError(400, words)
             if not isinstance(entries, list) or not entries:
                 raise RefusalError(400, "inputConfig needs requests or a fileName.")
-            found = [self._inline(model, _table(entry)) for entry in entries]
+            found = []
+            for entry in entries:
+                await asyncio.sleep(0)  # its references may be megabytes
+                found.append(self._inline(model, _table(entry)))
         else:
             found = [line async for line in self._of_file(account, model, str(name))]
         self._check(account, len(found))

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from nbp_async.fake import FakeServer, faults
+from nbp_async.fake import FakeServer, faults, gemini_batch
 
 pytestmark = pytest.mark.looptime
 
@@ -35,13 +35,17 @@ class Vendor:
             is_json = reply.content_type == "application/json"
             return reply.status, dict(reply.headers), json.loads(text) if is_json else text
 
-    async def upload(self, data: bytes, name: str = "jobs", chunk: int = 1000) -> str:
+    async def upload(
+        self, data: bytes, name: str = "jobs", chunk: int = 1000, begun: list[str] | None = None
+    ) -> str:
         _, heads, _ = await self.ask(
             "POST", "/upload/v1beta/files", {"file": {"displayName": name}},
             X_Goog_Upload_Protocol="resumable", X_Goog_Upload_Command="start",
             X_Goog_Upload_Header_Content_Length=str(len(data)),
         )  # fmt: skip
         url, said = heads["X-Goog-Upload-URL"], {}
+        if begun is not None:
+            begun.append(url)
         for start in range(0, len(data), chunk):
             last = start + chunk >= len(data)
             status, _, said = await self.ask(
@@ -116,6 +120,28 @@ async def test_inline_requests_are_answered_inline() -> None:
         found = done["response"]["inlinedResponses"]["inlinedResponses"]
         assert {one["metadata"]["key"] for one in found} == {f"k{n}" for n in range(8)}
         assert v.server.bank.lost == 0
+
+
+async def test_inline_requests_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gemini_batch, "MOST_INLINE", 700)
+    async with vendor() as v:
+        entries = [{"request": request(f"p{n}"), "metadata": {"key": f"k{n}"}} for n in range(8)]
+        assert (await v.create({"requests": {"requests": entries[:2]}}))[0] == 200
+        assert (await v.create({"requests": {"requests": entries}}))[0] == 400
+
+
+async def test_what_arrived_of_a_cut_piece_stays() -> None:
+    async with vendor() as v:
+        data = jsonl(40)
+        v.server.script(faults.ok(), faults.cut_upload(0.25), match="piece of jobs")
+        v.server.script(faults.status(503), faults.ok(), match="query of jobs")
+        urls: list[str] = []
+        with pytest.raises(aiohttp.ClientError):
+            await v.upload(data, begun=urls)
+        assert (await v.ask("POST", urls[0], X_Goog_Upload_Command="query"))[0] == 503
+        _, heads, _ = await v.ask("POST", urls[0], X_Goog_Upload_Command="query")
+        assert heads["X-Goog-Upload-Status"] == "active"
+        assert heads["X-Goog-Upload-Size-Received"] == "1250"
 
 
 async def test_lines_fail_on_their_own_and_cost_nothing() -> None:

@@ -194,7 +194,8 @@ class Client(Guided):
 
         Args:
             prompts: str, dict or Prompt, from any iterable or async iterable, drawn as slots come
-                free. A list or tuple is checked as a whole before anything is sent.
+                free. A list or tuple is checked as a whole before anything is sent; so is a Series
+                or a DataFrame of pandas or polars, whose columns are options of the prompts.
             ask: `size`, `aspect_ratio`, `model`, `via`, `out`, `max_cost`, and for runs `journal`,
                 `resend_ambiguous`, `retry_failed`, `verify`: see `Ask` and `RunAsk`.
 

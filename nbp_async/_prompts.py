@@ -1,5 +1,6 @@
 """What you ask: a text and its options, checked where it is made."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,11 @@ def as_prompt(value: object, defaults: Mapping[str, Any]) -> Prompt:
         if unknown or "text" not in fields:
             raise _no_prompt(unknown)
         return Prompt(**fields)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise ConfigError(
+            "There is no text: it is empty (None or NaN). Leave such rows out, as dropna() does. "
+            "Nothing was sent."
+        )
     several = " Several are for many()." if isinstance(value, list | tuple) else ""
     raise ConfigError(
         f"A prompt is a str, a dict or a Prompt, not {type(value).__name__}.{several} "

@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"_http", "_handle", "_near", "_words"},
     {"_errors", "_html"},
     {"_config", "_prices", "_pixels", "_prompts", "_services", "_stores", "_thumbnail"},
-    {"_models", "_profiles"},
+    {"_models", "_profiles", "_tables"},
     {"_rows"},
     {"_frames"},
     {"_events", "_keys"},

@@ -1,7 +1,8 @@
 """Prompts become jobs one at a time, when a place is free: a million of them are never in memory.
 
-A list or tuple is looked through before anything is sent, so that a mistake in its last prompt
-costs nothing. What is drawn lazily cannot be; there a wrong prompt becomes a failure of its own.
+A list, tuple or table is looked through before anything is sent, so that a mistake in its last
+prompt costs nothing. What is drawn lazily cannot be; there a wrong prompt becomes a failure of its
+own.
 """
 
 import asyncio
@@ -15,12 +16,16 @@ from nbp_async._models import Job, Prompt, as_prompt
 from nbp_async._pixels import Canvas, model_sizes, resolve
 from nbp_async._profiles import Profile
 from nbp_async._refusals import refuse_unfit
+from nbp_async._tables import Frame, Table, table_of
 
 Prompts = (
-    Iterable[str | Prompt | Mapping[str, Any]] | AsyncIterable[str | Prompt | Mapping[str, Any]]
+    Iterable[str | Prompt | Mapping[str, Any]]
+    | AsyncIterable[str | Prompt | Mapping[str, Any]]
+    | Frame
 )
 
 _Known = tuple[Canvas, Decimal, Decimal]
+_LISTED = (list, tuple, Table)
 _SLICE = 1000  # prompts looked at between two turns of the event loop: about 3 ms
 
 
@@ -47,12 +52,12 @@ class Jobs:
     def __init__(
         self, prompts: Prompts, *, model: str, profile: Profile, defaults: Mapping[str, Any]
     ) -> None:
-        refuse_unfit(prompts)
-        self.count = len(prompts) if isinstance(prompts, Sized) else None
-        self.known = isinstance(prompts, list | tuple)
+        source = _gone_through(prompts)
+        self.count = len(source) if isinstance(source, Sized) else None
+        self.known = isinstance(source, _LISTED)
         self.drawn: list[Any] | None = None
         self.only: frozenset[int] | None = None
-        self._prompts = prompts
+        self._prompts = source
         self._model = model
         self._profile = profile
         self._defaults = {key: value for key, value in defaults.items() if value is not None}
@@ -65,10 +70,10 @@ class Jobs:
         self._async: AsyncIterator[object] | None = None
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[list[object]] | None = None
-        if isinstance(prompts, Iterable):
-            self._sync = iter(prompts)
+        if isinstance(source, Iterable):
+            self._sync = iter(source)
         else:
-            self._async = aiter(prompts)
+            self._async = aiter(source)
 
     @property
     def images(self) -> int | None:
@@ -99,12 +104,12 @@ class Jobs:
                 await close()
 
     async def check(self) -> None:
-        """Look through a list or tuple before anything is sent.
+        """Look through a list, tuple or table before anything is sent.
 
         Raises:
             ConfigError: The first prompt that cannot be sent, with its place.
         """
-        if not isinstance(self._prompts, list | tuple) or self.only is not None:
+        if not isinstance(self._prompts, _LISTED) or self.only is not None:
             return
         images = 0
         for place, value in enumerate(self._prompts):
@@ -112,7 +117,7 @@ class Jobs:
                 prompt = as_prompt(value, self._defaults)
                 self._look(prompt)
             except ConfigError as exc:
-                problem = ConfigError(f"prompts[{place}]: {exc}")
+                problem = ConfigError(f"{self._where(place)}: {exc}")
             else:
                 images += prompt.n
                 if place % _SLICE == _SLICE - 1:
@@ -121,13 +126,17 @@ class Jobs:
             raise problem
         self._looked_at = images
 
+    def _where(self, place: int) -> str:
+        table = self._prompts
+        return table.where(place) if isinstance(table, Table) else f"prompts[{place}]"
+
     def listed(self) -> Iterator[Job]:
-        """All jobs of a list or tuple, without drawing any; of other prompts none is known.
+        """All jobs of a list, tuple or table, without drawing any; of other prompts none is known.
 
         Raises:
             BadPrompt: One of them cannot be sent.
         """
-        if isinstance(self._prompts, list | tuple):
+        if isinstance(self._prompts, _LISTED):
             again = Jobs(
                 self._prompts, model=self._model, profile=self._profile, defaults=self._defaults
             )
@@ -205,6 +214,20 @@ class Jobs:
             most = prices.most(tier, letters=letters, references=references)
             known = self._known[asked] = canvas, prices.estimate(tier), most
         return known
+
+
+def _gone_through(prompts: object) -> Iterable[Any] | AsyncIterable[Any]:
+    """The prompts as what gives one after the other.
+
+    Raises:
+        ConfigError: They are none.
+    """
+    table = table_of(prompts)
+    if table is not None:
+        return table
+    refuse_unfit(prompts)
+    assert isinstance(prompts, Iterable | AsyncIterable), "all else is refused"
+    return prompts
 
 
 def _refuse_other_prices(extra: Mapping[str, Any]) -> None:

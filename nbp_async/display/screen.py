@@ -30,10 +30,15 @@ class Screen(Protocol):
 
 
 class Notebook:
-    """A kernel's own display. May be used from its main thread alone."""
+    """A kernel's own display. May be used from its main thread alone.
+
+    What saves a notebook as it runs listens only while a cell runs. What was renewed between two
+    cells is therefore said once more as the next one begins.
+    """
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
+        self._renewed: dict[str, Mapping[str, str]] = {}
 
     @property
     def cell(self) -> object:
@@ -46,6 +51,15 @@ class Notebook:
         # In a context of nobody's, for the cell that began this may have ended: what runs the cell
         # of now listens for that one alone, and would not keep how it went on.
         Context().run(self._publish, bundle, name, update=True)
+        if not self._renewed:
+            self._shell.events.register("pre_run_cell", self._say_again)
+        self._renewed[name] = bundle
+
+    def _say_again(self, _info: object) -> None:
+        self._shell.events.unregister("pre_run_cell", self._say_again)
+        renewed, self._renewed = self._renewed, {}
+        for name, bundle in renewed.items():
+            self._publish(bundle, name, update=True)
 
     def _publish(self, bundle: Mapping[str, str], name: str, *, update: bool) -> None:
         transient = {"display_id": name}

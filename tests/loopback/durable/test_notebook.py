@@ -41,6 +41,8 @@ class Said:
         self.words += content.get("text", "") + content.get("ename", "")
         if kind in ("display_data", "update_display_data"):
             name = content["transient"]["display_id"]
+            if kind == "update_display_data" and name not in self.shown:
+                return  # that of an earlier cell, said again
             assert (name in self.shown) == (kind == "update_display_data")
             self.shown.setdefault(name, []).append(content["data"])
         elif kind == "execute_result":

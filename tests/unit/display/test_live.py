@@ -5,14 +5,14 @@ import itertools
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 
 import pytest
 
 from nbp_async import NbpError, NoImageError, RateLimitError, StoppedError
 from nbp_async.display.live import Live
-from nbp_async.display.screen import screen_for
+from nbp_async.display.screen import Notebook, screen_for
 from tests.unit.display.examples import failure, image
 
 pytestmark = pytest.mark.looptime
@@ -166,3 +166,26 @@ def test_it_is_off_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> No
     assert found == [None]
     monkeypatch.setenv("NBP_PROGRESS", "0")
     assert screen_for(progress=True) is None
+
+
+def test_what_was_renewed_between_two_cells_is_said_again_as_the_next_begins() -> None:
+    """Once: and only how it stands by then."""
+    said: list[tuple[str, bool]] = []
+    hooks: list[Callable[[object], None]] = []
+    events = SimpleNamespace(
+        register=lambda _event, hook: hooks.append(hook),
+        unregister=lambda _event, hook: hooks.remove(hook),
+    )
+
+    def publish(bundle: Mapping[str, str], transient: object, *, update: bool) -> None:
+        said.append((bundle["text/html"], update))
+
+    screen = Notebook(Shell(events=events, display_pub=SimpleNamespace(publish=publish)))
+    screen.show({"text/html": "a"}, "bar")
+    assert not hooks
+    for html in "bc":
+        screen.update({"text/html": html}, "bar")
+    (hook,) = hooks
+    hook(None)
+    assert not hooks
+    assert said == [("a", False), ("b", True), ("c", True), ("c", True)]

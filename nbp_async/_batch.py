@@ -176,9 +176,8 @@ class Batch(Sequence[Outcome]):
     def _ipython_display_(self) -> None:
         """The same in a kernel, which gets the pictures as threads make them."""
         screen = notebook()
-        if screen is None:
+        if screen is None or not self._contact().show(screen):
             raise NotImplementedError  # IPython then takes the representations above
-        self._contact().show(screen)
 
     def _contact(self) -> Contact:
         cost, images = self.billing, self.images

@@ -96,8 +96,8 @@ def as_prompt(value: object, defaults: Mapping[str, Any]) -> Prompt:
         return Prompt(**fields)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise ConfigError(
-            "There is no text: it is empty (None or NaN). Leave such rows out, as dropna() does. "
-            "Nothing was sent."
+            "There is no text: it is empty (None or NaN). Leave such rows out (dropna() of pandas, "
+            "drop_nulls() of polars). Nothing was sent."
         )
     several = " Several are for many()." if isinstance(value, list | tuple) else ""
     raise ConfigError(

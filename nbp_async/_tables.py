@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, overload
 
 from nbp_async._errors import ConfigError
+from nbp_async._near import meant
 from nbp_async._prompts import Prompt
 
 _TEXTS = ("text", "prompt")
@@ -96,21 +97,23 @@ def table_of(prompts: object) -> Table | None:
 
 def _checked(names: list[str]) -> list[str]:
     """The names, if prompts can have these and no others."""
-    has = ", ".join(map(repr, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
     if not {*names} & {*_TEXTS}:
+        has = ", ".join(map(repr, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
         raise ConfigError(
-            f"A table has its prompts in a column 'prompt'; this one has {has or 'no column'}. "
-            "Give the column that is meant: gen.many(frame['caption']). Nothing was sent."
+            f"A table has its prompts in a column 'prompt'; this one has {has or 'none'}. Give the "
+            "column that is meant: gen.many(frame['NAME']). Nothing was sent."
         )
     unknown = [name for name in names if name not in _KNOWN]
-    if unknown or len({*names}) < len(names):
-        what = f"{unknown[0]!r}, which no prompt has" if unknown else "two of the same name"
+    if unknown:
+        near = meant(unknown[0], _KNOWN)
         known = [name for name in dict.fromkeys(names) if name in _KNOWN]
         raise ConfigError(
-            f"The columns of a table are options of its prompts, and among {has} is {what}. "
-            f"Give those that are meant: gen.many(frame[{known}]). A prompt has "
-            f"{', '.join(_KNOWN)}. Nothing was sent."
+            f"A table of prompts has an unknown column {unknown[0]!r}: "
+            f"{near}{'It' if near else 'it'} may have {', '.join(_KNOWN)}. "
+            f"Give only those: gen.many(frame[{known}]). Nothing was sent."
         )
+    if len({*names}) < len(names):
+        raise ConfigError("A table has two columns of the same name. Nothing was sent.")
     return names
 
 

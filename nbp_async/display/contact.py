@@ -79,13 +79,20 @@ class Contact:
         parts.append(f'<div style="{SOFT}">{escape(self._more())}</div>' if self._shown else "")
         return "".join([*parts, reasons_html(self._now.reasons), "</div>"])
 
-    def show(self, screen: Screen) -> None:
-        """Show it in the cell that runs now, and go on adding pictures to it."""
-        loop, name = asyncio.get_running_loop(), f"nbp-{secrets.token_hex(8)}"
+    def show(self, screen: Screen) -> bool:
+        """Show it in the cell that runs now, and go on adding pictures to it; False if no event
+        loop runs, which would have to add them.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        name = f"nbp-{secrets.token_hex(8)}"
         screen.show(self._bundle({}), name)
         if self._shown:
             filling = threading.Thread(target=self._fill, args=(loop, screen, name), daemon=True)
             filling.start()
+        return True
 
     def _fill(self, loop: asyncio.AbstractEventLoop, screen: Screen, name: str) -> None:
         pictures: dict[int, str | None] = {}

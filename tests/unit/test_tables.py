@@ -7,6 +7,8 @@ from typing import Any
 import pandas
 import polars
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nbp_async import Client, ConfigError, Prompt
 from nbp_async._tables import Table, table_of
@@ -50,6 +52,31 @@ def test_columns_of_a_table_are_options_and_empty_cells_leave_them_open(make: An
     assert table(make({"text": ["a"], "references": ["a.png"]}))[0]["references"] == ["a.png"]
 
 
+rows = st.lists(
+    st.tuples(
+        st.none() | st.text(st.characters(exclude_categories=["Cs"])),
+        st.none() | st.sampled_from(["1K", "4K"]),
+        st.none() | st.integers(-(2**53), 2**53),
+    )
+)
+
+
+@given(rows)
+def test_rows_are_what_was_put_into_them(
+    rows: list[tuple[str | None, str | None, int | None]],
+) -> None:
+    """In pandas a column of whole numbers with gaps is one of floats."""
+    names = ("text", "size", "seed")
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    types = {"text": polars.String(), "size": polars.String(), "seed": polars.Int64()}
+    said = [
+        None if row[0] is None else {n: c for n, c in zip(names, row, strict=True) if c is not None}
+        for row in rows
+    ]
+    assert list(table(polars.DataFrame(columns, schema=types))) == said
+    assert list(table(pandas.DataFrame(columns))) == said
+
+
 def test_a_series_may_hold_prompts() -> None:
     prompts = [Prompt("a", size="4K"), {"text": "b", "n": 2}]
     assert list(table(pandas.Series(prompts))) == prompts
@@ -64,12 +91,12 @@ def test_what_is_no_table_is_left_alone() -> None:
     ("frame", "says"),
     [
         (pandas.DataFrame({"caption": TEXTS, "id": [1, 2, 3]}),
-         r"column 'prompt'; this one has 'caption', 'id'.*gen\.many\(frame\['caption'\]\)"),
+         r"column 'prompt'; this one has 'caption', 'id'.*gen\.many\(frame\['NAME'\]\)"),
         (polars.DataFrame({"id": [1], **{k: v[:1] for k, v in TABLE.items()}}),
-         r"'id', which no prompt has.*gen\.many\(frame\[\['prompt', 'size', 'seed'\]\]\)"),
-        (pandas.DataFrame([["a", "b"]], columns=["prompt", "prompt"]), "two of the same name"),
+         r"'id': it may have.*gen\.many\(frame\[\['prompt', 'size', 'seed'\]\]\)"),
+        (pandas.DataFrame([["a", "b"]], columns=["prompt", "prompt"]), "of the same name"),
         (polars.DataFrame(TABLE).lazy(), r"frame\.collect\(\)"),
-        (pandas.DataFrame(), "this one has no column"),
+        (pandas.DataFrame(), "this one has none"),
     ],
     ids=["no prompt", "unknown", "twice", "lazy", "empty"],
 )  # fmt: skip

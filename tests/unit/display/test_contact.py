@@ -3,9 +3,12 @@
 import asyncio
 import sys
 from decimal import Decimal
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from PIL import Image as Pixels
 
@@ -116,6 +119,46 @@ def test_outside_a_kernel_it_is_left_to_whoever_shows_it() -> None:
     assert screens.notebook() is None
     with pytest.raises(NotImplementedError):
         Batch([])._ipython_display_()
+
+
+def test_without_a_loop_that_could_add_pictures_it_is_made_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = Wall()
+    monkeypatch.setattr("nbp_async._batch.notebook", lambda: wall)
+    batch = Batch([pictured(tmp_path, 0)])
+    with pytest.raises(NotImplementedError):
+        batch._ipython_display_()
+    assert not wall.shown
+    assert "<img " in batch._repr_html_()
+
+
+class Tags(HTMLParser):
+    """The names of all tags, and of all attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen |= {tag, *(name for name, _ in attrs)}
+
+
+@given(st.text(min_size=1).filter(str.strip), st.text())
+def test_no_text_is_ever_more_than_text(text: str, message: str) -> None:
+    calm = shown("a", "b")
+    assert Tags(shown(f"{text} <b onclick=x>", message)).seen == Tags(calm).seen
+
+
+def shown(text: str, message: str) -> str:
+    """All that can be shown of an image and of a failure."""
+    lost = failure(ReadTimeout(message), "maybe", index=1, text=text)
+    lost = replace(lost, attempts=(attempt("maybe", error=f"ReadTimeout: {message}"),))
+    there = image("a.png", text=text)
+    batch = Batch([there, lost], stopped=StoppedError(message))
+    pieces = (there, lost, batch, batch.timeline())
+    return "".join(piece._repr_html_() for piece in pieces) + batch._contact().html({0: "data:"})
 
 
 def test_a_loop_that_has_ended_is_no_reason_to_complain(tmp_path: Path) -> None:

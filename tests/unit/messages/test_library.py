@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import polars
 import pytest
 
 import nbp_async
@@ -56,7 +57,7 @@ async def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield {
             **{name: getattr(nbp_async, name) for name in nbp_async.__all__},
             "Path": Path, "KEY": KEY, "SECRET": SECRET, "gen": gen, "spent": spent,
-            "closed": closed,
+            "closed": closed, "DataFrame": polars.DataFrame,
             "other": other, "unopened": Client.fake(),
         }  # fmt: skip
     assert transport.requests == []

@@ -185,6 +185,7 @@ class Kernel:
         self.kernel = self
         self.execution_count = 1
         self.display_pub = self
+        self.events = SimpleNamespace(register=lambda *_: None)
         self.texts: list[str] = []
         found = SimpleNamespace(get_ipython=lambda: self)
         monkeypatch.setitem(sys.modules, "IPython", found)

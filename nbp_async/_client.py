@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from nbp_async._batch import Bill, with_bill
+from nbp_async._batching import priced_for
 from nbp_async._config import Limits, Retry, Secret, Timeouts
 from nbp_async._errors import ClosedError, ConfigError, NbpError
 from nbp_async._events import Listener
@@ -36,7 +37,6 @@ from nbp_async._parts import (
     check_run,
     has_journal,
     preview_of,
-    priced_for,
     via_of,
 )
 from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile

@@ -113,7 +113,8 @@ class Limits:
         burst: Requests that may leave together after an idle spell, at least 1; default 1.
         spend: Dollars that may be billed in any rolling period, as `"$50/10min"` or a `Spend`;
             None (default) for no limit. Google's tiers have such limits per ten minutes. Requests
-            wait for it; what may have been billed counts.
+            wait for it; what may have been billed counts. A batch job counts when it is created,
+            with all its lines: nobody knows when within a day they are charged.
         max_open: Tasks that are open at the vendor at once (`via="poll"`, `"webhook"`), at least
             1; default 1000. They hold no slot, for nobody holds a connection for them.
         looks: How often open tasks are looked at, all together, as `"20/s"` (default) or a `Rate`.

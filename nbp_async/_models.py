@@ -343,3 +343,5 @@ Outcome = Image | Failure
 Via = Literal["held", "poll", "webhook", "batch"]
 """How an answer reaches us: a call held open, a task that is looked at, one that a webhook tells
 of, or a job of the batch API."""
+FailedLines = Literal["batch", "held", "keep"]
+"""What becomes of a batch job's lines that cost nothing and brought nothing."""

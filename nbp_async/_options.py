@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 from nbp_async._config import Limits, Retry, Timeouts
 from nbp_async._events import Listener
 from nbp_async._journal.base import Journal
-from nbp_async._models import Via
+from nbp_async._models import FailedLines, Via
 from nbp_async._sinks.base import Sink
 from nbp_async._transports.base import Transport
 from nbp_async._webhooks.settings import Webhook
@@ -52,6 +52,10 @@ class RunAsk(Ask, total=False):
         verify: Compare the hash of each file that is there, not only its size.
         wait: With `via="batch"`: wait for the results (default); False ends the call as soon as
             all jobs are created, and the same call made again brings what they made.
+        failed_lines: With `via="batch"`: what becomes of lines that cost nothing and brought
+            nothing, those of an expired job among them. "batch" (default) sends them in another
+            job, three in all; "held" makes them by held calls, at the full price; "keep" leaves
+            them failures.
         progress: Show in a Jupyter notebook how it goes (default); elsewhere nothing is shown. The
             environment variable NBP_PROGRESS=0 turns it off for all calls.
     """
@@ -61,6 +65,7 @@ class RunAsk(Ask, total=False):
     retry_failed: bool
     verify: bool
     wait: bool
+    failed_lines: FailedLines
     progress: bool
 
 

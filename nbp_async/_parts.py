@@ -4,17 +4,16 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from nbp_async._batch import Dollars
+from nbp_async._batching import batching_of, has_batches
 from nbp_async._callbacks import Callbacks, problem_of
 from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
 from nbp_async._dialects.base import Dialect
-from nbp_async._dialects.batches import BatchDialect
 from nbp_async._dialects.gemini import GeminiNative
-from nbp_async._dialects.gemini_batch import GeminiBatch
 from nbp_async._dialects.openai import OpenAIImages
 from nbp_async._dialects.tasks import TaskImages
 from nbp_async._downloads import downloader
@@ -34,7 +33,7 @@ from nbp_async._pacing.budget import RetryBudget, SpendCap
 from nbp_async._pacing.slots import Slots
 from nbp_async._pacing.window import SpendWindow
 from nbp_async._profiles import Profile
-from nbp_async._refusals import refuse_idle_wait
+from nbp_async._refusals import refuse_batch_options
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.memory import MemorySink
@@ -50,21 +49,6 @@ DIALECTS: dict[str, Callable[[], Dialect]] = {
     "openai_images": OpenAIImages,
     "gemini": GeminiNative,
 }
-
-
-BATCHES: dict[str, Callable[[], BatchDialect]] = {"gemini": GeminiBatch}
-
-
-def has_batches(profile: Profile) -> bool:
-    """Its batch API is spoken here, and the price of it known."""
-    return profile.dialect in BATCHES and profile.prices.batch is not None
-
-
-def priced_for(profile: Profile, ask: Ask) -> Profile:
-    """The profile with the prices that count for a call."""
-    if ask.get("via") != "batch":
-        return profile
-    return replace(profile, prices=profile.prices.in_batch())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,8 +122,7 @@ class Parts:
             cap_of(ask),
             via=via,
             desk=desk,
-            batches=BATCHES[self._chosen.profile.dialect]() if via == "batch" else None,
-            wait_for_batches=ask.get("wait", True),
+            batching=batching_of(ask, self._chosen.profile) if via == "batch" else None,
             past=self._past(ask),
             room=self._room(ask),
             ready=ready,
@@ -269,7 +252,7 @@ def check_run(ask: RunAsk) -> None:
         ConfigError: What is wrong with them. Nothing was sent.
     """
     store_of(ask.get("out"))
-    refuse_idle_wait(ask.get("wait", True), ask.get("via"))
+    refuse_batch_options(ask)
     journal, has_folder = ask.get("journal"), folder_of(ask.get("out")) is not None
     if journal is True and not has_folder:
         raise ConfigError(

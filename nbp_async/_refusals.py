@@ -7,12 +7,12 @@ import warnings
 from collections.abc import AsyncIterable, Collection, Iterable, Mapping
 from pathlib import PurePath
 from types import AsyncGeneratorType, GeneratorType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from nbp_async._config import Limits, Retry, Timeouts
 from nbp_async._errors import ConfigError
 from nbp_async._keys import is_loopback
-from nbp_async._models import Prompt
+from nbp_async._models import FailedLines, Prompt
 from nbp_async._near import meant
 from nbp_async._profiles import Profile
 
@@ -76,14 +76,22 @@ def refuse_unfit(prompts: object) -> None:
         raise ConfigError(f"Prompts come as a list, and this {words} Nothing was sent.")
 
 
-def refuse_idle_wait(wait: bool, via: str | None) -> None:
-    """Only a batch job can be left alone.
+def refuse_batch_options(ask: Mapping[str, Any]) -> None:
+    """Only a batch job can be left alone, and only it has lines.
 
     Raises:
-        ConfigError: Something else is not to be waited for.
+        ConfigError: Something else is not to be waited for, or to have them; or there is no such
+            choice.
     """
-    if not wait and via != "batch":
+    chosen, wait = ask.get("failed_lines", "batch"), ask.get("wait", True)
+    if chosen not in get_args(FailedLines):
+        raise ConfigError(f'failed_lines={chosen!r}: "batch", "held" or "keep". Nothing was sent.')
+    if ask.get("via") == "batch":
+        return
+    if not wait:
         raise ConfigError('wait=False is for via="batch" alone. Nothing was sent.')
+    if "failed_lines" in ask and chosen != "batch":
+        raise ConfigError(f'failed_lines="{chosen}" is for via="batch" alone. Nothing was sent.')
 
 
 def _names_a_file(prompts: object) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from nbp_async._http import Billing
-from nbp_async._models import Attempt, Image, Outcome
+from nbp_async._models import ZERO, Attempt, Image, Outcome
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +33,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         billing: Who pays: "no", "maybe" or "yes".
         spent_usd: What its attempts certainly cost, earlier calls included.
         maybe_usd: What they may have cost besides.
+        saved_by_batch_usd: How much more the same would have cost by held calls.
         attempts: Requests that were made for it, earlier calls included.
         waited_s: Seconds from asking for a slot to connecting, of the last attempt.
         service_s: Seconds from connecting to the last byte, all attempts together.
@@ -62,6 +63,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     billing: Billing
     spent_usd: Decimal
     maybe_usd: Decimal
+    saved_by_batch_usd: Decimal = ZERO
     attempts: int
     waited_s: float = 0.0
     service_s: float = 0.0
@@ -98,6 +100,7 @@ def row_of(outcome: Outcome, path: str | None = None) -> Row:
         "billing": outcome.billing,
         "spent_usd": outcome.spent + outcome.spent_earlier,
         "maybe_usd": outcome.maybe_spent,
+        "saved_by_batch_usd": outcome.reduced,
         "attempts": len(tried),
         "waited_s": round(last.timings.waited, 3) if last is not None else 0.0,
         "service_s": round(sum(attempt.timings.service for attempt in tried), 3),

@@ -32,6 +32,7 @@ FLOORS: list[set[str]] = [
     {"_images", "_webhooks"},
     {"_flow"},
     {"_options", "_callbacks", "_downloads"},
+    {"_batching"},
     {"_parts"},
     {"_client", "_fetch"},
     {"_script"},

@@ -104,7 +104,7 @@ class Try(Exchange):
 
     def _watch(self, wiring: Wiring, job: Job, asked_at: float, size: int) -> Watch:
         vendor = wiring.profile.name
-        spans = wiring.spans(job) if self._run.via == "held" else wiring.task_spans(submit=True)
+        spans = wiring.task_spans(submit=True) if self._run.by_tasks else wiring.spans(job)
         return Watch(spans, vendor=vendor, queued_at=asked_at, size=size)
 
     async def _enter(

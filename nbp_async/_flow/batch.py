@@ -8,7 +8,8 @@ that expires brings nothing at all, so that many small ones are safer than few l
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from decimal import Decimal
 
 import msgspec
 
@@ -20,10 +21,11 @@ from nbp_async._errors import (
     StoppedError,
     StorageError,
 )
-from nbp_async._flow.batch_books import Member, Record, record_from
+from nbp_async._flow.batch_books import Gathered, Member, Record
 from nbp_async._flow.batch_calls import Office
-from nbp_async._flow.batch_jobs import BatchJob, may_pass
+from nbp_async._flow.batch_jobs import BatchJob, may_pass, reopened
 from nbp_async._flow.books import Books, failure_of
+from nbp_async._flow.generate import go_on
 from nbp_async._flow.rescue import rescue
 from nbp_async._flow.resume import begin, end, pass_over, recall
 from nbp_async._flow.run import Past, Run
@@ -32,7 +34,8 @@ from nbp_async._flow.wiring import Wiring, log
 from nbp_async._handle import Handle
 from nbp_async._images.references import load_references
 from nbp_async._journal.base import Journal
-from nbp_async._models import Failure, Job, Outcome, Reference
+from nbp_async._models import ZERO, Failure, Job, Outcome, Reference
+from nbp_async._pacing.window import Charge
 
 MOST_LINES = 200  # of a job: one that expires brings nothing at all
 MOST_BYTES = 64 * 1024 * 1024  # of a job's lines; references are in them as text
@@ -50,16 +53,16 @@ class BatchCrew:
         jobs: Jobs,
         deliver: Callable[[Outcome], Awaitable[None] | None],
     ) -> None:
-        assert run.batches is not None and run.past is not None, "checked when it was called"
+        assert run.batching is not None and run.past is not None, "checked when it was called"
         self._w = wiring
         self._run = run
         self._jobs = jobs
         self._deliver = deliver
         self._past: Past = run.past
-        self._office = Office(wiring, run.batches, run.sink)
+        self._way = run.batching
+        self._office = Office(wiring, self._way.dialect, run.sink)
         self._open: dict[str, BatchJob] = {}
-        self._gathered: list[tuple[Member, bytes]] = []
-        self._size = 0
+        self._gathered = Gathered()
         self._again: list[tuple[Job, Books]] = []
         self._rounds: Counter[int] = Counter()
         self._changed = asyncio.Event()
@@ -171,20 +174,26 @@ class BatchCrew:
         """
         member = Member.drawn(job, books)
         line = self._office.dialect.line(job, self._w.profile, references, member.key)
-        if self._size + len(line) > MOST_BYTES:
+        if not self._fits(line, job.most):
             await self._send(group)
         refused = await self._reserve(group, books, job)
         if refused is not None:
             await self._hand_out(failure_of(job, refused, books))
             return
-        self._gathered.append((member, line))
-        self._size += len(line)
-        if len(self._gathered) >= MOST_LINES:
+        self._gathered.add(member, line)
+        if len(self._gathered.lines) >= MOST_LINES:
             await self._send(group)
+
+    def _fits(self, line: bytes, most: Decimal) -> bool:
+        """A job is small enough to be uploaded, and to be paid for within one period."""
+        gathered, window = self._gathered, self._w.window
+        if gathered.size + len(line) > MOST_BYTES:
+            return False
+        return window is None or gathered.dollars + most <= window.spend.dollars
 
     async def _reserve(self, group: asyncio.TaskGroup, books: Books, job: Job) -> NbpError | None:
         cap = self._run.cap
-        if self._gathered and cap is not None and job.most > cap.left:
+        if self._gathered.lines and cap is not None and job.most > cap.left:
             await self._send(group)  # what is gathered gives nothing back before it is sent
         refused = await books.reserve()
         if isinstance(refused, BudgetError) and self._jobs.count is None:
@@ -204,38 +213,56 @@ class BatchCrew:
 
     async def _send(self, group: asyncio.TaskGroup) -> None:
         """Arm what is gathered, and create a job of it as soon as there is room."""
-        gathered, self._gathered, self._size = self._gathered, [], 0
-        if not gathered:
+        gathered, self._gathered = self._gathered, Gathered()
+        if not gathered.lines:
             return
         while len(self._open) >= MOST_JOBS and self._run.stopped is None:
             await self._change()
-        members = {member.key: member for member, _ in gathered}
+        members = gathered.members
         name = f"nbp-{secrets.token_hex(12)}"
-        model = gathered[0][0].job.model if gathered[0][0].job is not None else ""
-        record = Record(name, model, "planned", len(members))
+        record = Record(name, gathered.model, "planned", len(members))
         job = BatchJob(self._w, self._run, self._journal, self._office, record, members, self._tell)
         self._open[name] = job
+        charge: Charge | None = None
         try:
+            charge = await self._charge(gathered.dollars)
             await self._journal.keep_batch(name, msgspec.json.encode(record).decode())
             await asyncio.gather(*(self._arm(name, member) for member in members.values()))
-        except JournalError as exc:
+        except NbpError as exc:
+            self._settle(charge, ZERO)
             await self._unsent(job, exc)
             return
-        lines = [line for _, line in gathered]
-        gathered.clear()
         try:
-            there = await job.submit(lines)
+            there = await job.submit(gathered.lines)
         except NbpError as exc:
             log.warning("Batch job %s is in doubt: %s", name, exc)
             self._run.heard(exc)
             there = True
+        except BaseException:
+            self._settle(charge, gathered.dollars)
+            raise
+        self._settle(charge, gathered.dollars if there else ZERO)
         if there:
             self._begin(group, job)
         else:
             self._forget(job)
 
-    async def _unsent(self, job: BatchJob, why: JournalError) -> None:
-        """What cannot be written down must not be sent: that ends the run."""
+    async def _charge(self, dollars: Decimal) -> Charge | None:
+        """Wait until a period has room for a job: the vendor charges it whenever it likes.
+
+        Raises:
+            BudgetError: One line alone costs more than a period may see. Nothing was sent.
+            StoppedError: The run was stopped. Nothing was sent.
+        """
+        window = self._w.window
+        return None if window is None else await self._run.wait(lambda: window.reserve(dollars))
+
+    def _settle(self, charge: Charge | None, dollars: Decimal) -> None:
+        if charge is not None and self._w.window is not None:
+            self._w.window.settle(charge, dollars)
+
+    async def _unsent(self, job: BatchJob, why: NbpError) -> None:
+        """It cannot be written down, or must not be paid now: it is not sent."""
         self._run.heard(why)
         self._forget(job)
         for member in job.members.values():
@@ -250,9 +277,12 @@ class BatchCrew:
         )
 
     def _begin(self, group: asyncio.TaskGroup, job: BatchJob) -> None:
-        if not self._run.wait_for_batches and job.record.state == "created":
+        if not self._way.wait and job.record.state == "created":
             return
-        task = group.create_task(self._follow(job))
+        self._start(group, self._follow(job))
+
+    def _start(self, group: asyncio.TaskGroup, work: Coroutine[None, None, None]) -> None:
+        task = group.create_task(work)
         self._followers.add(task)
         task.add_done_callback(self._followed)
 
@@ -260,7 +290,7 @@ class BatchCrew:
         try:
             if job.record.state == "creating":
                 await job.clear_up()
-            if self._run.wait_for_batches:
+            if self._way.wait:
                 await job.follow()
             if not job.members:
                 self._forget(job)
@@ -282,6 +312,9 @@ class BatchCrew:
         while True:
             again, self._again = self._again, []
             for job, books in again:
+                if self._way.failed == "held":
+                    self._start(group, self._hold(job, books))
+                    continue
                 try:
                     references = await load_references(job.prompt)
                     await self._gather(group, job, books, references)
@@ -293,6 +326,12 @@ class BatchCrew:
             if not self._again:
                 await self._change()
 
+    async def _hold(self, job: Job, books: Books) -> None:
+        """Make what a job could not by a held call, at the full price."""
+        share = self._w.profile.prices.batch or Decimal(1)
+        full = msgspec.structs.replace(job, price=job.price / share, most=job.most / share)
+        await self._hand_out(await go_on(self._w, self._run, full, books.of(full)))
+
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
@@ -302,8 +341,7 @@ class BatchCrew:
         if member.job is None:
             return  # this call has not asked for it: the journal knows
         page, job = member.page, member.job
-        again = isinstance(outcome, Failure) and outcome.billing == "no" and may_pass(outcome.error)
-        if again and page is not None and self._run.stopped is None:
+        if isinstance(outcome, Failure) and page is not None and self._wants_again(outcome):
             self._rounds[job.index] += 1
             if self._rounds[job.index] < MOST_ROUNDS:
                 page.out = None
@@ -312,6 +350,11 @@ class BatchCrew:
                 self._changed.set()
                 return
         await self._hand_out(outcome)
+
+    def _wants_again(self, failure: Failure) -> bool:
+        if self._way.failed == "keep" or self._run.stopped is not None:
+            return False
+        return failure.billing == "no" and may_pass(failure.error)
 
     async def _hand_out(self, outcome: Outcome) -> None:
         if self._w.listeners:
@@ -342,27 +385,3 @@ class BatchCrew:
                     left = member.open(job.record.name)
                     self._run.dropped.append(left)
                     self._w.tell("on_outcome", left)
-
-
-async def reopened(
-    wiring: Wiring,
-    run: Run,
-    office: Office,
-    tell: Callable[[Member, Outcome], Awaitable[None]],
-) -> list[BatchJob]:
-    """The jobs of earlier calls that are not over, with their lines."""
-    assert run.past is not None and run.past.journal is not None, "the run has begun"
-    journal = run.past.journal
-    members: dict[str, dict[str, Member]] = {}
-    for entry in await journal.unsettled():
-        for pending in entry.pending:
-            handle = pending.handle
-            if handle is not None and handle.kind == "batch":
-                member = Member.found(entry, pending, handle.key)
-                members.setdefault(handle.id, {})[handle.key] = member
-    records = {name: record_from(text) for name, text in (await journal.batches()).items()}
-    return [
-        BatchJob(wiring, run, journal, office, record, members.get(name, {}), tell)
-        for name, record in records.items()
-        if record.state != "over" and members.get(name)
-    ]

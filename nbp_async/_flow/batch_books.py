@@ -153,6 +153,34 @@ class Member:
         )
 
 
+class Gathered:
+    """The lines of a job that is not full yet.
+
+    Attributes:
+        lines: As they are handed in.
+        members: Who they are, by key.
+        size: Bytes of all lines.
+        dollars: What all of them may cost.
+        model: The model that is asked.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.members: dict[str, Member] = {}
+        self.size = 0
+        self.dollars = ZERO
+        self.model = ""
+
+    def add(self, member: Member, line: bytes) -> None:
+        """One more line."""
+        assert member.job is not None, "who gathers has drawn it"
+        self.lines.append(line)
+        self.members[member.key] = member
+        self.size += len(line)
+        self.dollars += member.most
+        self.model = member.job.model
+
+
 class Ledger:
     """Turns lines into outcomes: images made safe first, then written down, then told."""
 

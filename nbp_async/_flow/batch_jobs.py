@@ -26,7 +26,7 @@ from nbp_async._errors import (
     TaskLostError,
 )
 from nbp_async._flow.answers import Brought, store
-from nbp_async._flow.batch_books import Ledger, Member, Record
+from nbp_async._flow.batch_books import Ledger, Member, Record, record_from
 from nbp_async._flow.batch_calls import Office, in_doubt, passing
 from nbp_async._flow.run import Run
 from nbp_async._flow.wiring import Wiring, log
@@ -36,7 +36,7 @@ from nbp_async._models import Outcome
 
 FIRST_LOOK, LONGEST_LOOK = 30.0, 300.0  # seconds between looks at a job
 _GROWTH = 1.5
-_LOOKS_IN_THE_LIST = (0.0, 10.0, 60.0)  # seconds: a new job may not be listed at once
+LOOKS_IN_THE_LIST = (0.0, 10.0, 60.0)  # seconds: a new job may not be listed at once
 _MOST_UNKNOWN = 3
 _FULL, _MOST_WAITS = 60.0, 600  # seconds until a job that found no room is tried again
 
@@ -113,7 +113,7 @@ class BatchJob:
         Raises:
             NbpError: The list cannot be had. The job stays in doubt, and is not created again.
         """
-        for rest in _LOOKS_IN_THE_LIST:
+        for rest in LOOKS_IN_THE_LIST:
             await asyncio.sleep(rest)
             found = await self._office.find(self.record.name)
             if found is not None:
@@ -245,3 +245,27 @@ class BatchJob:
 def may_pass(error: NbpError) -> bool:
     """A line that ended so, and cost nothing, may go well in another job."""
     return error.passing if isinstance(error, TaskError) else passing(error)
+
+
+async def reopened(
+    wiring: Wiring,
+    run: Run,
+    office: Office,
+    tell: Tell,
+) -> list[BatchJob]:
+    """The jobs of earlier calls that are not over, with their lines."""
+    assert run.past is not None and run.past.journal is not None, "the run has begun"
+    journal = run.past.journal
+    members: dict[str, dict[str, Member]] = {}
+    for entry in await journal.unsettled():
+        for pending in entry.pending:
+            handle = pending.handle
+            if handle is not None and handle.kind == "batch":
+                member = Member.found(entry, pending, handle.key)
+                members.setdefault(handle.id, {})[handle.key] = member
+    records = {name: record_from(text) for name, text in (await journal.batches()).items()}
+    return [
+        BatchJob(wiring, run, journal, office, record, members.get(name, {}), tell)
+        for name, record in records.items()
+        if record.state != "over" and members.get(name)
+    ]

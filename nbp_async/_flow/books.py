@@ -63,6 +63,12 @@ class Books:
         self.earlier = earlier
         self.page = page
 
+    def of(self, job: Job) -> "Books":
+        """The same account, for a job that has another price by now."""
+        books = Books(self._w, self._run, job, self.earlier, self.page)
+        books.attempts = self.attempts
+        return books
+
     @property
     def number(self) -> int:
         """The next attempt's, from 1, over all calls of the run."""

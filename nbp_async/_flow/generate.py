@@ -51,11 +51,24 @@ async def generate(wiring: Wiring, run: Run, job: Job) -> Outcome:
     except (ConfigError, JournalError, StorageError) as exc:
         run.heard(exc)
         return _told(wiring, failure_of(job, exc, books))
-    story = _Story(wiring, run, job, books)
-    outcome = await story.tell(request)
+    return _told(wiring, await _tell(wiring, run, job, books, request))
+
+
+async def go_on(wiring: Wiring, run: Run, job: Job, books: Books) -> Outcome:
+    """Make one image of which the journal knows already, and of which no listener is told yet."""
+    try:
+        request = await _encode(wiring, run, job, await load_references(job.prompt), books)
+    except (ConfigError, JournalError, StorageError) as exc:
+        run.heard(exc)
+        return failure_of(job, exc, books)
+    return await _tell(wiring, run, job, books, request)
+
+
+async def _tell(wiring: Wiring, run: Run, job: Job, books: Books, request: HttpRequest) -> Outcome:
+    outcome = await _Story(wiring, run, job, books).tell(request)
     if books.page is not None and outcome.attempts and not _still_open(outcome):
         await _finish(run, books.page, outcome)
-    return _told(wiring, outcome)
+    return outcome
 
 
 def _still_open(outcome: Outcome) -> bool:
@@ -114,7 +127,7 @@ class _Story:
     async def tell(self, request: HttpRequest) -> Outcome:
         """From the first attempt to the outcome. Of tasks, only so many are open at once."""
         run = self._run
-        if run.desk is None or run.via == "held":
+        if run.desk is None or not run.by_tasks:
             return await self._tell(request)
         places = run.desk.open
         try:

@@ -34,7 +34,7 @@ class Crew:
         self._deliver = deliver
         self._slots = wiring.limits.max_in_flight
         self._most_aside = wiring.limits.max_in_flight + wiring.limits.max_downloads
-        if run.via != "held":
+        if run.by_tasks:
             self._most_aside += wiring.limits.max_open
         self._workers = 0
         self._idle = 0  # workers that draw now, or have been started and not yet drawn

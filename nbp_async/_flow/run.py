@@ -21,7 +21,7 @@ from nbp_async._errors import (
 from nbp_async._flow.tasks import Desk
 from nbp_async._flow.wiring import Wiring
 from nbp_async._journal.base import Journal
-from nbp_async._models import Outcome, Via
+from nbp_async._models import FailedLines, Outcome, Via
 from nbp_async._pacing.budget import SpendCap
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.room import Room
@@ -81,6 +81,22 @@ class Past:
         return f"{index:06d}" if self.store is None else f"{index:06d}-{nonce[:_MARK]}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batching:
+    """How a call goes by the batch API.
+
+    Attributes:
+        dialect: How the API is spoken to.
+        wait: Wait for the results; else the call ends once its jobs are created.
+        failed: What becomes of lines that cost nothing and brought nothing: they go into another
+            job, are made by held calls at the full price, or stay failures.
+    """
+
+    dialect: BatchDialect
+    wait: bool = True
+    failed: FailedLines = "batch"
+
+
 class Run:
     """What belongs to one call alone.
 
@@ -90,8 +106,7 @@ class Run:
         stopped: Why nothing more is sent, or None.
         via: How its answers reach us.
         desk: Where tasks are asked for, if the endpoint has any.
-        batches: How the batch API is spoken to, where the call is of its jobs.
-        wait_for_batches: Wait for results of batch jobs; else the call ends with their creation.
+        batching: How it goes by the batch API; None where it does not.
         past: What earlier calls on the same folder left, and the journal; None without one.
         room: Watches the disk that images go to, or None.
         ready: Makes ready what has to be before anything is sent, or None.
@@ -102,10 +117,9 @@ class Run:
     """
 
     __slots__ = (
-        "_auth_failures", "_waiting", "_woken", "aside", "batches", "cap", "desk",
+        "_auth_failures", "_waiting", "_woken", "aside", "batching", "cap", "desk",
         "dropped", "on_aside",
         "past", "ready", "room", "sink", "stopped", "unfinished", "via",
-        "wait_for_batches",
     )  # fmt: skip
 
     def __init__(
@@ -115,8 +129,7 @@ class Run:
         *,
         via: Via = "held",
         desk: Desk | None = None,
-        batches: BatchDialect | None = None,
-        wait_for_batches: bool = True,
+        batching: Batching | None = None,
         past: Past | None = None,
         room: Room | None = None,
         ready: Callable[[], Awaitable[None]] | None = None,
@@ -125,8 +138,7 @@ class Run:
         self.sink = sink
         self.cap = cap
         self.desk = desk
-        self.batches = batches
-        self.wait_for_batches = wait_for_batches
+        self.batching = batching
         self.past = past
         self.room = room
         self.ready = ready
@@ -141,9 +153,12 @@ class Run:
 
     def dialect(self, wiring: Wiring) -> Dialect:
         """How its requests are spelled."""
-        if self.desk is None or self.via not in ("poll", "webhook"):
-            return wiring.dialect
-        return self.desk.dialect
+        return self.desk.dialect if self.desk is not None and self.by_tasks else wiring.dialect
+
+    @property
+    def by_tasks(self) -> bool:
+        """The vendor takes its requests on, and is asked for the images later."""
+        return self.via in ("poll", "webhook")
 
     @property
     def durable(self) -> bool:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from nbp_async import Client, ConfigError, Image, Limits, Listener, Outcome, Plan
 from nbp_async._flow.run import Again
-from nbp_async._models import Via
+from nbp_async._models import FailedLines, Via
 from nbp_async._pixels import resolve
 from nbp_async._stores.address import is_store
 from nbp_async.cli import codes
@@ -43,6 +43,7 @@ class Order:
         durable: The folder is a run, which can go on later.
         again: What may be bought again of what earlier calls left.
         wait: Wait for the results of batch jobs; else end when they are created.
+        failed_lines: What becomes of lines of batch jobs that cost nothing and brought nothing.
         dry_run: Say what would be done, and do nothing.
         console: Where people look.
         as_json: One JSON object for each outcome on stdout, and not the paths.
@@ -64,6 +65,7 @@ class Order:
     account: str | None = None
     dry_run: bool = False
     wait: bool = True
+    failed_lines: FailedLines = "batch"
     console: Console = field(default_factory=people)
     as_json: bool = False
     quiet: bool = False
@@ -147,6 +149,7 @@ def plan_of(client: Client, order: Order) -> Plan:
         retry_failed=order.again.retry_failed,
         verify=order.again.verify,
         wait=order.wait,
+        failed_lines=order.failed_lines,
     )
 
 

@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from nbp_async import Image, Limits
 from nbp_async._flow.run import Again
+from nbp_async._models import FailedLines
 from nbp_async.cli import codes
 from nbp_async.cli.lists import read_prompts
 from nbp_async.cli.making import Order, make
@@ -62,6 +63,11 @@ Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that
 @click.option("--no-wait", is_flag=True,
               help="With --via batch: end when all jobs are created. The same command, on any day, "
               "brings what they made.")  # fmt: skip
+@click.option("--failed-lines", type=click.Choice(get_args(FailedLines)), default="batch",
+              show_default=True,
+              help="With --via batch: what becomes of lines that cost nothing and brought nothing. "
+              "batch: into another job; held: by held calls, at the full price; keep: "
+              "failures.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr unless something failed.")
 @run_options
 @vendor_options
@@ -78,6 +84,7 @@ def many(
     dry_run: bool,
     prompt_column: str | None,
     no_wait: bool,
+    failed_lines: FailedLines,
     quiet: bool,
     **vendor: Any,
 ) -> None:
@@ -94,6 +101,7 @@ def many(
                 again=again,
                 dry_run=dry_run,
                 wait=not no_wait,
+                failed_lines=failed_lines,
                 account=account,
                 quiet=quiet,
                 **vendor,

@@ -49,6 +49,7 @@ class Tally:
         maybe: US dollars that may have been charged besides.
         resumed: Images among them that an earlier call had made.
         saved: US dollars that those had cost.
+        saved_by_batch: US dollars that held calls would have cost more.
         key_refused: The vendor refused the key.
     """
 
@@ -60,6 +61,7 @@ class Tally:
         self.spent = Decimal(0)
         self.maybe = Decimal(0)
         self.saved = Decimal(0)
+        self.saved_by_batch = Decimal(0)
         self.resumed = 0
         self.key_refused = False
         self._reasons: dict[str, Reason] = {}
@@ -68,6 +70,7 @@ class Tally:
     def add(self, outcome: Outcome) -> None:
         self.spent += outcome.spent
         self.maybe += outcome.maybe_spent
+        self.saved_by_batch += outcome.reduced
         if isinstance(outcome, Image):
             self.images += 1
             self.resumed += outcome.resumed
@@ -123,6 +126,8 @@ class Tally:
             yield (
                 f"{plural(self.resumed, 'image')} {was} there already: {money(self.saved)} saved."
             )
+        if self.saved_by_batch:
+            yield f"By the batch API: {money(self.saved_by_batch)} saved against held calls."
         if self.dropped:
             yield (
                 f"{plural(self.dropped, 'image')} dropped in flight: the vendor goes on, and may "

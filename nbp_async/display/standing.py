@@ -51,6 +51,7 @@ class Standing:
         self.gone = 0
         self.spent = Decimal(0)
         self.maybe = Decimal(0)
+        self.saved_by_batch = Decimal(0)
         self._folder = folder
         self._stores: Counter[str] = Counter()
         self._states: Counter[str] = Counter()
@@ -66,6 +67,7 @@ class Standing:
         self.items += 1
         self.spent += row.spent_usd
         self.maybe += row.maybe_usd
+        self.saved_by_batch += row.saved_by_batch_usd
         self._states[row.state] += 1
         if row.state == "stored":
             self._keep(row.path)
@@ -116,6 +118,8 @@ class Standing:
         yield "spent", money(self.spent)
         if self.maybe:
             yield "may be spent", f"{money(self.maybe)} besides"
+        if self.saved_by_batch:
+            yield "saved by batch", f"{money(self.saved_by_batch)}: held calls cost so much more"
 
     def unclear(self) -> Iterator[str]:
         """A line for each item that may have been billed, and one for all that are too many."""

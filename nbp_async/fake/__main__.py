@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--look-latency", default="0")
     parser.add_argument("--look-fault")
     parser.add_argument("--task-retention", type=float)
+    parser.add_argument("--batch-latency")
     parser.add_argument("--webhook-secret")
     parser.add_argument("--interactions", action="store_true")
     parser.add_argument("--child", action="store_true", help="stop when standard input ends")

@@ -130,6 +130,7 @@ async def spawn(
     look_latency: Span = 0,
     look_faults: str = "",
     task_retention: float | None = None,
+    batch_latency: Span = (600, 7200),
     webhook_secret: str | None = None,
     interactions: bool = False,
 ) -> SpawnedServer:
@@ -147,7 +148,7 @@ async def spawn(
         "concurrency": concurrency, "links-expire": links_expire, "bandwidth": bandwidth,
         "submit-latency": _text_of(submit_latency), "look-latency": _text_of(look_latency),
         "look-fault": look_faults or None, "task-retention": task_retention,
-        "webhook-secret": webhook_secret,
+        "webhook-secret": webhook_secret, "batch-latency": _text_of(batch_latency),
     }  # fmt: skip
     words = [f"--{name}={value}" for name, value in options.items() if value is not None]
     return await _started(words + ["--interactions"] * interactions)

@@ -21,6 +21,7 @@ from bench.records import (
 )
 
 NO_DIFFERENCE = "no significant difference"
+ALIKE = 1.01  # a ratio that nobody chooses by, however sure it is
 ENOUGH = 3  # repetitions, below which a machine's noise cannot be told from a difference
 
 
@@ -113,7 +114,9 @@ def _verdict(figure: str, one: Row, other: Row, values: dict[str, list[float]]) 
     what = "time" if figure == "makespan" else "CPU an image"
     names = f"{worse.strategy} x{worse.at_once}", f"{better.strategy} x{better.at_once}"
     words = f"{what} of {names[0]} and {names[1]}: {NO_DIFFERENCE}"
-    if significant:
+    if significant and found.mid < ALIKE:
+        words = f"{what} of {names[0]} and {names[1]}: the same within 1 %"
+    elif significant:
         words = f"{names[0]} takes {found.mid:.3g} times the {what} of {names[1]}"
     elif not (exact or enough):
         words += f", for fewer than {ENOUGH} repetitions tell none"

@@ -205,10 +205,11 @@ def _money(run: Run) -> Section | None:
     if not lost:
         return None
     table = Table(
-        ["scenario", "strategy", "in flight", "billed", "for images", "named as perhaps billed",
+        ["scenario", "strategy", "in flight", "clock", "billed", "for images",
+         "named as perhaps billed",
          "twice", "lost, nobody told"],
         [
-            [row.scenario, row.strategy, f"{row.at_once:,}",
+            [row.scenario, row.strategy, f"{row.at_once:,}", row.clock,
              *(f"${dollars:,.2f}" for dollars in (
                  each.billed, each.delivered, each.maybe, each.twice, each.lost))]
             for row in lost

@@ -36,11 +36,10 @@ class Shown:
         return f"{words.rstrip('.')}. {row.jobs:,} images, {_clock(row)}."
 
     def few(self) -> list[Row]:
-        """The rows of the scenario with the fewest images: one can see each of them."""
-        groups = [rows for rows in _by_scenario(self.run.rows) if len(rows) > 1]
-        groups = groups or list(_by_scenario(self.run.rows))
-        fewest = min(groups, key=lambda rows: max(row.jobs for row in rows))
-        return self._drawn(_one_clock(fewest))
+        """Rows that make the same images, and the fewest: one can see each of them."""
+        same = _grouped(self.run.rows, lambda row: (row.scenario, row.jobs))
+        groups = [rows for _, rows in same if len(rows) > 1] or [rows for _, rows in same]
+        return self._drawn(_one_clock(min(groups, key=lambda rows: rows[0].jobs)))
 
     def many(self) -> list[Row]:
         """The rows with the most calls in flight, of one scenario: where the ways part.

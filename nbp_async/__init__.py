@@ -6,9 +6,9 @@ async with Client.from_env() as gen:
 ```
 
 `Client` makes images, `run_many` does so without async. What is asked is a `Prompt`, what comes is
-a `Batch` of `Image` and `Failure`; `Limits`, `Timeouts` and `Retry` say how. `read_run` and
-`fetch_run` look after a run later. Beside it: `nbp_async.fake` for trying without paying,
-`nbp_async.testing` for tests of your own, `nbp_async.webhooks` for services that call back.
+a `Batch` of `Image` and `Failure`; `Limits`, `Timeouts` and `Retry` say how. `read_run`,
+`fetch_run` and `BatchRun` look after a run later. Beside it: `nbp_async.fake` for trying without
+paying, `nbp_async.testing` for tests of your own, `nbp_async.webhooks` for services that call back.
 
 Names are imported when they are first used, so that importing the package costs next to nothing.
 """
@@ -22,6 +22,8 @@ __all__ = [
     "AuthError",
     "BadHeadError",
     "Batch",
+    "BatchRun",
+    "BatchStatus",
     "Bill",
     "BodyTooLargeError",
     "BudgetError",
@@ -98,6 +100,7 @@ __all__ = [
 TYPE_CHECKING = False  # as type checkers read it; importing typing would cost more than all this
 if TYPE_CHECKING:
     from nbp_async._batch import Batch, Bill
+    from nbp_async._batch_runs import BatchRun, BatchStatus
     from nbp_async._client import Client
     from nbp_async._config import Limits, Rate, Retry, Spend, Timeouts
     from nbp_async._errors import (
@@ -180,6 +183,8 @@ _ROOMS = {
     "Spend": "_config",
     "Attempt": "_models",
     "Batch": "_batch",
+    "BatchRun": "_batch_runs",
+    "BatchStatus": "_batch_runs",
     "Bill": "_batch",
     "Failure": "_models",
     "Image": "_models",

@@ -207,6 +207,16 @@ def find_profile(endpoint: "str | Profile") -> Profile:
     return Profile(name=host, base_url=endpoint, tasks=_ARTICLE)
 
 
+def endpoint_of(profile: Profile) -> str:
+    """What `find_profile` finds it by: its name if it is a vendor's that we know, else its address.
+
+    Rules and prices that somebody else gave it are not in there.
+    """
+    known = PROFILES.get(profile.name)
+    same = known is not None and known.base_url == profile.base_url
+    return profile.name if same else profile.base_url
+
+
 def _no_endpoint(text: str, known: Sequence[str]) -> ConfigError:
     if _MAY_BE_A_KEY.fullmatch(text):
         return ConfigError(

@@ -35,7 +35,7 @@ FLOORS: list[set[str]] = [
     {"_batching"},
     {"_parts"},
     {"_client", "_fetch"},
-    {"_script"},
+    {"_batch_runs", "_script"},
     {"__init__"},
     {"testing", "webhooks"},
     {"cli"},

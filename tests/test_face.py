@@ -27,7 +27,8 @@ NEVER_AT_IMPORT = {
 }
 NEVER_FOR_HELP = {"aiohttp", "asyncio", "httpx", "jinja2", "msgspec", "rich", "ssl"}
 PROMISED = {
-    "Attempt", "Batch", "Bill", "Client", "Failure", "Image", "Job", "Limits", "Listener",
+    "Attempt", "Batch", "BatchRun", "BatchStatus", "Bill",
+    "Client", "Failure", "Image", "Job", "Limits", "Listener",
     "fetch_run", "FetchOptions",
     "Outcome", "Plan", "Preview", "Prices", "Profile", "PROFILES", "Progress", "Prompt", "Rate",
     "read_run", "Report", "Retry", "Row", "run_many", "Running", "Spend",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nbp_async import Client, Profile, Retry, Webhook
+from nbp_async import BatchRun, Client, Profile, Retry, Webhook
 from nbp_async._profiles import find_profile
 from nbp_async.fake import FakeServer, faults
 from tests.object_server import CREDENTIALS, object_server
@@ -111,6 +111,24 @@ async def test_services_call_back_as_shown(tmp_path: Path, monkeypatch: pytest.M
         assert server.stats().looks == 2
 
 
+async def test_batch_jobs_are_looked_after_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with FakeServer(batch_latency=0.0) as server:
+        monkeypatch.setenv("NBP_BASE_URL", server.gemini_url)
+        monkeypatch.setenv("NBP_API_KEY", server.key)
+        async with Client.from_env() as gen:
+            await gen.many(["a", "b"], via="batch", size="1K", out="catalogue/", wait=False)
+        code = "async def main(BatchRun):\n" + textwrap.indent(block("BatchRun("), "    ")
+        names: dict[str, Any] = {}
+        exec(code + "    return batch\n", names)
+        async with BatchRun("catalogue/") as run:
+            while any(job.state == "open" for job in await run.jobs()):
+                await asyncio.sleep(0.01)
+        assert len((await names["main"](BatchRun)).images) == 2
+
+
 def test_a_file_that_describes_a_service_is_an_endpoint(tmp_path: Path) -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     (tmp_path / "acme.toml").write_text(text)
@@ -170,7 +188,7 @@ async def test_the_fixture_is_used_as_shown(nbp_server: FakeServer) -> None:
 
 
 def test_every_block_is_tested() -> None:
-    assert len(BLOCKS) == 12
+    assert len(BLOCKS) == 13
 
 
 async def test_the_faults_of_tasks_are_ordered_as_shown() -> None:

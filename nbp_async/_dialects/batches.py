@@ -29,6 +29,7 @@ class Standings(msgspec.Struct, frozen=True):
         files: Where its results are.
         error: The vendor's words on why it failed, or "".
         counts: Requests in all, done, and failed, as far as the vendor says.
+        expires: When it is given up if it is not done, in seconds since 1970; 0 if nobody knows.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Standings(msgspec.Struct, frozen=True):
     files: tuple[str, ...] = ()
     error: str = ""
     counts: tuple[int, int, int] = (0, 0, 0)
+    expires: float = 0.0
 
 
 class Listed(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ without one. Results come in no order: `key` joins them.
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -26,6 +27,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,127}")
 # be 30 MB: that few lines are safe either way.
 MOST_INLINE = 19_000_000  # bytes of lines
 MOST_INLINE_LINES = 10
+_LIVES = 48 * 3600.0  # seconds from its creation until a job that is not done is given up
 _REQUEST = b',"request":'
 _INLINED = (b"inlinedResponses", b"inlined_responses")
 _STANDING: dict[str, Standing] = {
@@ -137,6 +139,7 @@ class GeminiBatch:
             files=(file,) if file else (),
             error=clean(text(failed.get("message"))),
             counts=_counts(table(either(told, "batchStats", "batch_stats"))),
+            expires=_expires(text(either(told, "createTime", "create_time"))),
         )
 
     def listed(self, document: object) -> Listed:
@@ -190,6 +193,14 @@ def _counts(stats: Mapping[str, object]) -> tuple[int, int, int]:
         number("successfulRequestCount", "successful_request_count"),
         number("failedRequestCount", "failed_request_count"),
     )
+
+
+def _expires(created: str) -> float:
+    try:
+        at = datetime.fromisoformat(created)
+    except ValueError:
+        return 0.0
+    return at.timestamp() + _LIVES if at.tzinfo is not None else 0.0
 
 
 def _line(document: object, profile: Profile) -> Line:

@@ -21,7 +21,7 @@ from nbp_async._errors import (
     StoppedError,
     StorageError,
 )
-from nbp_async._flow.batch_books import Gathered, Member, Record
+from nbp_async._flow.batch_books import Gathered, Member, planned
 from nbp_async._flow.batch_calls import Office
 from nbp_async._flow.batch_jobs import BatchJob, may_pass, reopened
 from nbp_async._flow.books import Books, failure_of
@@ -220,7 +220,7 @@ class BatchCrew:
             await self._change()
         members = gathered.members
         name = f"nbp-{secrets.token_hex(12)}"
-        record = Record(name, gathered.model, "planned", len(members))
+        record = planned(name, gathered.model, len(members), self._w, self._past)
         job = BatchJob(self._w, self._run, self._journal, self._office, record, members, self._tell)
         self._open[name] = job
         charge: Charge | None = None

@@ -16,13 +16,14 @@ from nbp_async._errors import (
 )
 from nbp_async._flow.answers import Brought, describe, store
 from nbp_async._flow.books import Books, Page, worst
-from nbp_async._flow.run import Run
+from nbp_async._flow.run import Past, Run
 from nbp_async._flow.wiring import Wiring
 from nbp_async._http import Billing, Usage
 from nbp_async._images.collect import Collector
 from nbp_async._journal.base import Entry, Journal, Pending
 from nbp_async._models import ZERO, Attempt, Failure, Image, Job, Outcome, Prompt, Timings
 from nbp_async._pacing.retry import Tries, judge
+from nbp_async._profiles import endpoint_of
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,6 +36,10 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         count: Its lines.
         id: What the vendor calls it, once that is known.
         file: The uploaded lines, once they are; "" where they went within its creation.
+        made: When it was planned, in seconds since 1970.
+        vendor: What the endpoint is called, as in the account that pays.
+        endpoint: Name or address of the endpoint: who looks after it later asks there.
+        store: The place in a store that its images go to; "" for the run's folder.
     """
 
     name: str
@@ -43,6 +48,10 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     count: int
     id: str = ""
     file: str = ""
+    made: float = 0.0
+    vendor: str = ""
+    endpoint: str = ""
+    store: str = ""
 
 
 _record = msgspec.json.Decoder(Record)
@@ -50,6 +59,18 @@ _record = msgspec.json.Decoder(Record)
 
 def record_from(text: str) -> Record:
     return _record.decode(text)
+
+
+def planned(name: str, model: str, count: int, wiring: Wiring, past: Past) -> Record:
+    """A job of so many lines, with all that is needed to go on with it from another machine."""
+    profile = wiring.profile
+    return Record(
+        name, model, "planned", count,
+        made=wiring.wall_clock(),
+        vendor=profile.name,
+        endpoint=endpoint_of(profile),
+        store="" if past.store is None else str(past.store),
+    )  # fmt: skip
 
 
 class Member:

@@ -10,7 +10,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
@@ -53,11 +53,12 @@ class BatchJob:
 
     def __init__(
         self, wiring: Wiring, run: Run, journal: Journal, office: Office, record: Record,
-        members: dict[str, Member], tell: Tell,
+        members: dict[str, Member], tell: Tell, ended: Iterable[str] = (),
     ) -> None:  # fmt: skip
+        """`ended` are the keys of those lines that an earlier process took in."""
         self.record = record
         self.members = members
-        self._keys = frozenset(members)
+        self._keys = frozenset((*members, *ended))
         self._w = wiring
         self._run = run
         self._journal = journal
@@ -264,8 +265,9 @@ async def reopened(
                 member = Member.found(entry, pending, handle.key)
                 members.setdefault(handle.id, {})[handle.key] = member
     records = {name: record_from(text) for name, text in (await journal.batches()).items()}
+    open_ = [name for name in records if name in members and records[name].state != "over"]
+    ended = await journal.ended_lines(open_)
     return [
-        BatchJob(wiring, run, journal, office, record, members.get(name, {}), tell)
-        for name, record in records.items()
-        if record.state != "over" and members.get(name)
+        BatchJob(wiring, run, journal, office, records[n], members[n], tell, ended[n])
+        for n in open_
     ]

@@ -16,6 +16,7 @@ Identity is a hash of what was asked, never of when. Of several equal jobs each 
 own: the first one drawn takes the first of them, and so on, in every run anew.
 """
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -176,6 +177,10 @@ class Journal(Protocol):
 
     async def batches(self) -> dict[str, str]:
         """The records of all batch jobs by name, in the order in which they were made."""
+        ...
+
+    async def ended_lines(self, names: Collection[str]) -> dict[str, list[str]]:
+        """The keys of lines that have ended, by the name of their batch job, of these jobs."""
         ...
 
     async def account(self, period: float = 600.0) -> Account:

@@ -4,7 +4,7 @@ import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from pathlib import Path
 from typing import Self, cast
@@ -219,6 +219,17 @@ class SqliteJournal:
 
         return await self._writer.run(work)
 
+    async def ended_lines(self, names: Collection[str]) -> dict[str, list[str]]:
+        wanted = {name: list[str]() for name in names}
+
+        def work(db: sqlite3.Connection) -> dict[str, list[str]]:
+            for name, key in db.execute(_ENDED) if wanted else ():
+                if name in wanted:
+                    wanted[name].append(key)
+            return wanted
+
+        return await self._writer.run(work)
+
     async def account(self, period: float = 600.0) -> Account:
         now = self._now()
         return await self._writer.run(lambda db: account_of(db, now, period))
@@ -305,6 +316,10 @@ class SqliteJournal:
 
 
 _OPEN = "('armed', 'submitted', 'answered')"
+_ENDED = """
+SELECT json_extract(handle, '$.id'), json_extract(handle, '$.key') FROM attempt
+WHERE handle IS NOT NULL AND record IS NOT NULL
+"""
 _ITEM = "id, place, state, nonce, asked, image, reason, message, links, expires"
 
 # Every session claims its items from the first of an identity on, so those that were claimed by

@@ -6,9 +6,7 @@ import sqlite3
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,38 +15,11 @@ from hypothesis import strategies as st
 from nbp_async._errors import DisconnectedError, JournalError, RunBusyError
 from nbp_async._handle import Handle
 from nbp_async._http import Billing, Usage
-from nbp_async._journal.base import Entry
-from nbp_async._journal.identity import identity
 from nbp_async._journal.reader import read_run
 from nbp_async._journal.sqlite import SqliteJournal
-from nbp_async._models import Failure, Job, Prompt
+from nbp_async._models import Failure, Prompt
+from tests.contracts.journals import Open, claim
 from tests.unit.journal.made import MOST, PRICE, attempt, image, job
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture(params=["thread", "inline"])
-async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
-    journals: list[SqliteJournal] = []
-
-    async def again(**more: Any) -> SqliteJournal:
-        for journal in journals:
-            await journal.aclose()
-        given: dict[str, Any] = {
-            "account": "vendor:me", "folder": tmp_path, "wall_clock": lambda: 1000.0,
-            "manifest": tmp_path / "manifest.jsonl", "inline": request.param == "inline",
-        }  # fmt: skip
-        journal = await SqliteJournal.open(tmp_path / "journal.sqlite3", **(given | more))
-        journals.append(journal)
-        return journal
-
-    yield again
-    for journal in journals:
-        await journal.aclose()
-
-
-async def claim(journal: SqliteJournal, a_job: Job) -> Entry:
-    return await journal.claim(a_job, identity(a_job, "vendor:me", ()))
 
 
 async def leave_one_in_each_state(journal: SqliteJournal, folder: Path) -> None:
@@ -382,12 +353,3 @@ async def test_what_the_vendor_works_on_is_known_by_its_handle(opened: Open) -> 
     rows = list(read_run(journal.path).rows())
     assert [row.state for row in rows] == ["stored", "submitted"]
     assert rows[1].maybe_usd == MOST
-
-
-async def test_batch_jobs_are_remembered_in_their_order(opened: Open) -> None:
-    journal = await opened()
-    assert await journal.batches() == {}
-    for name, record in [("b", "1"), ("a", "2"), ("b", "3")]:
-        await journal.keep_batch(name, record)
-    journal = await opened()
-    assert list((await journal.batches()).items()) == [("b", "3"), ("a", "2")]

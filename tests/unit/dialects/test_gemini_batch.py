@@ -223,3 +223,14 @@ def test_an_upload_to_another_host_is_not_begun() -> None:
 def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     with pytest.raises(MalformedReplyError):
         BATCH.look(GOOGLE, "key", name)
+
+
+@pytest.mark.parametrize(("created", "expires"), [
+    ("1970-01-01T00:00:10Z", 10.0 + 48 * 3600),
+    ("1970-01-01T00:00:10.123456789Z", 10.123456 + 48 * 3600),
+    ("1970-01-01T01:00:10+01:00", 10.0 + 48 * 3600),
+    ("1970-01-01T00:00:10", 0.0), ("soon", 0.0), (7, 0.0), (None, 0.0),
+])  # fmt: skip
+def test_a_job_is_given_up_48_hours_after_its_creation(created: object, expires: float) -> None:
+    job = {"name": "batches/a", "metadata": {"state": "BATCH_STATE_RUNNING", "createTime": created}}
+    assert BATCH.standings(job).expires == pytest.approx(expires)

@@ -1,0 +1,204 @@
+"""Batch jobs looked after from a run's folder alone, before the bank."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbp_async import (
+    BatchRun,
+    Client,
+    ConfigError,
+    Failure,
+    JournalError,
+    Profile,
+    TaskLostError,
+    TaskOpenError,
+    read_run,
+)
+from nbp_async._dialects import gemini_batch
+from nbp_async._flow import batch
+from nbp_async._journal.batches import batches_of
+from nbp_async.fake import FakeServer, faults
+from tests.loopback.play import KEY
+
+PROMPTS = [f"bicycle {number}" for number in range(5)]
+HOUR = 3600.0
+
+
+@pytest.fixture(autouse=True)
+def _small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "MOST_LINES", 3)
+    monkeypatch.setattr(gemini_batch, "MOST_INLINE", 0)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeServer]:
+    async with FakeServer(keys=[KEY], batch_latency=0.0) as running:
+        yield running
+
+
+def environ(server: FakeServer, key: str = KEY) -> dict[str, str]:
+    return {"NBP_BASE_URL": server.gemini_url, "NBP_API_KEY": key}
+
+
+async def hand_in(server: FakeServer, folder: Path, **options: Any) -> None:
+    async with Client.from_env(environ(server), **options) as gen:
+        made = await gen.many(PROMPTS, size="1K", via="batch", out=folder, wait=False)
+        assert {type(f.error) for f in made.failures} == {TaskOpenError}
+
+
+def settled(server: FakeServer, folder: Path) -> None:
+    """The bank's view: what it billed is what the run's journal says."""
+    account = read_run(folder).account
+    assert account.spent <= server.bank.billed <= account.spent + account.maybe
+    assert account.images == server.bank.images
+
+
+async def over(run: BatchRun) -> None:
+    """Wait until the vendor has nothing open."""
+    while any(job.state in ("open", "doubtful") for job in await run.jobs()):
+        await asyncio.sleep(0.01)
+
+
+async def test_a_moved_folder_is_gone_on_with(server: FakeServer, tmp_path: Path) -> None:
+    await hand_in(server, tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    async with BatchRun(tmp_path / "there", environ=environ(server)) as run:
+        await over(run)
+        jobs = await run.jobs()
+        assert [(j.state, j.lines, j.done, j.waiting) for j in jobs] == [
+            ("done", 3, 3, 3), ("done", 2, 2, 2),
+        ]  # fmt: skip
+        made = await run.fetch()
+        assert [o.prompt.text for o in made] == PROMPTS
+        assert {i.path.parent for i in made.images if i.path} == {tmp_path / "there"}
+        assert sum(i.spent_earlier for i in made.images) == server.bank.billed
+        assert [j.state for j in await run.jobs()] == ["over", "over"]
+        assert not await run.fetch()
+    async with Client.from_env(environ(server)) as gen:
+        again = await gen.many(PROMPTS, size="1K", via="batch", out=tmp_path / "there")
+        assert len(again.images) == 5
+        assert server.bank.images == 5, "what was brought is not bought again"
+    settled(server, tmp_path / "there")
+
+
+async def test_what_is_not_done_stays_and_is_named(tmp_path: Path) -> None:
+    async with FakeServer(keys=[KEY], batch_latency=HOUR) as server:
+        await hand_in(server, tmp_path)
+        async with BatchRun(tmp_path, environ=environ(server)) as run:
+            made = await run.fetch()
+            assert {type(f.error) for f in made.failures} == {TaskOpenError}
+            first, second = await run.jobs()
+            assert (first.state, first.done, first.waiting) == ("open", 0, 3)
+            assert first.most + second.most == sum(a.cost for f in made for a in f.earlier)
+            assert first.expires is not None
+            assert abs(first.expires - time.time() - 48 * HOUR) < 60
+            assert abs(first.made - time.time()) < 60
+        assert server.bank.images == 0
+
+
+async def test_an_interrupted_fetch_goes_on_where_it_was(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    await hand_in(server, tmp_path)
+    async with BatchRun(tmp_path, environ=environ(server)) as run:
+        await over(run)
+        came = asyncio.Event()
+        task = asyncio.ensure_future(run.fetch(lambda _: came.set()))
+        await came.wait()
+        task.cancel()
+        await asyncio.wait([task])
+    async with BatchRun(tmp_path, environ=environ(server)) as run:
+        await run.fetch()
+    found = batches_of(tmp_path / "journal.sqlite3").values()
+    assert sum(job.done for job in found) == 5
+    settled(server, tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 5
+
+
+async def test_a_job_in_doubt_is_looked_up_and_brought(server: FakeServer, tmp_path: Path) -> None:
+    server.script(faults.disconnect(), match="create")
+    async with Client.from_env(environ(server), rng=lambda: 0.0) as gen:
+        task = asyncio.ensure_future(gen.many(PROMPTS[:2], via="batch", out=tmp_path, wait=False))
+        while not any(r.path.endswith("batchGenerateContent") for r in server.received):
+            await asyncio.sleep(0.01)
+        shutil.copytree(tmp_path, tmp_path.with_name("left"))
+        task.cancel()
+        await asyncio.wait([task])
+    async with BatchRun(tmp_path.with_name("left"), environ=environ(server)) as run:
+        await over(run)
+        assert [job.state for job in await run.jobs()] == ["done"]
+        assert len((await run.fetch()).images) == 2
+    settled(server, tmp_path.with_name("left"))
+
+
+async def test_cancelled_jobs_end_and_say_what_they_may_cost(tmp_path: Path) -> None:
+    async with FakeServer(keys=[KEY], batch_latency=HOUR) as server:
+        await hand_in(server, tmp_path)
+        async with BatchRun(tmp_path, environ=environ(server)) as run:
+            jobs = await run.cancel()
+            assert [job.state for job in jobs] == ["cancelled"] * 2
+            assert all(job.most > 0 for job in jobs)
+            made = await run.fetch()
+            assert {type(f.error) for f in made.failures} == {TaskLostError}
+            assert [job.state for job in await run.jobs()] == ["over"] * 2
+        settled(server, tmp_path)
+
+
+async def test_a_vendor_that_does_not_answer_loses_nothing(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    await hand_in(server, tmp_path)
+    async with BatchRun(tmp_path, environ=environ(server)) as run:
+        await over(run)
+        server.script(faults.status(500), faults.status(500), match="look at")
+        assert [job.state for job in await run.jobs()] == ["unknown"] * 2
+        server.script(faults.status(500), match="look at")
+        made = await run.fetch()
+        assert "could not be brought" in str(made.failures[0].error)
+        assert len((await run.fetch()).failures) == 0
+    settled(server, tmp_path)
+
+
+async def test_a_key_goes_only_where_its_owner_said(server: FakeServer, tmp_path: Path) -> None:
+    await hand_in(server, tmp_path)
+    asked = server.stats().requests
+    with pytest.raises(ConfigError, match="only its journal says so"):
+        async with BatchRun(tmp_path, environ={"NBP_API_KEY": KEY}):
+            pass
+    with pytest.raises(JournalError, match="another account"):
+        async with BatchRun(tmp_path, environ=environ(server, "sk-another-0123456789")):
+            pass
+    assert server.stats().requests == asked
+
+
+async def test_a_named_account_needs_no_more_than_its_key(tmp_path: Path) -> None:
+    async with FakeServer(keys=[KEY], batch_latency=HOUR) as server:
+        await hand_in(server, tmp_path, account="shop: spring")
+        async with BatchRun(tmp_path, environ=environ(server)) as run:
+            assert len(await run.jobs()) == 2
+
+
+async def test_a_profile_of_ones_own_is_known_by_its_address(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    relay = Profile(name="relay", base_url=server.gemini_url, dialect="gemini")
+    async with Client(relay, KEY) as gen:
+        await gen.many(PROMPTS[:1], size="1K", via="batch", out=tmp_path, wait=False)
+    async with BatchRun(tmp_path, environ=environ(server)) as run:
+        await over(run)
+        assert len((await run.fetch()).images) == 1
+
+
+async def test_a_run_without_jobs_is_said(tmp_path: Path) -> None:
+    async with Client.fake(server={"latency": 0.0}) as gen:
+        made = await gen.many(["a cat"], size="1K", out=tmp_path)
+        assert not [o for o in made if isinstance(o, Failure)]
+    with pytest.raises(JournalError, match="no batch jobs"):
+        async with BatchRun(tmp_path, api_key=KEY):
+            pass

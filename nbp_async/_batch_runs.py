@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Literal, Self, Unpack
 
 import msgspec
@@ -45,7 +45,7 @@ class BatchStatus(msgspec.Struct, frozen=True):
         state: "planned": never created, and nothing is paid; "doubtful": its creation was not
             answered, and no list has it yet; "open": the vendor works on it; "done", "failed",
             "cancelled", "expired": it has ended at the vendor, and its results are not here yet;
-            "unknown": the vendor could not be asked; "over": all that it made is here.
+            "unknown": the vendor was not asked, or could not be; "over": all that it made is here.
         lines: Images that were asked for.
         done, failed: Of these, as the vendor counts them while it works, then as they came.
         waiting: Lines without an outcome here.
@@ -164,7 +164,8 @@ class BatchRun:
         wiring, run = self._parts(None)
         jobs = await to_thread.run_sync(jobs_of, self._where)
         asked = [record for record in jobs.records if _is_out(record)]
-        return _told(jobs, dict(zip(_names(asked), await look_at(wiring, run, asked), strict=True)))
+        seen = await look_at(wiring, run, asked)
+        return status_of(jobs, dict(zip(_names(asked), seen, strict=True)))
 
     async def fetch(self, on_outcome: Callable[[Outcome], object] | None = None) -> Batch:
         """Bring the images of all jobs that have ended; buys nothing, and waits for nothing.
@@ -204,7 +205,7 @@ class BatchRun:
         jobs = await to_thread.run_sync(jobs_of, self._where)
         asked = [record for record in jobs.records if _is_out(record)]
         seen = await cancel_all(wiring, run, asked)
-        return _told(jobs, dict(zip(_names(asked), seen, strict=True)))
+        return status_of(jobs, dict(zip(_names(asked), seen, strict=True)))
 
     async def __aenter__(self) -> Self:
         jobs = await to_thread.run_sync(jobs_of, self._where)
@@ -286,21 +287,25 @@ def _names(records: list[Record]) -> list[str]:
     return [record.name for record in records]
 
 
-def _told(jobs: Jobs, seen: dict[str, Seen]) -> list[BatchStatus]:
+def status_of(jobs: Jobs, seen: Mapping[str, Seen] = MappingProxyType({})) -> list[BatchStatus]:
+    """How each job stands, by the journal and by what the vendor said of those that are `seen`."""
     return [
         _status(record, jobs.kept[record.name], seen.get(record.name)) for record in jobs.records
     ]
 
 
 def _status(record: Record, lines: BatchLines, seen: Seen | None) -> BatchStatus:
+    state: State = "unknown"  # until the vendor has said it
+    if not _is_out(record):
+        state = "over" if record.state == "over" else "planned"
     told = BatchStatus(
-        record.name, record.id, "over" if record.state == "over" else "planned", record.count,
+        record.name, record.id, state, record.count,
         lines.done, lines.failed, lines.waiting, lines.most, record.made, model=record.model,
     )  # fmt: skip
     if seen is None:
         return told
     if seen.error is not None:
-        return msgspec.structs.replace(told, state="unknown", error=seen.error)
+        return msgspec.structs.replace(told, error=seen.error)
     found = seen.standings
     if found is None:
         return msgspec.structs.replace(told, state="doubtful")

@@ -119,8 +119,11 @@ def _left(member: Member, name: str, why: NbpError | None) -> Outcome:
     left = member.open(name)
     if why is None:
         return left
-    words = f"It is in batch job {name}, which could not be brought: {why}"
-    return msgspec.structs.replace(left, error=TaskOpenError(words, task=name))
+    error = TaskOpenError(
+        f"It is in batch job {name}, which could not be brought: {why}", task=name
+    )
+    error.__cause__ = why
+    return msgspec.structs.replace(left, error=error)
 
 
 def office_of(wiring: Wiring, run: Run) -> Office:

@@ -27,6 +27,7 @@ _COMMANDS = {
     "gen": "Make one image.",
     "many": "Make one image for each prompt of a file.",
     "show": "Show a run: images, failures, cost, what may have been billed.",
+    "batch": "Hand in jobs at half the price; look, fetch, cancel on any day.",
     "fetch": "Bring the images of a run that are only links yet.",
     "export": "Write a run as CSV, Parquet or JSON.",
     "listen": "Take webhooks in, and print what they say.",

@@ -16,7 +16,7 @@ from nbp_async._words import money, plural, printable, span
 from nbp_async.cli import codes
 from nbp_async.cli.output import Data, people, say
 from nbp_async.cli.place import Out, Place
-from nbp_async.cli.rescue import rescue
+from nbp_async.cli.rescue import lasting
 from nbp_async.cli.runs import Reading
 from nbp_async.display.links import Links
 
@@ -63,12 +63,7 @@ def fetch(where: Path, target: Path | str | None) -> None:
 
 async def _fetch(where: Path, target: Path | str | None, folder: Path, console: Console) -> int:
     def lines(outcome: Outcome) -> Iterator[str]:
-        if isinstance(outcome, Image):
-            for image in (outcome, *outcome.extras):
-                lasting = image.location and (image.path is None or not image.stored.keep)
-                place = image.location if lasting else rescue(image, (folder,), console)
-                if place is not None:
-                    yield str(place)
+        return lasting(outcome, folder, console)
 
     with Data(lines, console, lambda: None) as data:
         batch = await fetch_run(

@@ -5,13 +5,25 @@ that a mistake in its last line costs nothing.
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from nbp_async import ConfigError
+from nbp_async.cli import codes
 
 Entry = str | dict[str, Any]
 _USUAL_COLUMNS = ("prompt", "text")
+
+
+def prompts_of(file: str, column: str | None = None) -> list[Entry]:
+    """The prompts in a file, or in stdin where it is `-`.
+
+    Raises:
+        Misuse: It is not UTF-8.
+        ConfigError: It cannot be read otherwise, or holds no prompt. Nothing was sent.
+    """
+    return read_prompts(file, _text(file), column)
 
 
 def read_prompts(name: str, text: str, column: str | None = None) -> list[Entry]:
@@ -75,3 +87,15 @@ def _from_json_lines(name: str, text: str, column: str | None) -> list[Entry]:
             )
         prompts.append(entry)
     return prompts
+
+
+def _text(file: str) -> str:
+    """The file's text, with or without the mark that spreadsheets put at its start."""
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise codes.Misuse(
+            f"{file} is not UTF-8: byte {exc.start + 1:,} is no part of it. Save it as UTF-8. "
+            "Nothing was sent."
+        ) from exc

@@ -1,6 +1,5 @@
 """`nbp many`: a file of prompts, one image for each."""
 
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,7 +9,7 @@ from nbp_async import Image, Limits
 from nbp_async._flow.run import Again
 from nbp_async._models import FailedLines
 from nbp_async.cli import codes
-from nbp_async.cli.lists import read_prompts
+from nbp_async.cli.lists import prompts_of
 from nbp_async.cli.making import Order, make
 from nbp_async.cli.options import place_options, run_options, vendor_options
 from nbp_async.cli.place import Place
@@ -93,7 +92,7 @@ def many(
     async def work() -> int:
         return await make(
             Order(
-                prompts=read_prompts(file, _text(file), prompt_column),
+                prompts=prompts_of(file, prompt_column),
                 place=place.made(),
                 name=lambda image: _beneath(place.folder, image),
                 limits=Limits(max_in_flight=max_in_flight, rate=rate, burst=burst, spend=spend),
@@ -109,18 +108,6 @@ def many(
         )
 
     codes.run(work)
-
-
-def _text(file: str) -> str:
-    """The file's text, with or without the mark that spreadsheets put at its start."""
-    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        raise codes.Misuse(
-            f"{file} is not UTF-8: byte {exc.start + 1:,} is no part of it. Save it as UTF-8. "
-            "Nothing was sent."
-        ) from exc
 
 
 def _beneath(out: Path, image: Image) -> Path:

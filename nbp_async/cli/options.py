@@ -59,8 +59,8 @@ def place_options(command: Command) -> Command:
     return cast("Command", wrapped)
 
 
-def vendor_options(command: Command) -> Command:
-    """`--size`, `--model`, `--endpoint`, `--via` and `--json`."""
+def service_options(command: Command) -> Command:
+    """`--size`, `--model`, `--endpoint` and `--json`."""
     for option in (
         click.option(
             "--json", "as_json", is_flag=True, help="One JSON object for each image on stdout."
@@ -73,13 +73,6 @@ def vendor_options(command: Command) -> Command:
             "says, else whose key is set.",
         ),
         click.option(
-            "--via",
-            type=click.Choice(["held", "poll", "batch"]),
-            help="held: each call open until its image is there; poll: as a task that is looked "
-            "at, with no connection held; batch: in jobs of Google's batch API, for half the price "
-            "and within a day (nbp many). Default: what the endpoint has, held first.",
-        ),
-        click.option(
             "--model", metavar="NAME", help="The model. Default: NBP_MODEL, or the endpoint's."
         ),
         click.option(
@@ -88,3 +81,15 @@ def vendor_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def vendor_options(command: Command) -> Command:
+    """The same, and `--via`."""
+    via = click.option(
+        "--via",
+        type=click.Choice(["held", "poll", "batch"]),
+        help="held: each call open until its image is there; poll: as a task that is looked "
+        "at, with no connection held; batch: in jobs of Google's batch API, for half the price "
+        "and within a day (nbp many). Default: what the endpoint has, held first.",
+    )
+    return via(service_options(command))

@@ -1,12 +1,12 @@
 """Images that their folder could not take: memory ends with the command, and they are paid for."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 
-from nbp_async import Image
+from nbp_async import Image, Outcome
 from nbp_async.cli.output import say
 
 _SUFFIX = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
@@ -39,3 +39,13 @@ def rescue(image: Image, places: Iterable[Path], console: Console) -> Path | Non
         return path
     say(console, f"Image {image.index + 1} was paid for, and cannot be stored. {problem}")
     return None
+
+
+def lasting(outcome: Outcome, folder: Path, console: Console) -> Iterator[str]:
+    """Where the images of an outcome are, rescued to the folder if they would not last. Blocks."""
+    if isinstance(outcome, Image):
+        for image in (outcome, *outcome.extras):
+            kept = image.location and (image.path is None or not image.stored.keep)
+            place = image.location if kept else rescue(image, (folder,), console)
+            if place is not None:
+                yield str(place)

@@ -15,6 +15,7 @@ COMMANDS = [
     "gen",
     "many",
     "show",
+    "batch",
     "export",
     "auth",
     "doctor",

@@ -17,13 +17,12 @@ import click
 
 from nbp_async._words import plural, printable
 from nbp_async.cli import codes
+from nbp_async.cli.hooks import SCHEMES, secret_options, secrets_of
 from nbp_async.cli.output import people, say
 
 if TYPE_CHECKING:
     from nbp_async.webhooks import Event, Receiver, Webhook
 
-_SECRET_NAME = "NBP_WEBHOOK_SECRET"
-_SHARED = ("standard", "kie")  # schemes that need a secret
 _PATIENCE = 5.0  # seconds that a reader who does not read delays the end
 _SAY_EVERY = 1.0  # seconds between two lines on what was refused
 _HELP = """\
@@ -53,49 +52,24 @@ Ctrl-C ends it.
 @click.option("--path", metavar="WORD",
               help="Last part of the address. Default: drawn, other at each start.")  # fmt: skip
 @click.option("--scheme", default="standard", show_default=True,
-              type=click.Choice(["standard", "kie", "fal", "google", "none"]),
+              type=click.Choice(SCHEMES),
               help="How the service signs.")  # fmt: skip
-@click.option("--secret-env", "names", metavar="NAME", multiple=True,
-              help=f"Variable that holds the secret; two of them while it is changed. "
-              f"Default: {_SECRET_NAME}.")  # fmt: skip
-@click.option("--secret-file", "files", metavar="FILE", multiple=True,
-              type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="File that holds it.")  # fmt: skip
-@click.option("--inbox", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-              help="Keep what came here, for a week. Default: in memory.")  # fmt: skip
+@secret_options
 @click.option("--max-body", type=click.IntRange(min=1), default=262_144, show_default=True,
               metavar="BYTES", help="Larger ones are turned away.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print each as a line of JSON, whole.")
-def listen(names: tuple[str, ...], files: tuple[Path, ...], as_json: bool, **settings: Any) -> None:
+def listen(
+    secret_env: tuple[str, ...], secret_file: tuple[Path, ...], as_json: bool, **settings: Any
+) -> None:
     """Listen until it is told to end."""
 
     async def work() -> int:
         from nbp_async.webhooks import Webhook
 
-        secret = _secrets(settings["scheme"], names, files)
+        secret = secrets_of(settings["scheme"], secret_env, secret_file)
         return await _listen(Webhook(secret=secret, **settings), _in_json if as_json else _in_words)
 
     codes.run(work)
-
-
-def _secrets(scheme: str, names: tuple[str, ...], files: tuple[Path, ...]) -> list[str]:
-    if not names and not files and scheme in _SHARED:
-        names = (_SECRET_NAME,)
-    missing = [name for name in names if not os.environ.get(name, "").strip()]
-    if missing:
-        raise codes.Misuse(
-            f"{missing[0]} is not set: it should hold the secret that webhooks are signed with. "
-            "--secret-env names another variable, --secret-file a file."
-        )
-    return [os.environ[name].strip() for name in names] + [_read(file) for file in files]
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        problem = codes.Misuse(f"{file} cannot be read: {exc}")
-    raise problem
 
 
 async def _listen(webhook: "Webhook", line_of: Callable[["Event"], str]) -> int:

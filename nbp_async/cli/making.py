@@ -19,6 +19,7 @@ from nbp_async._stores.address import is_store
 from nbp_async.cli import codes
 from nbp_async.cli.brake import Brake
 from nbp_async.cli.checks import too_few_files
+from nbp_async.cli.hooks import Hook
 from nbp_async.cli.keyfile import chosen_key, chosen_profile
 from nbp_async.cli.lists import Entry
 from nbp_async.cli.output import Data, people, record, say
@@ -38,7 +39,8 @@ class Order:
         place: Where images go; its folder exists.
         name: Gives an image in a file its last name, and says what that is. Called in a thread.
         size: For prompts that name none; None for the model's default.
-        via: How answers come, "held", "poll" or "batch"; None for the endpoint's own way.
+        via: How answers come; None for the endpoint's own way.
+        hook: Where tasks call back, with `via="webhook"`.
         max_cost: US dollars, as text; None for no cap.
         durable: The folder is a run, which can go on later.
         again: What may be bought again of what earlier calls left.
@@ -58,6 +60,7 @@ class Order:
     model: str | None
     size: str | None
     via: Via | None = None
+    hook: Hook | None = None
     aspect_ratio: str | None = None
     max_cost: str | None = None
     durable: bool = True
@@ -166,10 +169,11 @@ def connect(order: Order, listeners: Sequence[Listener]) -> Client:
     """A client for the endpoint, with the key that the environment holds, or else the key file.
 
     Raises:
-        ConfigError: The endpoint is none.
+        ConfigError: The endpoint is none, or cannot call back so.
         NoKey: There is no key for it, or none that a header can carry.
     """
     profile = chosen_profile(order.endpoint, os.environ)
+    webhook = None if order.hook is None else order.hook.webhook(profile)
     try:
         return Client.from_env(
             endpoint=profile,
@@ -178,6 +182,7 @@ def connect(order: Order, listeners: Sequence[Listener]) -> Client:
             limits=order.limits,
             listeners=listeners,
             account=order.account,
+            webhook=webhook,
         )
     except ConfigError as exc:
         raise codes.NoKey(codes.words_of(exc)) from exc

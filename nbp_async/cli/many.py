@@ -9,9 +9,10 @@ from nbp_async import Image, Limits
 from nbp_async._flow.run import Again
 from nbp_async._models import FailedLines
 from nbp_async.cli import codes
+from nbp_async.cli.hooks import Hook, hook_options
 from nbp_async.cli.lists import prompts_of
 from nbp_async.cli.making import Order, make
-from nbp_async.cli.options import place_options, run_options, vendor_options
+from nbp_async.cli.options import every_way, place_options, run_options
 from nbp_async.cli.place import Place
 
 _HELP = """\
@@ -69,7 +70,8 @@ Ctrl-C sends nothing more and lets what is paid for finish; again, it drops that
               "failures.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr unless something failed.")
 @run_options
-@vendor_options
+@hook_options
+@every_way
 def many(
     file: str,
     place: Place,
@@ -85,6 +87,7 @@ def many(
     no_wait: bool,
     failed_lines: FailedLines,
     quiet: bool,
+    hook: Hook | None,
     **vendor: Any,
 ) -> None:
     """Read the prompts, and make them; what the vendor is asked is named as in an `Order`."""
@@ -103,6 +106,7 @@ def many(
                 failed_lines=failed_lines,
                 account=account,
                 quiet=quiet,
+                hook=hook,
                 **vendor,
             )
         )

@@ -85,11 +85,24 @@ def service_options(command: Command) -> Command:
 
 def vendor_options(command: Command) -> Command:
     """The same, and `--via`."""
-    via = click.option(
-        "--via",
-        type=click.Choice(["held", "poll", "batch"]),
-        help="held: each call open until its image is there; poll: as a task that is looked "
-        "at, with no connection held; batch: in jobs of Google's batch API, for half the price "
-        "and within a day (nbp many). Default: what the endpoint has, held first.",
-    )
-    return via(service_options(command))
+    return _via("held", "poll", "batch")(service_options(command))
+
+
+def every_way(command: Command) -> Command:
+    """The same, with the way that calls back."""
+    return _via("held", "poll", "webhook", "batch")(service_options(command))
+
+
+def _via(*ways: str) -> Callable[[Command], Command]:
+    says = {way: text for way, text in _WAYS.items() if way in ways}
+    words = "; ".join(f"{way}: {text}" for way, text in says.items())
+    words += ". Default: what the endpoint has, held first."
+    return click.option("--via", type=click.Choice(ways), help=words)
+
+
+_WAYS = {
+    "held": "each call open until its image is there",
+    "poll": "as a task that is looked at, with no connection held",
+    "webhook": "the same, and the service calls back when it is done (nbp help webhooks)",
+    "batch": "in jobs of Google's batch API, for half the price and within a day (nbp help batch)",
+}

@@ -4,8 +4,8 @@ import re
 
 _OPTIONS = frozenset({
     "account", "aspect_ratio", "burst", "endpoint", "journal", "max_cost", "max_in_flight", "model",
-    "out", "rate", "resend_ambiguous", "retry_failed", "seed", "size", "spend", "verify", "via",
-    "wait",
+    "out", "public_url", "rate", "resend_ambiguous", "retry_failed", "seed", "size", "spend",
+    "verify", "via", "wait",
 })  # fmt: skip
 _GIVEN = re.compile(r"""(?<![\w("'])([a-z_]+)=("[^"]*"|'[^']*'|[\w.$/]*)""")
 _NAMED = re.compile(

@@ -104,7 +104,7 @@ async def test_it_ends_when_nobody_reads_any_more(shell: Shell, tmp_path: Path) 
         (["--secret-env", "NO_SUCH_NAME"], "NO_SUCH_NAME is not set"),
         (["--public-url", "http://hooks.shop.example"], "https"),
         (["--public-url", "https://10.0.0.7"], "private address"),
-        (["--host", "0.0.0.0"], "public_url"),
+        (["--host", "0.0.0.0"], "--public-url"),
         (["--scheme", "none", "--path", "short"], "22 characters"),
         (["--scheme", "fal", "--secret-env", "NBP_WEBHOOK_SECRET"], "no secret"),
         (["--inbox", "no/such/folder"], "cannot be used"),

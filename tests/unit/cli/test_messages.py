@@ -52,6 +52,14 @@ MISTAKES = {
     "batch jobs of a run that is not there": "batch fetch nowhere",
     "batch jobs of a folder without a run": "batch status .",
     "a batch submitted where there is none": "batch submit prompts.txt --out shop --endpoint apiyi",
+    "calling back to nowhere": f"{MANY} --endpoint apiyi --via webhook",
+    "calling back without a secret": f"{MANY} --endpoint apiyi --via webhook "
+    "--public-url https://hooks.shop.example",
+    "calling back over plain http": f"{MANY} --endpoint evolink --via webhook "
+    "--webhook-scheme none --public-url http://hooks.shop.example",
+    "calling back where there is none": f"{MANY} --endpoint google --via webhook "
+    "--webhook-scheme none --public-url https://hooks.shop.example",
+    "an address for what does not call back": f"{MANY} --public-url https://hooks.shop.example",
     "rows of a run that is not there": "export nowhere --to csv",
     "a key that is empty": "auth set",
     "a key that is not kept": "auth remove",

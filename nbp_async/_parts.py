@@ -327,6 +327,7 @@ def preview_of(chosen: Chosen, jobs: Jobs, ask: RunAsk) -> Preview | None:
         folder=folder_of(ask.get("out")),
         store=str(store_of(ask.get("out")) or ""),
         only=jobs.only,
+        batch=ask.get("via") == "batch",
     )
 
 

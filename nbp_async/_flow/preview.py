@@ -35,7 +35,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         cost: US dollars that these should cost, by the price list.
         most: US dollars that are set aside for them, with the text that nobody knows yet.
         seconds: How long they take at least, by the slots, the rate and the spend limit, if an
-            image takes 100 s as usual.
+            image takes 100 s as usual; 0 by the batch API.
+        batch: They go by the batch API, at any time within a day.
         disk_needed: Bytes that the images need, about; 0 without a folder or a store.
         disk_free: Bytes that are free in the folder, or None without one.
         store: The store that they go to, which says nothing of free space; "" without one. What
@@ -52,6 +53,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     cost: Decimal = ZERO
     most: Decimal = ZERO
     seconds: float = 0.0
+    batch: bool = False
     disk_needed: int = 0
     disk_free: int | None = None
     store: str = ""
@@ -73,7 +75,9 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
             (self.lost, "were billed before and are not there: only with retry_failed"),
         ]
         yield from (f"{count} {words}" for count, words in kept if count)
-        if self.to_send:
+        if self.to_send and self.batch:
+            yield "by the batch API: within a day, and given up after two"
+        elif self.to_send:
             yield f"at least {_span(self.seconds)}, if an image takes {TYPICAL_HOLD:.0f} s"
         if self.disk_free is not None and self.to_send:
             short = "" if self.fits else " - NOT ENOUGH"
@@ -93,6 +97,7 @@ def preview(
     folder: Path | None,
     store: str = "",
     only: frozenset[int] | None = None,
+    batch: bool = False,
 ) -> Preview:
     """Look at each job, and at what the journal knows of it; count those at the places `only`."""
     found = Counter[str]()
@@ -115,7 +120,8 @@ def preview(
         to_send=found["new"],
         cost=cost,
         most=most,
-        seconds=_least(limits, found["new"], cost),
+        seconds=0.0 if batch else _least(limits, found["new"], cost),
+        batch=batch,
         disk_needed=needed if folder is not None or store else 0,
         disk_free=None if folder is None else shutil.disk_usage(_existing(folder)).free,
         store=store,

@@ -9,7 +9,15 @@ from typing import Any, TypeVar
 
 import click
 
-from nbp_async import AuthError, Batch, BatchRun, BatchStatus, Outcome, TaskOpenError
+from nbp_async import (
+    AuthError,
+    Batch,
+    BatchRun,
+    BatchStatus,
+    InvalidRequestError,
+    Outcome,
+    TaskOpenError,
+)
 from nbp_async._models import ZERO
 from nbp_async._rows import row_of
 from nbp_async._words import money, plural, printable
@@ -178,6 +186,15 @@ def told(made: Batch, where: Path) -> Iterator[str]:
         yield f"{at} still at the vendor: nbp batch fetch {where} again, later."
     for problem in {str(one.error.__cause__) for one in left if one.error.__cause__ is not None}:
         yield f"  {printable(problem)}"
+    if any(_is_unknown(one.error.__cause__) for one in left):
+        yield (
+            "A key of another project sees none of its jobs. If it is the right one, nbp many "
+            "--via batch with the same prompts gives up what is not known any more."
+        )
+
+
+def _is_unknown(error: BaseException | None) -> bool:
+    return isinstance(error, InvalidRequestError) and error.status in (404, 410)
 
 
 async def _cancel(run: BatchRun, where: Path, names: set[str]) -> int:

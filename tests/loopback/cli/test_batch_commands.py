@@ -13,7 +13,7 @@ from nbp_async._dialects import gemini_batch
 from nbp_async._flow import batch
 from nbp_async.cli.app import app
 from nbp_async.fake import FakeServer, faults
-from tests.loopback.cli.vendor import KEY
+from tests.loopback.cli.vendor import KEY, Shell
 
 HOUR = 3600.0
 SUBMIT = "batch submit prompts.txt --out shop --size 1K"
@@ -189,5 +189,40 @@ def test_a_refused_key_has_its_own_code(slow: FakeServer) -> None:
 def test_a_dry_run_sends_nothing(slow: FakeServer) -> None:
     done = nbp(slow, f"{SUBMIT} --dry-run")
     assert done.exit_code == 0
-    assert "$" in done.stdout
+    assert "5 to make, about $0.34\nby the batch API: within a day" in done.stdout
     assert not slow.stats().requests
+
+
+def test_a_job_that_is_not_known_any_more_is_left_and_said(server: FakeServer) -> None:
+    nbp(server, SUBMIT)
+    until_done(server)
+    server.script(faults.status(404), faults.status(404), match="look at")
+    left = nbp(server, "batch fetch shop")
+    assert left.exit_code == 3
+    assert "A key of another project" in left.stderr
+    assert nbp(server, "batch fetch shop").exit_code == 0
+    settled(server)
+
+
+async def test_ctrl_c_leaves_what_came_and_what_is_left(tmp_path: Path) -> None:
+    with FakeServer.in_thread(keys=[KEY], batch_latency=0.0) as server:
+        shell = Shell(tmp_path, server.gemini_url)
+        try:
+            run = await shell.nbp("batch", "submit", "prompts.txt", "--out", "shop", "--size", "1K")
+            assert (await run.end())[0] == 0
+            server.script(faults.slow_body(200_000), match="look at")
+            run = await shell.nbp("batch", "fetch", "shop")
+            assert await run.writes()
+            assert not server.unplayed
+            run.press_ctrl_c()
+            code, _, err = await run.end()
+            assert code == 130
+            assert "Stopped. What came is safe" in err
+            assert "Traceback" not in err
+            run = await shell.nbp("batch", "fetch", "shop")
+            code, _, err = await run.end()
+            assert code == 0, err
+        finally:
+            await shell.aclose()
+        settled(server)
+        assert len(list(Path("shop").glob("*.png"))) == 5

@@ -87,26 +87,35 @@ class Jobs(msgspec.Struct, frozen=True):
 
 
 def jobs_of(where: str | Path) -> Jobs:
-    """Read which batch jobs a run has. Blocks, and asks nobody.
+    """Read which batch jobs a run has, if any. Blocks, and asks nobody.
 
     Raises:
-        JournalError: There is no run, or it cannot be read, or it has no batch jobs.
+        JournalError: There is no run, or it cannot be read.
     """
     report = read_run(where)
-    kept = batches_of(report.path)
-    if not kept:
-        raise JournalError(
-            f"The run in {where} has no batch jobs.",
-            hint='They are made by via="batch", or nbp batch submit FILE --out DIR.',
-        )
+    jobs = Jobs(report, batches_of(report.path))
     try:
-        jobs = Jobs(report, kept)
-        assert jobs.records
+        assert len(jobs.records) == len(jobs.kept)
     except msgspec.MsgspecError as exc:
         problem = JournalError(f"{report.path} cannot be read: {exc}.")
     else:
         return jobs
     raise problem
+
+
+def some_jobs_of(where: str | Path) -> Jobs:
+    """The same of a run that has some.
+
+    Raises:
+        JournalError: It has none; or as above.
+    """
+    jobs = jobs_of(where)
+    if not jobs.kept:
+        raise JournalError(
+            f"The run in {where} has no batch jobs.",
+            hint='They are made by via="batch", or nbp batch submit FILE --out DIR.',
+        )
+    return jobs
 
 
 class BatchRun:
@@ -208,7 +217,7 @@ class BatchRun:
         return status_of(jobs, dict(zip(_names(asked), seen, strict=True)))
 
     async def __aenter__(self) -> Self:
-        jobs = await to_thread.run_sync(jobs_of, self._where)
+        jobs = await to_thread.run_sync(some_jobs_of, self._where)
         profile = self._profile(jobs.last)
         key = self._key or key_from(self._environ, profile)
         account = jobs.report.owner.removeprefix(f"{profile.name}:")

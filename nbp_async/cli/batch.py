@@ -23,7 +23,7 @@ from nbp_async._rows import row_of
 from nbp_async._words import money, plural, printable
 from nbp_async.cli import codes
 from nbp_async.cli.hand_in import HELP, hand_in, is_out
-from nbp_async.cli.jobs import as_object, run_of, table, waiting_in
+from nbp_async.cli.jobs import as_object, read_jobs, run_of, table, waiting_in
 from nbp_async.cli.options import place_options, run_options, service_options
 from nbp_async.cli.output import Data, people, say
 from nbp_async.cli.place import Out, Place
@@ -114,7 +114,7 @@ def cancel(where: Path, endpoint: str | None, yes: bool) -> None:
 
     Exit code 3: a job could not be asked for, and may go on.
     """
-    jobs = waiting_in(where)
+    jobs = waiting_in(read_jobs(where))
     if not jobs:
         say(people(), "Nothing to cancel: no job is open.")
         raise SystemExit(codes.ALL_MADE)

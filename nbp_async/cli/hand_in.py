@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nbp_async import BatchStatus, Failure, Limits, Outcome, TaskOpenError
+from nbp_async._batch_runs import jobs_of
 from nbp_async._journal.base import JOURNAL
 from nbp_async._models import ZERO
 from nbp_async._words import money, plural
@@ -66,16 +67,18 @@ async def hand_in(file: str, place: Place, *, prompt_column: str | None, **optio
 
 def _say_jobs(order: Order) -> None:
     where = order.place.journal or order.place.folder / JOURNAL
-    jobs = waiting_in(where)
+    jobs = waiting_in(jobs_of(where))
     for job in jobs:
         click.echo(_object(job) if order.as_json else f"{job.name}\t{job.waiting}\t{job.most}")
+    if not jobs:
+        say(order.console, "No job is at the vendor.")
+        return
     images, most = sum(job.waiting for job in jobs), sum((job.most for job in jobs), ZERO)
     at = f"{plural(len(jobs), 'job')} of {plural(images, 'image')}"
+    run = order.place.journal or order.place.folder
     say(order.console, f"At the vendor: {at}, for at most {money(most)}.")
-    if jobs:
-        run = order.place.journal or order.place.folder
-        say(order.console, f"nbp batch status {run} says how they stand, nbp batch fetch {run} "
-            "brings what is done.")  # fmt: skip
+    say(order.console, f"nbp batch status {run} says how they stand, nbp batch fetch {run} brings "
+        "what is done.")  # fmt: skip
 
 
 def _object(job: BatchStatus) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nbp_async import BatchRun, BatchStatus, ConfigError, JournalError, Profile
-from nbp_async._batch_runs import Jobs, jobs_of, status_of, trusted
+from nbp_async._batch_runs import Jobs, some_jobs_of, status_of, trusted
 from nbp_async._config import Secret
 from nbp_async._flow.batch_books import Record
 from nbp_async._keys import endpoint_from
@@ -42,14 +42,14 @@ def read_jobs(where: Path) -> Jobs:
     """
     Reading(where)
     try:
-        return jobs_of(where)
+        return some_jobs_of(where)
     except JournalError as exc:
         raise codes.Misuse(codes.words_of(exc)) from exc
 
 
-def waiting_in(where: Path) -> list[BatchStatus]:
-    """The jobs that are at the vendor as far as the journal knows; nobody is asked."""
-    return [job for job in status_of(read_jobs(where)) if job.state == "unknown"]
+def waiting_in(jobs: Jobs) -> list[BatchStatus]:
+    """Those that are at the vendor as far as the journal knows; nobody is asked."""
+    return [job for job in status_of(jobs) if job.state == "unknown"]
 
 
 def _asked_with(record: Record, endpoint: str | None) -> tuple[Profile, Secret]:

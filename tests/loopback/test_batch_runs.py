@@ -25,6 +25,7 @@ from nbp_async._flow import batch
 from nbp_async._journal.batches import batches_of
 from nbp_async.fake import FakeServer, faults
 from tests.loopback.play import KEY
+from tests.object_server import CREDENTIALS, object_server
 
 PROMPTS = [f"bicycle {number}" for number in range(5)]
 HOUR = 3600.0
@@ -46,9 +47,11 @@ def environ(server: FakeServer, key: str = KEY) -> dict[str, str]:
     return {"NBP_BASE_URL": server.gemini_url, "NBP_API_KEY": key}
 
 
-async def hand_in(server: FakeServer, folder: Path, **options: Any) -> None:
+async def hand_in(
+    server: FakeServer, out: Path | str, *, journal: Path | None = None, **options: Any
+) -> None:
     async with Client.from_env(environ(server), **options) as gen:
-        made = await gen.many(PROMPTS, size="1K", via="batch", out=folder, wait=False)
+        made = await gen.many(PROMPTS, size="1K", via="batch", out=out, journal=journal, wait=False)
         assert {type(f.error) for f in made.failures} == {TaskOpenError}
 
 
@@ -193,6 +196,37 @@ async def test_a_profile_of_ones_own_is_known_by_its_address(
     async with BatchRun(tmp_path, environ=environ(server)) as run:
         await over(run)
         assert len((await run.fetch()).images) == 1
+
+
+async def test_images_go_to_the_store_that_the_journal_names(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "run.sqlite3"
+    with object_server(tmp_path) as store:
+        (store.root / "shop").mkdir()
+        for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": store.url}).items():
+            monkeypatch.setenv(name, value)
+        await hand_in(server, "s3://shop/spring", journal=journal)
+        async with BatchRun(journal, environ=environ(server)) as run:
+            await over(run)
+            made = await run.fetch()
+        assert all(i.location.startswith("s3://shop/spring/") for i in made.images)
+        assert len(list((store.root / "shop" / "spring").iterdir())) == 5
+    settled(server, journal)
+
+
+async def test_a_journal_elsewhere_wants_to_know_the_folder(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    journal = tmp_path / "run.sqlite3"
+    await hand_in(server, tmp_path / "shop", journal=journal)
+    async with BatchRun(journal, environ=environ(server)) as run:
+        await over(run)
+        with pytest.raises(ConfigError, match="where its images belong"):
+            await run.fetch()
+    async with BatchRun(journal, out=tmp_path / "shop", environ=environ(server)) as run:
+        assert len((await run.fetch()).images) == 5
+    settled(server, journal)
 
 
 async def test_a_run_without_jobs_is_said(tmp_path: Path) -> None:

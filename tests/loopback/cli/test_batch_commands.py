@@ -193,6 +193,16 @@ def test_a_dry_run_sends_nothing(slow: FakeServer) -> None:
     assert not slow.stats().requests
 
 
+def test_what_cannot_be_handed_in_has_its_code(slow: FakeServer) -> None:
+    refused = nbp(slow, SUBMIT, key="sk-another-0123456789")
+    assert (refused.exit_code, refused.stdout) == (4, "")
+    assert "3 failed · 2 not sent" in refused.stderr
+    capped = nbp(slow, SUBMIT.replace("shop", "small") + " --max-cost 0.01")
+    assert (capped.exit_code, capped.stdout) == (3, "")
+    assert "No job is at the vendor" in capped.stderr
+    settled(slow)
+
+
 def test_a_job_that_is_not_known_any_more_is_left_and_said(server: FakeServer) -> None:
     nbp(server, SUBMIT)
     until_done(server)

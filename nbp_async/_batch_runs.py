@@ -246,7 +246,7 @@ class BatchRun:
         else:
             profile = trusted(record, endpoint_from(self._environ))
         same = bool(record.endpoint) and profile.base_url == _base_of(record)
-        return replace(profile, name=record.vendor) if same else profile
+        return replace(profile, name=record.vendor if same else profile.name, batches=True)
 
     def _parts(self, home: str | Path | None) -> tuple[Wiring, Run]:
         if self._client is None:

@@ -5,16 +5,20 @@ from dataclasses import replace
 
 from nbp_async._dialects.batches import BatchDialect
 from nbp_async._dialects.gemini_batch import GeminiBatch
+from nbp_async._dialects.openai_batch import OpenAIBatch
 from nbp_async._flow.run import Batching
 from nbp_async._options import Ask, RunAsk
-from nbp_async._profiles import Profile
+from nbp_async._profiles import DialectName, Profile
 
-BATCHES: dict[str, Callable[[], BatchDialect]] = {"gemini": GeminiBatch}
+BATCHES: dict[DialectName, Callable[[], BatchDialect]] = {
+    "gemini": GeminiBatch,
+    "openai_images": OpenAIBatch,
+}
 
 
 def has_batches(profile: Profile) -> bool:
-    """Its batch API is spoken here, and the price of it known."""
-    return profile.dialect in BATCHES and profile.prices.batch is not None
+    """It has a batch API, and the price of it is known."""
+    return profile.batches and profile.prices.batch is not None
 
 
 def priced_for(profile: Profile, ask: Ask) -> Profile:

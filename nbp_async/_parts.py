@@ -232,7 +232,9 @@ def via_of(ask: Ask, chosen: Chosen) -> Via:
     elif via == "webhook":
         problem = problem_of(profile, chosen.webhook)
     elif via == "batch" and not has_batches(profile):
-        problem = f"{profile.name} is not known to have a batch API."
+        problem = (
+            f"{profile.name} is not known to have a batch API. If it has: Profile(batches=True)."
+        )
     elif via == "batch" and not has_journal(cast("RunAsk", ask)):
         problem = 'a batch takes hours, and needs a run to go on with: give out="folder".'
     if problem:

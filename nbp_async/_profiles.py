@@ -58,6 +58,8 @@ class Profile:
         idempotency: The endpoint replays an answer for a repeated Idempotency-Key. None known does.
         tasks: How it takes tasks on (`via="poll"` and `"webhook"`), or None where it does not.
         held: It answers calls that are held open until the image is there.
+        batches: It has the batch API of its dialect's vendor (`via="batch"`), and takes for it the
+            share of its prices that `Prices.batch` says.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Profile:
     idempotency: bool = False
     tasks: TaskTable | None = field(default=None, hash=False)
     held: bool = True
+    batches: bool = False
 
     def __post_init__(self) -> None:
         url = urlsplit(self.base_url)
@@ -142,6 +145,7 @@ PROFILES: dict[str, Profile] = {
             billed={400: "no", 500: "no"},
             billed_without_image="maybe",
             key_names=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+            batches=True,
         ),
         Profile(
             name="apiyi",
@@ -176,6 +180,7 @@ PROFILES: dict[str, Profile] = {
             model="gpt-image-2",
             response_format=None,
             key_names=("OPENAI_API_KEY",),
+            batches=True,  # half the price: developers.openai.com/api/docs/guides/batch
         ),
     )
 }
@@ -203,7 +208,10 @@ def find_profile(endpoint: "str | Profile") -> Profile:
             return profile
     host = urlsplit(endpoint).netloc.rpartition("@")[2] or "the endpoint"
     if urlsplit(endpoint).path.rstrip("/").endswith(("/v1beta", "/v1alpha")):
-        return Profile(name=host, base_url=endpoint, dialect="gemini", model="gemini-3-pro-image")
+        return Profile(
+            name=host, base_url=endpoint, dialect="gemini", model="gemini-3-pro-image",
+            batches=True,
+        )  # fmt: skip
     return Profile(name=host, base_url=endpoint, tasks=_ARTICLE)
 
 
@@ -257,5 +265,6 @@ def fake_profile(
         model=model,
         link_lifetime=7 * DAY,
         key_names=(),
+        batches=True,
         tasks=replace(_ARTICLE, usual=soon) if dialect == "openai_images" else None,
     )

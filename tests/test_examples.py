@@ -60,14 +60,15 @@ def test_code_in_a_docstring_stands_where_it_is_run(file: Path) -> None:
 async def names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nbp_server: FakeServer
 ) -> AsyncIterator[dict[str, Any]]:
-    """What the examples talk of: a client, prompts, a run in `catalogue/`."""
+    """What the examples talk of: a client, prompts, a run with a batch job in `catalogue/`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NBP_BASE_URL", nbp_server.openai_url)
+    monkeypatch.setenv("NBP_BASE_URL", nbp_server.gemini_url)
     monkeypatch.setenv("NBP_API_KEY", nbp_server.key)
     monkeypatch.setenv("HOOK_SECRET", SECRET)
     prompts = ["a red bicycle", "a green one"]
     async with Client.from_env() as first:
         batch = await first.many(["a blue bicycle"], size="1K", out="catalogue/")
+        await first.many(["a grey one"], size="1K", out="catalogue/", via="batch", wait=False)
     async with Client.fake(server={"latency": 0.0}) as gen:
         yield {
             **{name: getattr(nbp_async, name) for name in nbp_async.__all__},

@@ -48,22 +48,8 @@ class Listed(msgspec.Struct, frozen=True):
     next: str = ""
 
 
-class BatchDialect(Protocol):
-    """One vendor's batch API. Holds no state."""
-
-    def line(
-        self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
-    ) -> bytes:
-        """The request of one job as a line, with its line break; `key` finds its answer.
-
-        Raises:
-            ConfigError: The job asks for something that this API cannot be asked for.
-        """
-        ...
-
-    def upload(self, profile: Profile, secret: str, name: str, lines: list[bytes]) -> HttpRequest:
-        """Begin to upload a file of these lines, or upload it whole."""
-        ...
+class Pieces(Protocol):
+    """How a file goes up piece by piece, and is gone on with where it was cut off."""
 
     def piece(self, url: str, data: bytes, offset: int, *, last: bool) -> HttpRequest:
         """More of a file that is uploaded to `url`; no bytes if it only has to be ended."""
@@ -78,11 +64,38 @@ class BatchDialect(Protocol):
         ...
 
     def upload_url(self, head: ReplyHead, profile: Profile) -> str:
-        """Where the file goes, once its upload has begun; "" if it went whole.
+        """Where the file goes, now that its upload has begun.
 
         Raises:
             MalformedReplyError: It is none of this vendor's addresses.
         """
+        ...
+
+
+class BatchDialect(Protocol):
+    """One vendor's batch API. Holds no state."""
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """How its files go up piece by piece; None where they go whole."""
+        ...
+
+    def address(self, job: Job, profile: Profile, references: tuple[Reference, ...]) -> str:
+        """Where the request of a line goes. All lines of a job go to one address."""
+        ...
+
+    def line(
+        self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
+    ) -> bytes:
+        """The request of one job as a line, with its line break; `key` finds its answer.
+
+        Raises:
+            ConfigError: The job asks for something that this API cannot be asked for.
+        """
+        ...
+
+    def upload(self, profile: Profile, secret: str, name: str, lines: list[bytes]) -> HttpRequest:
+        """Upload a file of these lines whole; or begin to, where it goes in pieces."""
         ...
 
     def inlines(self, lines: list[bytes]) -> bool:
@@ -90,9 +103,9 @@ class BatchDialect(Protocol):
         ...
 
     def create(
-        self, profile: Profile, secret: str, *, name: str, model: str, source: Source
+        self, profile: Profile, secret: str, *, name: str, address: str, source: Source
     ) -> HttpRequest:
-        """Create a job. Sent twice, it is two paid jobs."""
+        """Create a job of lines to this address. Sent twice, it is two paid jobs."""
         ...
 
     def look(self, profile: Profile, secret: str, job: str) -> HttpRequest:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from nbp_async._dialects.batch_lines import Inlined, Line, Lines
-from nbp_async._dialects.batches import Listed, Source, Standing, Standings
+from nbp_async._dialects.batches import Listed, Pieces, Source, Standing, Standings
 from nbp_async._dialects.gemini import KEYS, GeminiNative, answer_of
 from nbp_async._dialects.read import clean, either, items, refusal, table, text
 from nbp_async._dialects.spell import spelled
@@ -45,6 +45,13 @@ class GeminiBatch:
     """See `batches.BatchDialect`."""
 
     keys = KEYS
+
+    @property
+    def pieces(self) -> Pieces:
+        return self
+
+    def address(self, job: Job, profile: Profile, references: tuple[Reference, ...]) -> str:  # noqa: ARG002
+        return f"/models/{quote(job.model)}:batchGenerateContent"
 
     def line(
         self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
@@ -92,9 +99,8 @@ class GeminiBatch:
         return len(lines) <= MOST_INLINE_LINES and sum(map(len, lines)) <= MOST_INLINE
 
     def create(
-        self, profile: Profile, secret: str, *, name: str, model: str, source: Source
+        self, profile: Profile, secret: str, *, name: str, address: str, source: Source
     ) -> HttpRequest:
-        url = f"{profile.base_url}/models/{quote(model)}:batchGenerateContent"
         if isinstance(source, str):
             config: list[bytes | memoryview] = [b'{"fileName":', msgspec.json.encode(source), b"}"]
         else:
@@ -102,7 +108,7 @@ class GeminiBatch:
         begin = b'{"batch":{"displayName":%b,"inputConfig":' % msgspec.json.encode(name)
         body = b"".join([begin, *config, b"}}"])
         headers = profile.key_header(secret) | {"Content-Type": "application/json"}
-        return HttpRequest("POST", url, headers, body)
+        return HttpRequest("POST", f"{profile.base_url}{address}", headers, body)
 
     def look(self, profile: Profile, secret: str, job: str) -> HttpRequest:
         return _get(profile, secret, _path(job, "batches"))

@@ -5,7 +5,8 @@ a link, or a `data:` address in the link's place; relays leave out or add whatev
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from nbp_async._dialects.base import SUCCESS, Answer, Decoder, Part
@@ -17,7 +18,7 @@ from nbp_async._http import HttpRequest, ReplyHead, Usage
 from nbp_async._models import Job, Reference
 from nbp_async._profiles import Profile
 
-_KEYS = Keys(image=frozenset({b"b64_json"}), link=frozenset({b"url"}))
+KEYS = Keys(image=frozenset({b"b64_json"}), link=frozenset({b"url"}))
 BLOCKED = ("moderation_blocked", "content_policy_violation", "content_filter", "safety")
 _SUFFIX = {"image/jpeg": "jpg", "image/webp": "webp", "image/heic": "heic", "image/heif": "heif"}
 
@@ -30,18 +31,12 @@ class OpenAIImages:
     def encode(
         self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
     ) -> HttpRequest:
-        fields = _fields(job, profile)
         headers = profile.key_header(key) | {"Accept": "application/json"}
-        if not references:
-            url = f"{profile.base_url}/images/generations"
+        url = f"{profile.base_url}{path_of(references)}"
+        if not references or any(reference.uri for reference in references):
             headers["Content-Type"] = "application/json"
-            return HttpRequest("POST", url, headers, spelled(fields))
-        url = f"{profile.base_url}/images/edits"
-        if any(reference.uri for reference in references):
-            fields["images"] = [{"image_url": _address(r)} for r in references]
-            headers["Content-Type"] = "application/json"
-            return HttpRequest("POST", url, headers, spelled(fields))
-        headers["Content-Type"], body = _multipart(fields, references)
+            return HttpRequest("POST", url, headers, spelled(fields_of(job, profile, references)))
+        headers["Content-Type"], body = multipart(_fields(job, profile), _files(references))
         return HttpRequest("POST", url, headers, body)
 
     def decoder(self) -> Decoder:
@@ -49,6 +44,23 @@ class OpenAIImages:
 
     def refusal(self, head: ReplyHead, body: bytes, profile: Profile) -> RefusedError:
         return refusal(head, body, profile)
+
+
+def path_of(references: tuple[Reference, ...]) -> str:
+    """Where a request goes, after the base URL."""
+    return "/images/edits" if references else "/images/generations"
+
+
+def fields_of(job: Job, profile: Profile, references: tuple[Reference, ...]) -> dict[str, object]:
+    """A request as JSON; references are links, or bytes within addresses.
+
+    Raises:
+        ConfigError: A reference is no file and no http(s) link.
+    """
+    fields = _fields(job, profile)
+    if references:
+        fields["images"] = [{"image_url": _address(r)} for r in references]
+    return fields
 
 
 def _fields(job: Job, profile: Profile) -> dict[str, object]:
@@ -84,14 +96,29 @@ def _address(reference: Reference) -> str | Base64:
     return Base64(reference.data, f"data:{reference.mime};base64,")
 
 
-def _multipart(
-    fields: Mapping[str, object], references: tuple[Reference, ...]
-) -> tuple[str, bytes]:
+class File(NamedTuple):
+    """A file of a form: its field, what it is called and is, and its bytes in parts."""
+
+    field: str
+    name: str
+    mime: str
+    data: Sequence[bytes]
+
+
+def _files(references: tuple[Reference, ...]) -> list[File]:
+    return [
+        File("image[]", f"reference-{n}.{_SUFFIX.get(one.mime, 'png')}", one.mime, [one.data])
+        for n, one in enumerate(references)
+    ]
+
+
+def multipart(fields: Mapping[str, object], files: Sequence[File]) -> tuple[str, bytes]:
     """Content type and body of a form; the boundary follows from the content, so that equal
     requests have equal bytes."""
     digest = hashlib.sha256(spelled(fields))
-    for reference in references:
-        digest.update(reference.data)
+    for file in files:
+        for data in file.data:
+            digest.update(data)
     boundary = f"nbp-{digest.hexdigest()[:40]}"
     pieces: list[bytes] = []
     for name, value in fields.items():
@@ -99,13 +126,12 @@ def _multipart(
         safe = str(name).replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{safe}"\r\n\r\n'
         pieces += [head.encode(), plain, b"\r\n"]
-    for number, reference in enumerate(references):
-        file = f"reference-{number}.{_SUFFIX.get(reference.mime, 'png')}"
+    for file in files:
         head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="image[]"; filename="{file}"\r\n'
-            f"Content-Type: {reference.mime}\r\n\r\n"
+            f"--{boundary}\r\nContent-Disposition: form-data; "
+            f'name="{file.field}"; filename="{file.name}"\r\nContent-Type: {file.mime}\r\n\r\n'
         )
-        pieces += [head.encode(), reference.data, b"\r\n"]
+        pieces += [head.encode(), *file.data, b"\r\n"]
     pieces.append(f"--{boundary}--\r\n".encode())
     return f"multipart/form-data; boundary={boundary}", b"".join(pieces)
 
@@ -116,7 +142,7 @@ class _Decoder:
     __slots__ = ("_scan",)
 
     def __init__(self) -> None:
-        self._scan = JsonScan(_KEYS)
+        self._scan = JsonScan(KEYS)
 
     @property
     def complete(self) -> bool:
@@ -126,28 +152,36 @@ class _Decoder:
         return self._scan.feed(data)
 
     def close(self) -> Answer:
-        document = table(self._scan.close())
-        images: list[int] = []
-        links: list[str] = []
-        for item in items(document.get("data")):
-            entry = table(item)
-            for value in (entry.get("b64_json"), entry.get("url")):
-                number = image_of(value)
-                if number is not None:
-                    images.append(number)
-                    break  # a second form of it would be the same image again
-                if text(value):
-                    links.append(text(value))
-        usage = usage_of(table(document.get("usage")))
-        if not images and not links:
-            raise _no_image(document, usage)
-        return Answer(
-            images=tuple(images),
-            links=tuple(links),
-            usage=usage,
-            model=text(document.get("model")),
-            request_id=text(document.get("id")),
-        )
+        return answer_of(table(self._scan.close()))
+
+
+def answer_of(document: Mapping[str, object]) -> Answer:
+    """Read a whole answer whose images were led past.
+
+    Raises:
+        NoImageError: It has none.
+    """
+    images: list[int] = []
+    links: list[str] = []
+    for item in items(document.get("data")):
+        entry = table(item)
+        for value in (entry.get("b64_json"), entry.get("url")):
+            number = image_of(value)
+            if number is not None:
+                images.append(number)
+                break  # a second form of it would be the same image again
+            if text(value):
+                links.append(text(value))
+    usage = usage_of(table(document.get("usage")))
+    if not images and not links:
+        raise _no_image(document, usage)
+    return Answer(
+        images=tuple(images),
+        links=tuple(links),
+        usage=usage,
+        model=text(document.get("model")),
+        request_id=text(document.get("id")),
+    )
 
 
 def usage_of(usage: Mapping[str, object]) -> Usage | None:

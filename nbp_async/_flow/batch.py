@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from decimal import Decimal
 
+import anyio.to_thread
 import msgspec
 
 from nbp_async._errors import (
@@ -25,7 +26,7 @@ from nbp_async._flow.batch_books import Gathered, Member, planned
 from nbp_async._flow.batch_calls import Office
 from nbp_async._flow.batch_jobs import BatchJob, may_pass, reopened
 from nbp_async._flow.books import Books, failure_of
-from nbp_async._flow.generate import go_on
+from nbp_async._flow.generate import LARGE, go_on
 from nbp_async._flow.rescue import rescue
 from nbp_async._flow.resume import begin, end, pass_over, recall
 from nbp_async._flow.run import Past, Run
@@ -62,7 +63,7 @@ class BatchCrew:
         self._way = run.batching
         self._office = Office(wiring, self._way.dialect, run.sink)
         self._open: dict[str, BatchJob] = {}
-        self._gathered = Gathered()
+        self._gathered: dict[str, Gathered] = {}  # by address
         self._again: list[tuple[Job, Books]] = []
         self._rounds: Counter[int] = Counter()
         self._changed = asyncio.Event()
@@ -134,7 +135,7 @@ class BatchCrew:
             if job is None:
                 break
             await self._take_up(group, job)
-        await self._send(group)
+        await self._send_all(group)
 
     @property
     def _stopped_for_good(self) -> bool:
@@ -173,28 +174,38 @@ class BatchCrew:
             JournalError: The journal cannot be written.
         """
         member = Member.drawn(job, books)
-        line = self._office.dialect.line(job, self._w.profile, references, member.key)
-        if not self._fits(line, job.most):
-            await self._send(group)
-        refused = await self._reserve(group, books, job)
-        if refused is not None:
+        line = await self._line(job, references, member.key)
+        address = self._office.dialect.address(job, self._w.profile, references)
+        if not self._fits(address, line, job.most):
+            await self._send(group, address)
+        if (refused := await self._reserve(group, books, job)) is not None:
             await self._hand_out(failure_of(job, refused, books))
             return
-        self._gathered.add(member, line)
-        if len(self._gathered.lines) >= MOST_LINES:
-            await self._send(group)
+        gathered = self._gathered.setdefault(address, Gathered(address))
+        gathered.add(member, line)
+        if len(gathered.lines) >= MOST_LINES:
+            await self._send(group, address)
 
-    def _fits(self, line: bytes, most: Decimal) -> bool:
+    async def _line(self, job: Job, references: tuple[Reference, ...], key: str) -> bytes:
+        """What is sent for it. Megabytes of references are encoded beside the loop."""
+        line, profile = self._office.dialect.line, self._w.profile
+        if sum(len(reference.data) for reference in references) < LARGE:
+            return line(job, profile, references, key)
+        return await anyio.to_thread.run_sync(line, job, profile, references, key)
+
+    def _fits(self, address: str, line: bytes, most: Decimal) -> bool:
         """A job is small enough to be uploaded, and to be paid for within one period."""
-        gathered, window = self._gathered, self._w.window
+        gathered, window = self._gathered.get(address), self._w.window
+        if gathered is None:
+            return True
         if gathered.size + len(line) > MOST_BYTES:
             return False
         return window is None or gathered.dollars + most <= window.spend.dollars
 
     async def _reserve(self, group: asyncio.TaskGroup, books: Books, job: Job) -> NbpError | None:
         cap = self._run.cap
-        if self._gathered.lines and cap is not None and job.most > cap.left:
-            await self._send(group)  # what is gathered gives nothing back before it is sent
+        if self._gathered and cap is not None and job.most > cap.left:
+            await self._send_all(group)  # what is gathered gives nothing back before it is sent
         refused = await books.reserve()
         if isinstance(refused, BudgetError) and self._jobs.count is None:
             self.stop(refused)
@@ -211,11 +222,13 @@ class BatchCrew:
         member.page = books.page
         return True
 
-    async def _send(self, group: asyncio.TaskGroup) -> None:
+    async def _send_all(self, group: asyncio.TaskGroup) -> None:
+        for address in list(self._gathered):
+            await self._send(group, address)
+
+    async def _send(self, group: asyncio.TaskGroup, address: str) -> None:
         """Arm what is gathered, and create a job of it as soon as there is room."""
-        gathered, self._gathered = self._gathered, Gathered()
-        if not gathered.lines:
-            return
+        gathered = self._gathered.pop(address)
         while len(self._open) >= MOST_JOBS and self._run.stopped is None:
             await self._change()
         members = gathered.members
@@ -233,7 +246,7 @@ class BatchCrew:
             await self._unsent(job, exc)
             return
         try:
-            there = await job.submit(gathered.lines)
+            there = await job.submit(gathered.lines, address)
         except NbpError as exc:
             log.warning("Batch job %s is in doubt: %s", name, exc)
             self._run.heard(exc)
@@ -320,7 +333,7 @@ class BatchCrew:
                     await self._gather(group, job, books, references)
                 except ConfigError as exc:
                     await self._hand_out(failure_of(job, exc, books))
-            await self._send(group)
+            await self._send_all(group)
             if not self._again and not self._followers:
                 return
             if not self._again:

@@ -178,6 +178,7 @@ class Gathered:
     """The lines of a job that is not full yet.
 
     Attributes:
+        address: Where they go.
         lines: As they are handed in.
         members: Who they are, by key.
         size: Bytes of all lines.
@@ -185,7 +186,8 @@ class Gathered:
         model: The model that is asked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
+        self.address = address
         self.lines: list[bytes] = []
         self.members: dict[str, Member] = {}
         self.size = 0

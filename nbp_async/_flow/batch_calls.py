@@ -55,12 +55,20 @@ class Office:
         if dialect.inlines(lines):
             return lines
         begin = dialect.upload(w.profile, w.key.reveal(), name, lines)
-        upload = Upload(dialect, w.profile, self._ask, begin, lines)
+        if dialect.pieces is None:
+            return await self._patiently(lambda: self._whole(begin))
+        upload = Upload(dialect, dialect.pieces, w.profile, self._ask, begin, lines)
         while not upload.file:
             await self._patiently(upload.go_on)
         return upload.file
 
-    async def create(self, name: str, model: str, source: Source) -> Standings:
+    async def _whole(self, upload: HttpRequest) -> str:
+        file = self.dialect.file_of(await self._document(upload))
+        if not file:
+            raise MalformedReplyError("The answer to an upload does not name the file.")
+        return file
+
+    async def create(self, name: str, address: str, source: Source) -> Standings:
         """Create a job: bought once it is sent.
 
         Raises:
@@ -68,7 +76,7 @@ class Office:
         """
         w = self._w
         key = w.key.reveal()
-        request = self.dialect.create(w.profile, key, name=name, model=model, source=source)
+        request = self.dialect.create(w.profile, key, name=name, address=address, source=source)
         standings = self.dialect.standings(await self._document(request, submit=True))
         if not standings.id:
             raise MalformedReplyError("The answer to a batch job's creation does not name it.")

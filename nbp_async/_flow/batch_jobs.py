@@ -32,7 +32,7 @@ from nbp_async._flow.run import Run
 from nbp_async._flow.wiring import Wiring, log
 from nbp_async._images.collect import Collector
 from nbp_async._journal.base import Journal
-from nbp_async._models import Outcome
+from nbp_async._models import Failure, Outcome
 
 FIRST_LOOK, LONGEST_LOOK = 30.0, 300.0  # seconds between looks at a job
 _GROWTH = 1.5
@@ -66,8 +66,9 @@ class BatchJob:
         self._ledger = Ledger(wiring, run, journal)
         self._tell = tell
         self._strangers: set[str] = set()
+        self._failed: list[tuple[Member, Failure]] = []
 
-    async def submit(self, lines: list[bytes]) -> bool:
+    async def submit(self, lines: list[bytes], address: str) -> bool:
         """Hand in the lines and create the job, once; False if there is none.
 
         An uploaded file's lines are taken out of `lines`: it may be hours until there is room.
@@ -87,7 +88,7 @@ class BatchJob:
             await self._never(exc)
             return False
         try:
-            created = await self._create(source)
+            created = await self._create(address, source)
         except NbpError as exc:
             if not in_doubt(exc):
                 await self._never(exc)
@@ -97,16 +98,16 @@ class BatchJob:
         await self._write(state="created", id=created.id)
         return True
 
-    async def _create(self, source: Source) -> Standings:
+    async def _create(self, address: str, source: Source) -> Standings:
         """Create it as soon as there is room for one more."""
         for _ in range(_MOST_WAITS):
             try:
-                return await self._office.create(self.record.name, self.record.model, source)
+                return await self._office.create(self.record.name, address, source)
             except RateLimitError as exc:
                 log.info("No room for batch job %s yet: %s", self.record.name, exc)
                 wait = max(_FULL, exc.retry_after or 0.0)
             await self._run.wait(lambda seconds=wait: asyncio.sleep(seconds))  # type: ignore[misc]
-        return await self._office.create(self.record.name, self.record.model, source)
+        return await self._office.create(self.record.name, address, source)
 
     async def clear_up(self) -> bool:
         """A job that may have been created: find it in the vendor's list, or know that it is none.
@@ -154,10 +155,14 @@ class BatchJob:
             StorageError: Its images cannot be kept here. They stay at the vendor.
             NbpError: It cannot be asked for now. What came is safe, and the rest stays.
         """
-        standings = await self._office.look(self.record.id, self._take)
+        try:
+            standings = await self._office.look(self.record.id, self._take)
+            if standings.standing != "open":
+                for file in standings.files:
+                    await self._office.download(file, self._take)
+        finally:
+            await self._tell_failures()
         if standings.standing != "open":
-            for file in standings.files:
-                await self._office.download(file, self._take)
             await self._end(standings)
         return standings
 
@@ -173,7 +178,15 @@ class BatchJob:
             return
         outcome = await self._ledger.take(member, line, collector)
         del self.members[line.key]
-        await self._tell(member, outcome)
+        if isinstance(outcome, Failure):
+            self._failed.append((member, outcome))  # told together, for they may go on together
+        else:
+            await self._tell(member, outcome)
+
+    async def _tell_failures(self) -> None:
+        failed, self._failed = self._failed, []
+        for member, failure in failed:
+            await self._tell(member, failure)
 
     async def _keep_stranger(self, line: Line, collector: Collector) -> None:
         """A line that nobody asked for may be somebody's paid image: it is kept, and said."""

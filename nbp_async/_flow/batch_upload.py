@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from nbp_async._dialects.batches import BatchDialect
+from nbp_async._dialects.batches import BatchDialect, Pieces
 from nbp_async._errors import InvalidRequestError, MalformedReplyError
 from nbp_async._http import HttpRequest, ReplyHead
 from nbp_async._profiles import Profile
@@ -21,11 +21,12 @@ class Upload:
     """
 
     def __init__(
-        self, dialect: BatchDialect, profile: Profile, ask: Ask, begin: HttpRequest,
-        lines: list[bytes],
+        self, dialect: BatchDialect, pieces: Pieces, profile: Profile, ask: Ask,
+        begin: HttpRequest, lines: list[bytes],
     ) -> None:  # fmt: skip
         self.file = ""
         self._dialect = dialect
+        self._pieces = pieces
         self._profile = profile
         self._ask = ask
         self._begin = begin
@@ -44,14 +45,11 @@ class Upload:
         if self._cut:
             await self._find_out()
         if not self._there:
-            head, document = await self._ask(self._begin)
-            self._there = self._dialect.upload_url(head, self._profile)
-            if not self._there:
-                self._end(document)
-                return
+            head, _ = await self._ask(self._begin)
+            self._there = self._pieces.upload_url(head, self._profile)
         piece = self._piece()
         last = self._sent + len(piece) == self._size
-        request = self._dialect.piece(self._there, piece, self._sent, last=last)
+        request = self._pieces.piece(self._there, piece, self._sent, last=last)
         self._cut = True
         _, document = await self._ask(request)
         self._cut = False
@@ -76,8 +74,8 @@ class Upload:
         So it is with one that is whole there while we never heard its name.
         """
         try:
-            head, _ = await self._ask(self._dialect.query(self._there))
-            arrived = self._dialect.arrived(head)
+            head, _ = await self._ask(self._pieces.query(self._there))
+            arrived = self._pieces.arrived(head)
         except InvalidRequestError:
             arrived = None
         self._cut = False

@@ -29,7 +29,7 @@ from nbp_async._images.references import load_references
 from nbp_async._models import Failure, Image, Job, Outcome, Reference
 from nbp_async._pacing.retry import Tries, Verdict, judge
 
-_LARGE = 256 * 1024  # bytes of references above which encoding would be felt by the event loop
+LARGE = 256 * 1024  # bytes of references above which encoding would be felt by the event loop
 
 
 async def generate(wiring: Wiring, run: Run, job: Job) -> Outcome:
@@ -97,7 +97,7 @@ async def _encode(
     wiring: Wiring, run: Run, job: Job, references: tuple[Reference, ...], books: Books
 ) -> HttpRequest:
     dialect, profile, key = run.dialect(wiring), wiring.profile, wiring.key.reveal()
-    if sum(len(reference.data) for reference in references) < _LARGE:
+    if sum(len(reference.data) for reference in references) < LARGE:
         request = dialect.encode(job, profile, references, key)
     else:
         request = await anyio.to_thread.run_sync(dialect.encode, job, profile, references, key)

@@ -104,5 +104,5 @@ _WAYS = {
     "held": "each call open until its image is there",
     "poll": "as a task that is looked at, with no connection held",
     "webhook": "the same, and the service calls back when it is done (nbp help webhooks)",
-    "batch": "in jobs of Google's batch API, for half the price and within a day (nbp help batch)",
+    "batch": "in jobs of a batch API (google, openai), at half the price (nbp help batch)",
 }

@@ -25,7 +25,7 @@ from nbp_async.fake.odds import Script
 from nbp_async.fake.openai_desk import OpenAIDesk
 from nbp_async.fake.quotas import Denial
 from nbp_async.fake.reading import payer, read_ask, voice_of
-from nbp_async.fake.refusals import RefusalError, Voice, denied, said, status_of
+from nbp_async.fake.refusals import RefusalError, Voice, denied, moderated, said, status_of
 from nbp_async.fake.settings import Settings
 from nbp_async.fake.signing import Keys
 from nbp_async.fake.store import Store
@@ -167,9 +167,7 @@ class Vendor:
             return await self._front.instead(visit, fault)
         spoil = fault if isinstance(fault, Spoil) else None
         if spoil is not None and spoil.what == "blocked" and visit.voice == "openai":
-            words = "Your request was rejected by the safety system."
-            kind = "image_generation_user_error"
-            raise RefusalError(400, words, code="moderation_blocked", kind=kind)
+            raise moderated()
         row = await self._once(visit, account, ask, fault)
         if isinstance(row, Denial):
             body, headers = denied(visit.voice, row, ask.model)

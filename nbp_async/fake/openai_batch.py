@@ -25,7 +25,7 @@ from nbp_async.fake.faults import Refuse, Spoil
 from nbp_async.fake.front import Unsettled
 from nbp_async.fake.odds import Script
 from nbp_async.fake.openai_job import File, Job, Line, Pieces
-from nbp_async.fake.refusals import RefusalError, said
+from nbp_async.fake.refusals import RefusalError, moderated, said
 from nbp_async.fake.settings import Settings
 from nbp_async.fake.spool import Spool
 from nbp_async.fake.studio import Studio
@@ -188,9 +188,13 @@ class OpenAIBatches:
         except RefusalError as no:
             return Line(name, None, None, no.status, said("openai", no))
         fault = self._script.take_matching(ask.prompt) or self._studio.fault(ask)
+        failed: RefusalError | None = None
         if isinstance(fault, Refuse):
-            failed = said("openai", RefusalError(fault.code, "The request failed."))
-            return Line(name, None, None, fault.code, failed)
+            failed = RefusalError(fault.code, "The request failed.")
+        elif isinstance(fault, Spoil) and fault.what == "blocked":
+            failed = moderated()
+        if failed is not None:
+            return Line(name, None, None, failed.status, said("openai", failed))
         return Line(name, ask, fault if isinstance(fault, Spoil) else None)
 
     def _render(self, job: Job, line: Line) -> None:

@@ -66,6 +66,13 @@ class RefusalError(Exception):
         self.kind = kind
 
 
+def moderated() -> RefusalError:
+    """What the images API says of a prompt that its safety system does not let pass."""
+    words = "Your request was rejected by the safety system."
+    kind = "image_generation_user_error"
+    return RefusalError(400, words, code="moderation_blocked", kind=kind)
+
+
 def said(voice: Voice, no: RefusalError) -> bytes:
     """The body of a refusal."""
     if voice == "google":

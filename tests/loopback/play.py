@@ -25,6 +25,7 @@ def profile(server: FakeServer, dialect: DialectName) -> Profile:
         base_url=server.gemini_url if gemini else server.openai_url,
         dialect=dialect,
         model="gemini-3-pro-image" if gemini else "nano-banana-pro",
+        batches=True,
     )
 
 

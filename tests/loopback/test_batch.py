@@ -1,10 +1,8 @@
 """Prompts by the batch API, from the upload to the images, in virtual time, before the bank."""
 
 import asyncio
-import dataclasses
 import logging
 import shutil
-from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,58 +10,39 @@ from typing import Any
 import pytest
 
 from nbp_async._client import Client
-from nbp_async._config import Limits
-from nbp_async._dialects import gemini_batch
 from nbp_async._errors import (
-    BudgetError,
     ConfigError,
     ContentBlockedError,
+    InvalidRequestError,
+    TaskFailedError,
     TaskLostError,
     TaskOpenError,
 )
-from nbp_async._flow import batch
 from nbp_async._journal.base import JOURNAL
-from nbp_async._models import FailedLines, Failure, Image
-from nbp_async._profiles import Profile
-from nbp_async.fake import FakeServer, faults
+from nbp_async._models import Failure, Image, Prompt
+from nbp_async.fake import faults
 from nbp_async.fake.faults import Fault
 from nbp_async.testing.journal import inline_journal
+from tests.loopback.batches import (
+    ONLY_GOOGLE,
+    ONLY_OPENAI,
+    PROMPTS,
+    call,
+    each_dialect,
+    seller,
+    small_jobs,
+    vendor,
+)
 from tests.loopback.oracle import assert_settled
-from tests.loopback.play import KEY, now, profile
+from tests.loopback.play import KEY, now
+from tests.pictures import png
 
 pytestmark = pytest.mark.looptime
-
-PROMPTS = [f"bicycle {number}" for number in range(7)]
-
-
-def google(server: FakeServer, **more: Any) -> Profile:
-    return dataclasses.replace(profile(server, "gemini"), **more)
-
-
-def vendor(**more: Any) -> FakeServer:
-    return FakeServer(**{"keys": [KEY], "batch_latency": 900.0, **more})
-
-
-async def call(
-    server: FakeServer, folder: Path, prompts: Sequence[Any] = PROMPTS, **more: Any
-) -> Any:
-    """One call on the run of `folder`, as its own client would make it."""
-    async with Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        journal = await inline_journal(folder / JOURNAL)
-        batch = await gen.many(prompts, size="1K", via="batch", journal=journal, **more)
-        assert gen.in_flight == 0
-        return batch
-
-
-@pytest.fixture(autouse=True)
-def _small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few lines to a job, and each job with a file as those of many have it."""
-    monkeypatch.setattr(batch, "MOST_LINES", 3)
-    monkeypatch.setattr(gemini_batch, "MOST_INLINE", 0)
+__all__ = ["each_dialect", "small_jobs"]  # fixtures: they apply by being here
 
 
 async def test_images_come_at_half_the_price(tmp_path: Path) -> None:
-    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         began = now()
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
@@ -77,11 +56,12 @@ async def test_images_come_at_half_the_price(tmp_path: Path) -> None:
         await assert_settled(gen, server, made)
 
 
+@ONLY_GOOGLE
 @pytest.mark.parametrize("options", [
     {"batch_inline": True, "weight": None}, {"batch_prefix": "JOB_STATE_"},
 ])  # fmt: skip
 async def test_results_come_in_any_shape(tmp_path: Path, options: dict[str, Any]) -> None:
-    async with vendor(**options) as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with vendor(**options) as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         server.script(faults.mixed_results(twice=2), match="create")
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
@@ -90,13 +70,13 @@ async def test_results_come_in_any_shape(tmp_path: Path, options: dict[str, Any]
 
 
 async def test_a_batch_needs_a_run_and_a_vendor_that_has_it(tmp_path: Path) -> None:
-    async with vendor() as server, Client(google(server), KEY) as gen:
+    async with vendor() as server, Client(seller(server), KEY) as gen:
         with pytest.raises(ConfigError, match="out="):
             gen.many(PROMPTS, via="batch")
         with pytest.raises(ConfigError, match="many"):
             await gen.one("a red bicycle", via="batch", out=tmp_path)
         assert not server.stats().requests
-    async with Client("openai", KEY) as gen:
+    async with Client("apiyi", KEY) as gen:
         with pytest.raises(ConfigError, match="batch API"):
             gen.many(PROMPTS, via="batch", out=tmp_path)
 
@@ -108,7 +88,7 @@ async def test_a_batch_needs_a_run_and_a_vendor_that_has_it(tmp_path: Path) -> N
 async def test_a_creation_in_doubt_is_looked_up_and_never_repeated(
     tmp_path: Path, fault: Fault
 ) -> None:
-    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         server.script(fault, match="create")
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
@@ -119,7 +99,6 @@ async def test_a_creation_in_doubt_is_looked_up_and_never_repeated(
 
 @pytest.mark.parametrize(("stage", "fault"), [
     ("upload", faults.disconnect()), ("upload", faults.overloaded()),
-    ("piece of", faults.reset()), ("piece of", faults.status(500)),
     ("look at", faults.status(500)), ("look at", faults.disconnect()),
     ("look at", faults.status(404)), ("create", faults.rate_limited()),
     (None, faults.download(faults.status(500))), (None, faults.cut_download(0.6)),
@@ -128,7 +107,7 @@ async def test_a_creation_in_doubt_is_looked_up_and_never_repeated(
 async def test_what_goes_wrong_on_the_way_costs_nothing(
     tmp_path: Path, stage: str | None, fault: Fault
 ) -> None:
-    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         server.script(fault, match=stage)
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
@@ -138,9 +117,62 @@ async def test_what_goes_wrong_on_the_way_costs_nothing(
         await assert_settled(gen, server, made)
 
 
+@ONLY_GOOGLE
+@pytest.mark.parametrize("fault", [faults.reset(), faults.status(500)])
+async def test_a_piece_of_an_upload_that_is_cut_costs_nothing(tmp_path: Path, fault: Fault) -> None:
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
+        server.script(fault, match="piece of")
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
+        assert len(made.images) == 3 == server.bank.images
+        await assert_settled(gen, server, made)
+
+
+@ONLY_OPENAI
+async def test_what_was_done_when_a_job_expired_is_there_and_the_rest_goes_on(
+    tmp_path: Path,
+) -> None:
+    """OpenAI's jobs end after a day. Of one that takes 30 hours, most is done by then."""
+    async with (
+        vendor(batch_latency=108_000.0) as server,
+        Client(seller(server), KEY, rng=lambda: 0.5) as gen,
+    ):
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
+        assert [len(o.earlier) + len(o.attempts) for o in made] == [1, 1, 3]
+        assert len(made.images) == server.bank.images == 2
+        (late,) = made.failures
+        assert (late.billing, type(late.error)) == ("no", TaskFailedError)
+        assert "24h" in str(late.error)
+        await assert_settled(gen, server, made)
+
+
+@ONLY_OPENAI
+async def test_prompts_with_references_are_in_jobs_of_their_own(tmp_path: Path) -> None:
+    picture = png(64, 64)
+    prompts = [Prompt(f"bicycle {n}", references=[picture] if n % 2 else []) for n in range(6)]
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(prompts, size="1K", via="batch", journal=journal)
+        assert len(made.images) == 6
+        assert len({row.id for row in server.bank.ledger}) == 2, "a job for each address"
+        await assert_settled(gen, server, made)
+
+
+async def test_a_job_that_is_refused_costs_nothing(tmp_path: Path) -> None:
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
+        server.script(faults.status(400), match="create")
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS[:2], size="1K", via="batch", journal=journal)
+        assert [failure.billing for failure in made.failures] == ["no"] * 2
+        assert not server.bank.ledger
+        await assert_settled(gen, server, made)
+
+
+@ONLY_GOOGLE
 async def test_a_job_that_expires_is_submitted_again_and_not_for_ever(tmp_path: Path) -> None:
     server = vendor(batch_latency=200_000.0)
-    async with server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
         assert [f.billing for f in made.failures] == ["no"] * 3
@@ -150,8 +182,9 @@ async def test_a_job_that_expires_is_submitted_again_and_not_for_ever(tmp_path: 
         await assert_settled(gen, server, made)
 
 
+@ONLY_GOOGLE
 async def test_a_job_that_failed_is_said_and_costs_nothing(tmp_path: Path) -> None:
-    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         server.script(*[faults.status(400)] * 3, match="bicycle")
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
@@ -160,8 +193,9 @@ async def test_a_job_that_failed_is_said_and_costs_nothing(tmp_path: Path) -> No
         await assert_settled(gen, server, made)
 
 
+@ONLY_GOOGLE
 async def test_only_so_many_jobs_are_under_way(tmp_path: Path) -> None:
-    async with vendor(batch_jobs=1) as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with vendor(batch_jobs=1) as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
         assert len(made.images) == 7
@@ -170,20 +204,21 @@ async def test_only_so_many_jobs_are_under_way(tmp_path: Path) -> None:
 
 
 async def test_lines_fail_alone(tmp_path: Path) -> None:
-    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         server.script(faults.blocked(), match="bicycle 1")
         server.script(faults.rate_limited(), match="bicycle 2")
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:4], size="1K", via="batch", journal=journal)
         assert [o.ok for o in made] == [True, False, True, True], "the 429 went into a new job"
-        assert isinstance(made.failures[0].error, ContentBlockedError)
+        assert isinstance(made.failures[0].error, ContentBlockedError | InvalidRequestError)
         await assert_settled(gen, server, made)
 
 
+@ONLY_GOOGLE
 async def test_missing_keys_are_reported_and_unknown_ones_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         server.script(faults.mixed_results(missing=1, unknown=1), match="create")
         journal = await inline_journal(tmp_path / JOURNAL)
         with caplog.at_level(logging.WARNING, "nbp_async"):
@@ -203,7 +238,7 @@ async def test_a_call_that_does_not_wait_is_gone_on_with(tmp_path: Path) -> None
         assert now() < 60
         assert server.bank.images == 0
         await asyncio.sleep(1000)
-        async with Client(google(server), KEY, rng=lambda: 0.5) as gen:
+        async with Client(seller(server), KEY, rng=lambda: 0.5) as gen:
             journal = await inline_journal(tmp_path / JOURNAL)
             # The order may have changed, and there may be more.
             more = ["a new one", *reversed(PROMPTS)]
@@ -246,7 +281,7 @@ async def test_a_killed_call_is_gone_on_with(tmp_path: Path, after: float) -> No
 async def test_a_held_call_leaves_what_is_in_a_batch(tmp_path: Path) -> None:
     async with vendor(latency=30.0) as server:
         await call(server, tmp_path, wait=False)
-        async with Client(google(server), KEY) as gen:
+        async with Client(seller(server), KEY) as gen:
             journal = await inline_journal(tmp_path / JOURNAL)
             made = await gen.many(PROMPTS, size="1K", journal=journal)
             assert all(isinstance(o, Failure) and "batch job" in str(o.error) for o in made)
@@ -255,7 +290,7 @@ async def test_a_held_call_leaves_what_is_in_a_batch(tmp_path: Path) -> None:
 
 
 async def test_failures_are_made_again_in_their_own_places(tmp_path: Path) -> None:
-    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         server.script(faults.blocked(), match="twin")
         prompts = ["a twin", "a twin", "another"]
         made = await gen.many(prompts, size="1K", via="batch", out=tmp_path)
@@ -267,7 +302,7 @@ async def test_failures_are_made_again_in_their_own_places(tmp_path: Path) -> No
 
 
 async def test_a_cap_holds(tmp_path: Path) -> None:
-    async with vendor() as server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
+    async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal, max_cost="0.25")
         assert 2 <= len(made.images) < 7
@@ -276,110 +311,8 @@ async def test_a_cap_holds(tmp_path: Path) -> None:
 
 
 async def test_a_bad_key_ends_it(tmp_path: Path) -> None:
-    async with vendor() as server, Client(google(server), "wrong", rng=lambda: 0.5) as gen:
+    async with vendor() as server, Client(seller(server), "wrong", rng=lambda: 0.5) as gen:
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
         assert [f.billing for f in made.failures] == ["no"] * 7
-        await assert_settled(gen, server, made)
-
-
-@pytest.mark.parametrize(
-    ("choice", "made_of", "saved"), [("batch", 4, 4), ("held", 4, 3), ("keep", 3, 3)]
-)
-async def test_what_becomes_of_a_line_that_failed_and_cost_nothing(
-    tmp_path: Path, choice: FailedLines, made_of: int, saved: int
-) -> None:
-    server = vendor(latency=60.0)
-    async with server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        server.script(faults.rate_limited(), match="bicycle 2")
-        journal = await inline_journal(tmp_path / JOURNAL)
-        made = await gen.many(
-            PROMPTS[:4], size="1K", via="batch", journal=journal, failed_lines=choice
-        )
-        assert len(made.images) == made_of == server.bank.images
-        assert sum(1 for image in made.images if image.reduced) == saved
-        assert [f.billing for f in made.failures] == ["no"] * (4 - made_of)
-        await assert_settled(gen, server, made)
-
-
-async def test_a_job_that_expired_is_made_by_held_calls(tmp_path: Path) -> None:
-    server = vendor(batch_latency=200_000.0, latency=60.0)
-    async with server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        journal = await inline_journal(tmp_path / JOURNAL)
-        made = await gen.many(
-            PROMPTS[:3], size="1K", via="batch", journal=journal, failed_lines="held"
-        )
-        assert len(made.images) == 3 == server.bank.images, made.failures
-        assert made.billing.saved_by_batch == 0
-        assert [len(image.attempts) + len(image.earlier) for image in made.images] == [2] * 3
-        assert now() < 49 * 3600, "they were in one job"
-        await assert_settled(gen, server, made)
-
-
-async def test_held_calls_after_a_job_stay_below_the_cap(tmp_path: Path) -> None:
-    server = vendor(batch_latency=200_000.0, latency=60.0)
-    async with server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        journal = await inline_journal(tmp_path / JOURNAL)
-        made = await gen.many(
-            PROMPTS[:3], size="1K", via="batch", journal=journal, failed_lines="held",
-            max_cost="0.3",
-        )  # fmt: skip
-        assert len(made.images) == 2, "three at half the price would have fitted"
-        assert [type(failure.error) for failure in made.failures] == [BudgetError]
-        await assert_settled(gen, server, made)
-
-
-async def test_a_stopped_call_begins_no_held_ones(tmp_path: Path) -> None:
-    server = vendor(batch_latency=200_000.0, latency=60.0)
-    async with server, Client(google(server), KEY, rng=lambda: 0.5) as gen:
-        journal = await inline_journal(tmp_path / JOURNAL)
-        plan = gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal, failed_lines="held")
-        task = asyncio.ensure_future(plan)
-        await asyncio.sleep(100.0)
-        plan.stop()
-        made = await task
-        assert [type(failure.error) for failure in made.failures] == [TaskOpenError] * 3
-        assert server.bank.images == 0
-
-
-async def test_jobs_are_created_as_a_period_has_room_for_their_dollars(tmp_path: Path) -> None:
-    """Each of seven lines may cost $0.073: a period of $0.25 has room for three of them."""
-    server = vendor()
-    limits = Limits(spend="$0.25/10min")
-    async with server, Client(google(server), KEY, rng=lambda: 0.5, limits=limits) as gen:
-        journal = await inline_journal(tmp_path / JOURNAL)
-        made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
-        assert len(made.images) == 7
-        ends = sorted(row.at for row in server.bank.ledger)
-        assert min(ends[3] - ends[0], ends[6] - ends[3]) >= 600, "three, then three, then one"
-        await assert_settled(gen, server, made)
-
-
-async def test_a_job_that_waits_for_dollars_can_be_stopped(tmp_path: Path) -> None:
-    limits = Limits(spend="$0.25/day")
-    async with (
-        vendor() as server,
-        Client(google(server), KEY, rng=lambda: 0.5, limits=limits) as gen,
-    ):
-        journal = await inline_journal(tmp_path / JOURNAL)
-        plan = gen.many(PROMPTS, size="1K", via="batch", journal=journal)
-        task = asyncio.ensure_future(plan)
-        await asyncio.sleep(2000.0)
-        plan.stop()
-        made = await task
-        assert len(made.images) == 3 == server.bank.images
-        assert [failure.billing for failure in made.failures] == ["no"] * 3, "one was not drawn"
-        await assert_settled(gen, server, made)
-
-
-async def test_a_line_above_what_a_period_may_see_is_refused(tmp_path: Path) -> None:
-    limits = Limits(spend="$0.05/10min")
-    async with (
-        vendor() as server,
-        Client(google(server), KEY, rng=lambda: 0.5, limits=limits) as gen,
-    ):
-        journal = await inline_journal(tmp_path / JOURNAL)
-        made = await gen.many(PROMPTS[:2], size="1K", via="batch", journal=journal)
-        assert [type(failure.error) for failure in made.failures] == [BudgetError] * 2
-        assert not server.stats().requests
         await assert_settled(gen, server, made)

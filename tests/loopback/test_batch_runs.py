@@ -23,6 +23,7 @@ from nbp_async import (
 from nbp_async._dialects import gemini_batch
 from nbp_async._flow import batch
 from nbp_async._journal.batches import batches_of
+from nbp_async._profiles import DialectName
 from nbp_async.fake import FakeServer, faults
 from tests.loopback.play import KEY
 from tests.object_server import CREDENTIALS, object_server
@@ -187,15 +188,18 @@ async def test_a_named_account_needs_no_more_than_its_key(tmp_path: Path) -> Non
             assert len(await run.jobs()) == 2
 
 
+@pytest.mark.parametrize("dialect", ["gemini", "openai_images"])
 async def test_a_profile_of_ones_own_is_known_by_its_address(
-    server: FakeServer, tmp_path: Path
+    server: FakeServer, tmp_path: Path, dialect: DialectName
 ) -> None:
-    relay = Profile(name="relay", base_url=server.gemini_url, dialect="gemini")
+    url = server.gemini_url if dialect == "gemini" else server.openai_url
+    relay = Profile(name="relay", base_url=url, dialect=dialect, batches=True)
     async with Client(relay, KEY) as gen:
         await gen.many(PROMPTS[:1], size="1K", via="batch", out=tmp_path, wait=False)
-    async with BatchRun(tmp_path, environ=environ(server)) as run:
+    async with BatchRun(tmp_path, environ=environ(server) | {"NBP_BASE_URL": url}) as run:
         await over(run)
         assert len((await run.fetch()).images) == 1
+    settled(server, tmp_path)
 
 
 async def test_images_go_to_the_store_that_the_journal_names(

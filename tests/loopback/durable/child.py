@@ -185,9 +185,15 @@ async def watched(
 
 
 def profile_of(task: dict[str, Any]) -> Profile:
+    if task.get("dialect") == "openai_images":
+        return Profile(name="vendor", base_url=task["url"], batches=True)
     if task.get("via") == "batch":
         return Profile(
-            name="vendor", base_url=task["url"], dialect="gemini", model="gemini-3-pro-image"
+            name="vendor",
+            base_url=task["url"],
+            dialect="gemini",
+            model="gemini-3-pro-image",
+            batches=True,
         )
     return Profile(
         name="vendor", base_url=task["url"], link_lifetime=604800.0,

@@ -65,7 +65,7 @@ class Vendor:
 
 async def carry(vendor: Vendor, *lines: bytes) -> str:
     begin = GeminiBatch().upload(GOOGLE, "key", "ours", list(lines))
-    upload = Upload(GeminiBatch(), GOOGLE, vendor.ask, begin, list(lines))
+    upload = Upload(GeminiBatch(), GeminiBatch(), GOOGLE, vendor.ask, begin, list(lines))
     while not upload.file:
         try:
             await upload.go_on()

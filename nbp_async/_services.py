@@ -13,6 +13,7 @@ import msgspec
 
 from nbp_async._errors import ConfigError
 from nbp_async._http import Billing
+from nbp_async._near import meant
 
 
 class TaskTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,6 +153,11 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
 def _service(fields: Mapping[str, Any], where: str) -> Service:
     """Sort flat fields into those of the service and those of its table."""
     own = {name for name in Service.__struct_fields__ if name != "tasks"}
+    known = own | set(TaskTable.__struct_fields__)
+    for name in fields:
+        if name not in known:
+            near = meant(name, known)
+            raise ConfigError(f"{where}: no line is called {name!r}: {near}nbp help service-files.")
     try:
         return msgspec.convert(
             {name: value for name, value in fields.items() if name in own}
@@ -159,7 +165,8 @@ def _service(fields: Mapping[str, Any], where: str) -> Service:
             Service,
         )
     except msgspec.ValidationError as exc:
-        problem = ConfigError(f"{where}: {exc}.")
+        words = str(exc).replace(" - at `$.tasks`", "").replace("`$.tasks.", "`")
+        problem = ConfigError(f"{where}: {words}.")  # whoever wrote the file knows of no `tasks`
     except ConfigError as exc:
         problem = ConfigError(f"{where}: {exc}")
     raise problem

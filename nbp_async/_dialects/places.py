@@ -1,12 +1,15 @@
 """Places in a JSON document: `data[].url`, `output`, `data.resultJson|json.resultUrls[]`."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
 from nbp_async._dialects.read import items, table
 
 _JSON = "|json"
+_NAMED = 12  # places that a message tells
+_DEPTH = 8  # of the documents in which they are looked for
 
 
 def found(document: object, places: Sequence[str]) -> list[object]:
@@ -34,6 +37,21 @@ def last_names(places: Sequence[str]) -> frozenset[bytes]:
     return frozenset(
         place.split(".")[-1].removesuffix("[]").removesuffix(_JSON).encode() for place in places
     )
+
+
+def names(document: object) -> list[str]:
+    """Places that the document has, spelled as in a table; the first dozen."""
+    return list(islice(_names(document, ""), _NAMED))
+
+
+def _names(value: object, place: str, depth: int = _DEPTH) -> Iterator[str]:
+    if isinstance(value, dict) and value and depth:
+        for name, inner in value.items():
+            yield from _names(inner, f"{place}.{name}" if place else str(name), depth - 1)
+    elif isinstance(value, list) and value and depth:
+        yield from _names(value[0], f"{place}[]", depth - 1)
+    elif place:
+        yield place
 
 
 def at(value: object, steps: Sequence[str]) -> Iterator[object]:

@@ -201,14 +201,27 @@ class _Decoder:
         if state in task.done:
             if handle is not None and handle.result and handle.look != handle.result:
                 return Answer(handle=msgspec.structs.replace(handle, look=handle.result), eta=0.0)
+            where = self._nothing_at(document, *task.images, *task.links)
             raise NoImageError(
-                f"{self._profile.name}: the task is done, and has no image.", reason="no data"
+                f"{self._profile.name}: the task is done, and has no image{where}.",
+                reason="no data",
             )
         if handle is None:
-            raise MalformedReplyError(f"{self._profile.name} took no task on: the answer has no id")
+            where = self._nothing_at(document, *task.id)
+            raise MalformedReplyError(
+                f"{self._profile.name} took no task on: the answer has no id{where}"
+            )
         if state and state not in task.pending:
-            raise MalformedReplyError(f"The task is {clean(state, 80)!r}: the table has no such.")
+            raise MalformedReplyError(
+                f"the task is {clean(state, 80)!r}, which is none of the states pending, done and "
+                f"failed of {self._profile.name}"
+            )
         return Answer(handle=handle, eta=self._eta(document))
+
+    def _nothing_at(self, document: object, *looked: str) -> str:
+        """Where the table looked, and what the answer has instead: a wrong table shows at once."""
+        there = ", ".join(clean(name, 80) for name in places.names(document))
+        return f" at {', '.join(looked)}; it has {there or 'nothing'}"
 
     def _result(self, document: object) -> Answer | None:
         task = self._dialect.table

@@ -256,7 +256,7 @@ class _Vigil:
             self._strange += 1
             most = _MOST_AUTH_FAILURES if isinstance(error, AuthError) else _STRANGE
             if self._strange >= most:
-                raise self._open(f"cannot be asked for: {error}")
+                raise self._open(f"cannot be asked for: {str(error).removesuffix('.')}")
             return
         if isinstance(error, RefusedError) and error.retry_after:
             await asyncio.sleep(min(error.retry_after, max(0.0, self._ends - now)))

@@ -232,6 +232,52 @@ def test_what_goes_wrong_has_its_own_error(
     assert getattr(caught.value, "who", None) == who
 
 
+ACME = TaskImages(
+    Profile(
+        name="acme",
+        base_url="https://acme.example/v2",
+        tasks=TaskTable(
+            submit="/jobs", look="/jobs/{id}", id=("task.id",), state=("job.status",),
+            links=("job.output[].url",),
+        ),
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("document", "before", "kind", "words"),
+    [
+        ({"job": {"id": "j1"}}, None, MalformedReplyError, "no id at task.id; it has job.id"),
+        (
+            {"job": {"status": "done", "output": [{"href": LINK}, {"href": LINK}]}},
+            Handle("task", "j1"),
+            NoImageError, "no image at job.output[].url; it has job.status, job.output[].href.",
+        ),
+        (
+            {"job": {"status": "rejected"}}, Handle("task", "j1"), MalformedReplyError,
+            "the task is 'rejected', which is none of the states pending, done and failed of acme",
+        ),
+        ({}, None, MalformedReplyError, "no id at task.id; it has nothing"),
+    ],
+)  # fmt: skip
+def test_a_table_that_does_not_fit_is_told_what_the_answer_has(
+    document: object, before: Handle | None, kind: type[NbpError], words: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        read(ACME, document, before)
+    assert words in str(caught.value)
+
+
+def test_an_answer_however_deep_and_wide_is_named_in_short() -> None:
+    deep: object = {f"n{number}": 1 for number in range(5000)}
+    for _ in range(400):
+        deep = {"a": [deep]}
+    with pytest.raises(MalformedReplyError) as caught:
+        read(ACME, {"first": deep} | {f"k{number}": number for number in range(50)})
+    assert "k0" in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
 def test_a_submit_without_an_id_is_no_task() -> None:
     with pytest.raises(MalformedReplyError, match="no id"):
         read(TaskImages(RELAY), {"status": "pending"})
@@ -298,8 +344,11 @@ def test_every_service_can_be_asked_for_by_its_name() -> None:
         ('submit = "/a"\nlook = "/{id}"\nlinks = ["u"]', "base_url is missing"),
         ('base_url = "ftp://a"\nsubmit = "/a"\nlook = "/{id}"\nlinks = ["u"]', "an address"),
         ('base_url = "https://a.example"\nsubmit = "/a"\nlook = "/{id}"\nlinks = ["u"]\nwho = 1',
-         "unknown field `who`"),
-        ('base_url = "https://a.example"\nsubmit = "/a"\nlook = "/{id}"\nlinks = "u"', "array"),
+         "no line is called 'who': nbp help service-files."),
+        ('submit = "/a"\nlok = "/{id}"', "no line is called 'lok': did you mean 'look'?"),
+        ('submit = "/a"\nlinks = ["u"]', "missing required field `look`."),
+        ('base_url = "https://a.example"\nsubmit = "/a"\nlook = "/{id}"\nlinks = "u"',
+         "array`, got `str` - at `links`."),
         (('base_url = "https://a.example"\nsubmit = "/a"\nlook = "/{id}"\nlinks = ["u"]\n'
          'cancel = "stop"'), "write it as"),
     ],

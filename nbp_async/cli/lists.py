@@ -14,6 +14,8 @@ from nbp_async.cli import codes
 
 Entry = str | dict[str, Any]
 _USUAL_COLUMNS = ("prompt", "text")
+_OPTIONS = ("size", "aspect_ratio", "n", "seed", "references")  # what a cell can say of a prompt
+_WHOLE = ("n", "seed")
 
 
 def prompts_of(file: str, column: str | None = None) -> list[Entry]:
@@ -33,10 +35,11 @@ def read_prompts(name: str, text: str, column: str | None = None) -> list[Entry]
         ConfigError: It cannot be read, or holds no prompt. Nothing was sent.
     """
     ending = Path(name).suffix.lower()
+    prompts: list[Entry]
     if column is not None and ending not in (".csv", ".jsonl"):
         raise ConfigError(f"{name} has no columns: --prompt-column is for .csv and .jsonl files.")
     if ending == ".csv":
-        prompts: list[Entry] = list(_from_csv(name, text, column))
+        prompts = _from_csv(name, text, column)
     elif ending == ".jsonl":
         prompts = _from_json_lines(name, text, column)
     else:
@@ -47,7 +50,7 @@ def read_prompts(name: str, text: str, column: str | None = None) -> list[Entry]
     return prompts
 
 
-def _from_csv(name: str, text: str, column: str | None) -> list[str]:
+def _from_csv(name: str, text: str, column: str | None) -> list[Entry]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     columns = [title or "" for title in rows.fieldnames or ()]
     chosen = column or next((c for c in _USUAL_COLUMNS if c in columns), None)
@@ -59,7 +62,33 @@ def _from_csv(name: str, text: str, column: str | None) -> list[str]:
             f"{name}: no column {wanted!r}; it has {', '.join(columns) or 'none'}. "
             "Say which with --prompt-column. Nothing was sent."
         )
-    return [prompt for row in rows if (prompt := (row[chosen] or "").strip())]
+    options = [title for title in _OPTIONS if title in columns and title != chosen]
+    prompts: list[Entry] = []
+    for number, row in enumerate(rows, 1):
+        prompt = (row[chosen] or "").strip()
+        given = {title: cell for title in options if (cell := (row[title] or "").strip())}
+        if prompt and given:
+            prompts.append({"text": prompt} | _fitted(given, f"{name}, row {number}"))
+        elif prompt:
+            prompts.append(prompt)
+    return prompts
+
+
+def _fitted(given: dict[str, str], where: str) -> dict[str, Any]:
+    """Cells as what a prompt has them as."""
+    fitted: dict[str, Any] = dict(given)
+    for title in _WHOLE:
+        if title in given:
+            try:
+                fitted[title] = int(given[title])
+            except ValueError:
+                raise ConfigError(
+                    f"{where}: {title}={given[title]!r} is no whole number. If the column means "
+                    "something else, give it another name. Nothing was sent."
+                ) from None
+    if "references" in given:
+        fitted["references"] = [given["references"]]
+    return fitted
 
 
 def _from_json_lines(name: str, text: str, column: str | None) -> list[Entry]:

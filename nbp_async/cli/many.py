@@ -20,7 +20,8 @@ Make one image for each prompt in FILE (- for stdin); paths go to stdout as they
 
 \b
 .txt, -   one prompt a line, unless it is blank or begins with #
-.csv      the column "prompt" or "text", or --prompt-column
+.csv      the column "prompt" or "text", or --prompt-column; columns
+          called size, aspect_ratio and so on are options of their row
 .jsonl    a string, or an object: text, size, aspect_ratio and so on
           (nbp help prompts)
 

@@ -21,6 +21,24 @@ def test_the_usual_columns_of_a_csv_are_found(column: str) -> None:
     assert read_prompts("p.csv", text) == ["a red bicycle, side view", "two\nlines"]
 
 
+def test_columns_that_are_called_as_options_are_those_of_their_row() -> None:
+    text = "id,caption,size,seed,n,references\n1,a,4K,7,,\n2,b,,,,\n3,,2K,,,\n4,d, 2K ,,2,ref.png\n"
+    assert read_prompts("p.csv", text, "caption") == [
+        {"text": "a", "size": "4K", "seed": 7},
+        "b",
+        {"text": "d", "size": "2K", "n": 2, "references": ["ref.png"]},
+    ]
+
+
+def test_a_column_of_prompts_may_be_called_as_an_option() -> None:
+    assert read_prompts("p.csv", "size,other\nlarge,b\n", "size") == ["large"]
+
+
+def test_a_cell_that_is_no_number_is_named() -> None:
+    with pytest.raises(ConfigError, match="row 2: seed='x' is no whole number"):
+        read_prompts("p.csv", "prompt,seed\na,1\nb,x\n")
+
+
 def test_a_csv_of_one_column_needs_no_name_for_it() -> None:
     assert read_prompts("p.csv", "description\na\nb\n") == ["a", "b"]
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,10 +158,10 @@ def plan_of(client: Client, order: Order) -> Plan:
 
 def dry_run(plan: Plan) -> int:
     """Say what it would do; it is then forgotten."""
-    found = plan.preview()
+    with closing(plan):
+        found = plan.preview()
     for line in found.lines():
         click.echo(line)
-    plan.close()
     return codes.ALL_MADE if found.fits else codes.SOME_FAILED
 
 

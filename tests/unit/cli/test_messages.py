@@ -47,6 +47,7 @@ MISTAKES = {
     "a key in the endpoint's place": f"{MANY} --endpoint AIzaSyA-0123456789abcdef",
     "a batch where there is none": f"{MANY} --endpoint apiyi --via batch",
     "no waiting for what is no batch": f"{MANY} --no-wait",
+    "a size of one prompt that is none, in a dry run": "many sizes.jsonl --out shop --dry-run",
     "two forms at once": "show . --table --json",
     "links of a run that is not there": "fetch nowhere",
     "batch jobs of a run that is not there": "batch fetch nowhere",

@@ -26,7 +26,7 @@ from nbp_async._flow.tasks import Desk
 from nbp_async._flow.wiring import Totals, Wiring
 from nbp_async._images.download import LinkPolicy
 from nbp_async._journal.base import JOURNAL, MANIFEST, Journal
-from nbp_async._models import Via
+from nbp_async._models import ZERO, Via
 from nbp_async._options import Ask, RunAsk
 from nbp_async._pacing.bucket import TokenBucket
 from nbp_async._pacing.budget import RetryBudget, SpendCap
@@ -317,9 +317,12 @@ def preview_of(chosen: Chosen, jobs: Jobs, ask: RunAsk) -> Preview | None:
     """
     if not jobs.known:
         return None
-    from nbp_async._journal.reader import standing_of
+    from nbp_async._journal.reader import read_run, standing_of
 
-    path = _journal_path(ask)
+    path, cap = _journal_path(ask), cap_of(ask)
+    if cap is not None and path is not None and path.is_file():
+        earlier = read_run(path).account
+        cap.spent = earlier.spent + earlier.maybe
     return preview(
         jobs.listed(),
         chosen.limits,
@@ -330,6 +333,7 @@ def preview_of(chosen: Chosen, jobs: Jobs, ask: RunAsk) -> Preview | None:
         store=str(store_of(ask.get("out")) or ""),
         only=jobs.only,
         batch=ask.get("via") == "batch",
+        room=None if cap is None else max(ZERO, cap.left),
     )
 
 

@@ -14,6 +14,7 @@ from nbp_async._flow.run import Again
 from nbp_async._journal.identity import identity
 from nbp_async._models import ZERO, Job
 from nbp_async._sinks.room import FLOOR, weight_of
+from nbp_async._words import money
 
 TYPICAL_HOLD = 100.0  # seconds: the middle of the 30-170 s that images take
 
@@ -34,6 +35,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         to_send: Requests that would be sent.
         cost: US dollars that these should cost, by the price list.
         most: US dollars that are set aside for them, with the text that nobody knows yet.
+        room: US dollars that `max_cost` leaves to the run, or None without one.
+        covered: How many of them it is enough for, about.
         seconds: How long they take at least, by the slots, the rate and the spend limit, if an
             image takes 100 s as usual; 0 by the batch API.
         batch: They go by the batch API, at any time within a day.
@@ -52,6 +55,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     to_send: int = 0
     cost: Decimal = ZERO
     most: Decimal = ZERO
+    room: Decimal | None = None
+    covered: int = 0
     seconds: float = 0.0
     batch: bool = False
     disk_needed: int = 0
@@ -75,6 +80,9 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
             (self.lost, "were billed before and are not there: only with retry_failed"),
         ]
         yield from (f"{count} {words}" for count, words in kept if count)
+        if self.room is not None and self.covered < self.to_send:
+            many = f"about {self.covered}" if self.covered else "none"
+            yield f"max_cost leaves {money(self.room)}: enough for {many} of them"
         if self.to_send and self.batch:
             yield "by the batch API: within a day, and given up after two"
         elif self.to_send:
@@ -98,15 +106,17 @@ def preview(
     store: str = "",
     only: frozenset[int] | None = None,
     batch: bool = False,
+    room: Decimal | None = None,
 ) -> Preview:
     """Look at each job, and at what the journal knows of it; count those at the places `only`."""
     found = Counter[str]()
-    needed, cost, most = 0, ZERO, ZERO
+    needed, covered, cost, most = 0, 0, ZERO, ZERO
     for job, kind in _kinds(jobs, standing, account, again):
         if only is not None and job.index not in only:
             continue
         found[kind] += 1
         if kind == "new":
+            covered += room is not None and cost + job.most <= room
             cost += job.price
             most += job.most
             needed += weight_of(job.canvas.tier)
@@ -120,6 +130,8 @@ def preview(
         to_send=found["new"],
         cost=cost,
         most=most,
+        room=room,
+        covered=covered,
         seconds=0.0 if batch else _least(limits, found["new"], cost),
         batch=batch,
         disk_needed=needed if folder is not None or store else 0,

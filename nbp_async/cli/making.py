@@ -25,6 +25,7 @@ from nbp_async.cli.lists import Entry
 from nbp_async.cli.output import Data, people, record, say
 from nbp_async.cli.place import Place
 from nbp_async.cli.rescue import rescue
+from nbp_async.cli.spelling import as_typed
 from nbp_async.cli.tally import Tally
 from nbp_async.display.counts import Counts
 from nbp_async.display.progress import Progress
@@ -161,7 +162,7 @@ def dry_run(plan: Plan) -> int:
     with closing(plan):
         found = plan.preview()
     for line in found.lines():
-        click.echo(line)
+        click.echo(as_typed(line))
     return codes.ALL_MADE if found.fits else codes.SOME_FAILED
 
 

@@ -7,7 +7,7 @@ _OPTIONS = frozenset({
     "out", "public_url", "rate", "resend_ambiguous", "retry_failed", "seed", "size", "spend",
     "verify", "via", "wait",
 })  # fmt: skip
-_GIVEN = re.compile(r"""(?<![\w("'])([a-z_]+)=("[^"]*"|'[^']*'|[\w.$/]*)""")
+_GIVEN = re.compile(r"""(?<![\w("'?&])([a-z_]+)=("[^"]*"|'[^']*'|[\w.$/]*)""")
 _NAMED = re.compile(
     r"(?<![\w\-=.])(resend_ambiguous|retry_failed|max_cost|max_in_flight)\b(?![=(])"
 )

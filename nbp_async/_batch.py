@@ -6,6 +6,7 @@ from typing import Any, Protocol, overload
 
 import msgspec
 
+from nbp_async._cuts import Cuts
 from nbp_async._errors import ConfigError, NbpError
 from nbp_async._frames import PandasFrame, PolarsFrame, to_pandas, to_polars
 from nbp_async._models import ZERO, Failure, Image, Outcome
@@ -106,11 +107,26 @@ class Batch(Sequence[Outcome]):
         """What it cost: spent, and what may have been spent besides."""
         return bill(self.outcomes)
 
+    @property
+    def hint(self) -> str:
+        """What the failures have in common and what to do about it, or "".
+
+        Calls that were cut off after the same number of seconds are a proxy's work, for instance.
+        """
+        cuts = Cuts()
+        for failure in self.failures:
+            cuts.add(failure)
+        return cuts.words()
+
     def raise_for_failures(self) -> None:
-        """Raise an ExceptionGroup of the failures' errors, if there are any."""
+        """Raise an ExceptionGroup of the failures' errors, if there are any; with the `hint`."""
         errors = [_noted(failure) for failure in self.failures]
-        if errors:
-            raise ExceptionGroup(f"{len(errors)} of {len(self)} prompts brought no image", errors)
+        if not errors:
+            return
+        group = ExceptionGroup(f"{len(errors)} of {len(self)} prompts brought no image", errors)
+        if hint := self.hint:
+            group.add_note(hint)
+        raise group
 
     def retry_failed(
         self, *, resend_ambiguous: bool = False, max_cost: Dollars | None = None
@@ -220,7 +236,8 @@ class Batch(Sequence[Outcome]):
         cost = self.billing
         parts.append(f"${cost.spent:.2f}" + (f" + perhaps ${cost.maybe:.2f}" if cost.maybe else ""))
         parts.append(f"{self.elapsed:.1f} s")
-        return f"Batch({', '.join(parts)})"
+        hint = self.hint
+        return f"Batch({', '.join(parts)})" + (f"\n{hint}" if hint else "")
 
 
 def _unpickled(outcomes: tuple[Outcome, ...], elapsed: float, stopped: NbpError | None) -> Batch:

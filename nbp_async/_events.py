@@ -1,12 +1,14 @@
 """What a listener hears: frozen facts about attempts, outcomes and the gate.
 
 A listener is given to the client. It is called on the event loop, between two steps of a
-request: it must not block, and whatever it raises is logged and goes no further.
+request: it must not block, and whatever it raises is logged and goes no further. One that holds
+the loop for more than 50 ms is named in the log with its line, once.
 """
 
 import msgspec
 
-from nbp_async._models import Attempt, Job, Outcome
+from nbp_async._http import Usage
+from nbp_async._models import Attempt, Job, Outcome, Via
 
 
 class AttemptStarted(msgspec.Struct, frozen=True):
@@ -18,10 +20,25 @@ class AttemptStarted(msgspec.Struct, frozen=True):
 
 
 class AttemptEnded(msgspec.Struct, frozen=True):
-    """An attempt ended; `attempt` has its timings, its billing and its error, if any."""
+    """An attempt ended.
+
+    Attributes:
+        job: What was asked for.
+        attempt: Its timings, its billing and its error, if any.
+        vendor: What the endpoint is called.
+        base_url: Where it is.
+        via: How the answer was to come. A line of a batch job has ended when its result is here.
+        usage: Its tokens, if the vendor said.
+        model: The version of the model that answered, if it said.
+    """
 
     job: Job
     attempt: Attempt
+    vendor: str = ""
+    base_url: str = ""
+    via: Via = "held"
+    usage: Usage | None = None
+    model: str = ""
 
 
 class GateClosed(msgspec.Struct, frozen=True):

@@ -188,10 +188,25 @@ async def test_the_fixture_is_used_as_shown(nbp_server: FakeServer) -> None:
 
 
 def test_every_block_is_tested() -> None:
-    assert len(BLOCKS) == 13
+    assert len(BLOCKS) == 14
 
 
 async def test_the_faults_of_tasks_are_ordered_as_shown() -> None:
     names: dict[str, Any] = {"FakeServer": FakeServer, "faults": faults}
     exec(in_a_function(block("task_faults")), names)
     await names["main"]()
+
+
+async def test_listeners_hear_as_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with FakeServer(latency=0.0) as server:
+        monkeypatch.setenv("NBP_BASE_URL", server.openai_url)
+        monkeypatch.setenv("NBP_API_KEY", server.key)
+        names: dict[str, Any] = {}
+        exec(block("class Bills(Listener)"), names)
+        async with names["client"] as gen:
+            await gen.many(["a red bicycle"], size="1K")
+    said = capsys.readouterr().out
+    assert said.startswith("yes 0.134")
+    assert "Image(#0" in said

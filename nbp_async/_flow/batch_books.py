@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
+from nbp_async._dialects.base import Answer
 from nbp_async._dialects.batch_lines import Line
 from nbp_async._errors import (
     JournalError,
@@ -231,7 +232,8 @@ class Ledger:
         except NbpError as exc:
             if not brought:
                 return await self.fail(member, exc, "yes", self._cost(member, line.answer.usage))
-        attempt = self._note(member, "yes", self._cost(member, line.answer.usage), "")
+        cost = self._cost(member, line.answer.usage)
+        attempt = self._note(member, "yes", cost, "", line.answer)
         attempts, earlier = member.attempts(attempt)
         image: Image = describe(
             brought, line.answer, index=member.place, prompt=member.prompt, pixels=member.pixels,
@@ -270,7 +272,10 @@ class Ledger:
             return member.price
         return self._prices.cost("", usage)
 
-    def _note(self, member: Member, billing: Billing, cost: Decimal, error: str) -> Attempt:
+    def _note(
+        self, member: Member, billing: Billing, cost: Decimal, error: str,
+        answer: Answer | None = None,
+    ) -> Attempt:  # fmt: skip
         reduced = cost / self._share - cost if self._share else ZERO
         attempt = member.attempt(billing, cost, reduced, error)
         self._journal.settle(member.item, attempt)
@@ -278,6 +283,9 @@ class Ledger:
             self._w.totals.add(attempt)
             if self._run.cap is not None:
                 self._run.cap.settle(member.most, ZERO if billing == "no" else cost)
+        if self._w.listeners and member.job is not None:
+            told = (answer.usage, answer.model) if answer is not None else (None, "")
+            self._w.tell_ended(member.job, attempt, "batch", *told)
         return attempt
 
     async def _finish(self, member: Member, outcome: Outcome) -> None:

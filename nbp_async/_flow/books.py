@@ -12,7 +12,6 @@ from nbp_async._errors import (
     StoppedError,
     TaskOpenError,
 )
-from nbp_async._events import AttemptEnded
 from nbp_async._flow.attempt import Try
 from nbp_async._flow.run import Run
 from nbp_async._flow.wiring import Wiring
@@ -186,7 +185,8 @@ class Books:
             if not isinstance(error, TaskOpenError):
                 self.page.journal.settle(self.page.item, noted)
         if self._w.listeners:
-            self._w.tell("on_attempt", AttemptEnded(job=self._job, attempt=noted))
+            usage = _usage_of(attempt, error)
+            self._w.tell_ended(self._job, noted, self._run.via, usage, attempt.model)
 
     def cost(self, attempt: Try, billing: Billing, error: NbpError | None = None) -> Decimal:
         """What the attempt costs if it is charged."""

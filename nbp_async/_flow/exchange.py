@@ -51,6 +51,11 @@ class Exchange:
         from_head = self.head.request_id if self.head is not None else ""
         return from_head or (self.answer.request_id if self.answer is not None else "")
 
+    @property
+    def model(self) -> str:
+        """The version of the model that answered, or ""."""
+        return self.answer.model if self.answer is not None else ""
+
     async def exchange(
         self,
         wiring: Wiring,

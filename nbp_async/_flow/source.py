@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
 from decimal import Decimal
+from time import perf_counter
 from typing import Any
 
 from nbp_async._errors import ConfigError
+from nbp_async._flow.blame import blame_slow
 from nbp_async._models import Job, Prompt, as_prompt
 from nbp_async._pixels import Canvas, model_sizes, resolve
 from nbp_async._profiles import Profile
@@ -26,6 +28,7 @@ Prompts = (
 
 _Known = tuple[Canvas, Decimal, Decimal]
 _LISTED = (list, tuple, Table)
+_END = object()
 _SLICE = 1000  # prompts looked at between two turns of the event loop: about 3 ms
 
 
@@ -158,9 +161,10 @@ class Jobs:
             return job
         if self._stopped or self._sync is None:
             return None
-        for value in self._sync:
-            return self._job(value)
-        return None
+        began = perf_counter()
+        value = next(self._sync, _END)
+        blame_slow(self._sync, perf_counter() - began)
+        return None if value is _END else self._job(value)
 
     async def _draw_async(self, source: AsyncIterator[object]) -> Job | None:
         job = next(self._copies, None)

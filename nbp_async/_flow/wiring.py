@@ -5,13 +5,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from time import perf_counter
 
 from nbp_async._batch import Bill
 from nbp_async._config import Limits, Retry, Secret, Timeouts
 from nbp_async._dialects.base import Dialect
-from nbp_async._events import GateClosed, GateOpened, Listener
+from nbp_async._events import AttemptEnded, GateClosed, GateOpened, Listener
+from nbp_async._flow.blame import blame_slow, named
+from nbp_async._http import Usage
 from nbp_async._images.download import Downloader
-from nbp_async._models import ZERO, Attempt, Job
+from nbp_async._models import ZERO, Attempt, Job, Via
 from nbp_async._pacing.bucket import RateLimiter
 from nbp_async._pacing.budget import RetryBudget, SpendCap
 from nbp_async._pacing.gate import Gate
@@ -130,10 +133,21 @@ class Wiring:
     def tell(self, name: str, event: object) -> None:
         """Let every listener hear it. What one of them raises is logged and goes no further."""
         for listener in self.listeners:
+            heard = getattr(listener, name)
+            began = perf_counter()
             try:
-                getattr(listener, name)(event)
+                heard(event)
             except Exception:
-                log.exception("A listener failed in %s.%s", type(listener).__name__, name)
+                log.exception("A listener failed in %s", named(heard))
+            blame_slow(heard, perf_counter() - began)
+
+    def tell_ended(
+        self, job: Job, attempt: Attempt, via: Via, usage: Usage | None, model: str
+    ) -> None:
+        """An attempt ended. Where it was sent is told with it."""
+        profile = self.profile
+        event = AttemptEnded(job, attempt, profile.name, profile.base_url, via, usage, model)
+        self.tell("on_attempt", event)
 
     def paused(self) -> float:
         """Seconds that a vendor makes everybody wait, or 0.0."""

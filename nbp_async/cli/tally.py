@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from nbp_async import AuthError, CancelledAttemptError, Failure, Image, Outcome, StoppedError
+from nbp_async._cuts import Cuts
 from nbp_async._words import money, plural, printable
 from nbp_async.cli import codes
-from nbp_async.cli.cuts import Cuts
+from nbp_async.cli.spelling import as_typed
 
 _NAMED = 10  # prompts of one reason that are listed by number
 _CHARGED = {"yes": "billed", "maybe": "may have been billed"}
@@ -153,4 +154,4 @@ class Tally:
             yield f"  {reason}"
         cut = self._cuts.words()
         if cut:
-            yield cut
+            yield as_typed(cut)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbp_async import DisconnectedError, Failure, ReadTimeout, ServerError
-from nbp_async.cli.cuts import Cuts
+from nbp_async import Batch, DisconnectedError, Failure, ReadTimeout, ServerError
+from nbp_async._cuts import Cuts
 from nbp_async.cli.tally import Tally
 from tests.unit.display.examples import attempt, failure
 
@@ -29,7 +29,7 @@ def test_a_proxy_that_cuts_at_a_minute_is_named_with_its_dollars_and_a_way_out()
     assert said.startswith("4 calls ended at 60.0 s")
     assert "cuts held calls at 60 s" in said
     assert f"May have been billed: ${4 * Decimal('0.134')}" in said
-    assert "--via poll" in said
+    assert 'via="poll"' in said
 
 
 def test_a_gateway_that_answers_for_the_vendor_is_a_proxy_too() -> None:
@@ -66,3 +66,13 @@ def test_the_summary_ends_with_it() -> None:
     tally = Tally(3)
     tally.add_all(ended(60.0) for _ in range(3))
     assert "proxy or load balancer" in list(tally.lines())[-1]
+
+
+def test_a_batch_says_so_wherever_it_is_looked_at() -> None:
+    batch = Batch([ended(60.0), ended(60.1), ended(59.9)])
+    assert batch.hint.startswith("3 calls ended at 60.0 s")
+    assert repr(batch).splitlines() == [repr(batch).splitlines()[0], batch.hint]
+    with pytest.raises(ExceptionGroup) as raised:
+        batch.raise_for_failures()
+    assert raised.value.__notes__ == [batch.hint]
+    assert Batch([ended(60.0)]).hint == ""

@@ -3,7 +3,8 @@
 from collections import Counter, defaultdict
 from decimal import Decimal
 
-from nbp_async import DisconnectedError, Failure, ServerError
+from nbp_async._errors import DisconnectedError, ServerError
+from nbp_async._models import Failure
 from nbp_async._words import money
 
 _LEAST = 3  # calls at one value; fewer may be chance
@@ -50,5 +51,5 @@ class Cuts:
             f"{count:,} calls ended at {at:.1f} s, give or take 0.4 s: a proxy or load balancer on "
             f"the way probably cuts held calls at {round(at)} s, and such images take 30-170 s."
             f"{billed} Call from elsewhere, raise its limit, or use an endpoint that takes tasks "
-            "(--via poll), which holds no call open."
+            '(via="poll"), which holds no call open.'
         )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+import msgspec
+
 from nbp_async._batch import Dollars
 from nbp_async._batching import batching_of, has_batches
 from nbp_async._callbacks import Callbacks, problem_of
@@ -323,7 +325,7 @@ def preview_of(chosen: Chosen, jobs: Jobs, ask: RunAsk) -> Preview | None:
     if cap is not None and path is not None and path.is_file():
         earlier = read_run(path).account
         cap.spent = earlier.spent + earlier.maybe
-    return preview(
+    found = preview(
         jobs.listed(),
         chosen.limits,
         standing={} if path is None else standing_of(path),
@@ -333,8 +335,8 @@ def preview_of(chosen: Chosen, jobs: Jobs, ask: RunAsk) -> Preview | None:
         store=str(store_of(ask.get("out")) or ""),
         only=jobs.only,
         batch=ask.get("via") == "batch",
-        room=None if cap is None else max(ZERO, cap.left),
     )
+    return found if cap is None else msgspec.structs.replace(found, room=max(ZERO, cap.left))
 
 
 def _again_of(ask: RunAsk) -> Again:

@@ -36,7 +36,6 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         cost: US dollars that these should cost, by the price list.
         most: US dollars that are set aside for them, with the text that nobody knows yet.
         room: US dollars that `max_cost` leaves to the run, or None without one.
-        covered: How many of them it is enough for, about.
         seconds: How long they take at least, by the slots, the rate and the spend limit, if an
             image takes 100 s as usual; 0 by the batch API.
         batch: They go by the batch API, at any time within a day.
@@ -56,12 +55,19 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     cost: Decimal = ZERO
     most: Decimal = ZERO
     room: Decimal | None = None
-    covered: int = 0
     seconds: float = 0.0
     batch: bool = False
     disk_needed: int = 0
     disk_free: int | None = None
     store: str = ""
+
+    @property
+    def covered(self) -> int:
+        """For how many of them `max_cost` is enough, about: the last needs what is set aside."""
+        if self.room is None or self.room >= self.most:
+            return self.to_send
+        each, last = self.cost / self.to_send, self.most / self.to_send
+        return int((self.room - last) / each) + 1 if self.room >= last and each else 0
 
     @property
     def fits(self) -> bool:
@@ -106,17 +112,15 @@ def preview(
     store: str = "",
     only: frozenset[int] | None = None,
     batch: bool = False,
-    room: Decimal | None = None,
 ) -> Preview:
     """Look at each job, and at what the journal knows of it; count those at the places `only`."""
     found = Counter[str]()
-    needed, covered, cost, most = 0, 0, ZERO, ZERO
+    needed, cost, most = 0, ZERO, ZERO
     for job, kind in _kinds(jobs, standing, account, again):
         if only is not None and job.index not in only:
             continue
         found[kind] += 1
         if kind == "new":
-            covered += room is not None and cost + job.most <= room
             cost += job.price
             most += job.most
             needed += weight_of(job.canvas.tier)
@@ -130,8 +134,6 @@ def preview(
         to_send=found["new"],
         cost=cost,
         most=most,
-        room=room,
-        covered=covered,
         seconds=0.0 if batch else _least(limits, found["new"], cost),
         batch=batch,
         disk_needed=needed if folder is not None or store else 0,

@@ -40,7 +40,7 @@ from nbp_async._parts import (
     via_of,
 )
 from nbp_async._profiles import DialectName, Profile, fake_profile, find_profile
-from nbp_async._refusals import Guided, refuse_unknown, warn_of
+from nbp_async._refusals import NOT_OPEN, Guided, refuse_unknown, warn_of
 from nbp_async._transports.base import Transport
 from nbp_async._webhooks.settings import Webhook
 
@@ -51,7 +51,6 @@ _CLOSED = (
     "This client is closed. Make its calls inside `async with`, or make a new client. "
     "Nothing was sent."
 )
-_NOT_OPEN = "Client.fake() is used in `async with`: its server starts there. Nothing was sent."
 
 
 class Client(Guided):
@@ -371,7 +370,7 @@ class Client(Guided):
         if self._closed:
             raise ClosedError(_CLOSED)
         if self.server is not None and not self.server.started:
-            raise ClosedError(_NOT_OPEN)
+            raise ClosedError(NOT_OPEN)
         if self._parts is None:
             warn_of(self.profile, self.timeouts)
             self._parts = Parts(self._chosen())

@@ -272,9 +272,8 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
 
     def __repr__(self) -> str:
         where = self.stored.path or f"{self.stored.size} bytes in memory"
-        return (
-            f"Image(#{self.index} {self.width}x{self.height} {self.format}, ${self.cost}, {where})"
-        )
+        what = f"{self.width}x{self.height} {self.format}"
+        return f"Image(index={self.index}, {what}, ${self.cost}, {where})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: a small picture, never the original."""
@@ -323,8 +322,8 @@ class Failure(_Outcome, frozen=True, kw_only=True):
         return False
 
     def __repr__(self) -> str:
-        kind = type(self.error).__name__
-        return f"Failure(#{self.index} {kind}: {self.error}, billing={self.billing!r})"
+        said = f"{type(self.error).__name__}: {str(self.error).removesuffix('.')}"
+        return f"Failure(index={self.index}, {said}, billing={self.billing!r})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

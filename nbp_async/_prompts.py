@@ -57,7 +57,9 @@ class Prompt(_Text, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
-            raise ConfigError("A prompt has a text that is not empty. Nothing was sent.")
+            raise ConfigError(
+                "A prompt has a text that is not empty: leave empty lines out. Nothing was sent."
+            )
         for name, (kinds, wanted) in _KINDS.items():
             value = getattr(self, name)
             if not isinstance(value, kinds):

@@ -16,6 +16,10 @@ from nbp_async._models import FailedLines, Prompt
 from nbp_async._near import meant
 from nbp_async._profiles import Profile
 
+NOT_OPEN = (
+    "Client.fake() is used in `async with`: its server starts there. In a notebook, write "
+    "`await gen.__aenter__()` once. Nothing was sent."
+)
 _SHORT = 40  # characters of a text that a message repeats
 _LISTS = (".txt", ".csv", ".jsonl")
 _SLOWEST = 170.0  # seconds that an image takes at most, as a rule

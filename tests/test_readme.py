@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nbp_async import BatchRun, Client, Profile, Retry, Webhook
+from nbp_async import BatchRun, Client, Profile, Retry, Webhook, read_run
 from nbp_async._profiles import find_profile
 from nbp_async.fake import FakeServer, faults
 from tests.object_server import CREDENTIALS, object_server
@@ -149,6 +149,7 @@ async def test_a_run_is_reported_on_as_shown(
         frame, whole = await names["main"](gen, ["a", "b"])
         assert frame["spent_usd"].sum() == whole["spent_usd"].sum() == gen.server.bank.billed
     assert frame["ok"].tolist() == whole["ok"].to_list() == [True, True]
+    assert repr(read_run("catalogue/")) == f"Report({tmp_path / 'catalogue'}, 2 of 2, $0.268)"
 
 
 async def test_images_go_to_a_store_as_shown(
@@ -209,4 +210,4 @@ async def test_listeners_hear_as_shown(
             await gen.many(["a red bicycle"], size="1K")
     said = capsys.readouterr().out
     assert said.startswith("yes 0.134")
-    assert "Image(#0" in said
+    assert "Image(index=0, " in said

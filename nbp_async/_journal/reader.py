@@ -18,6 +18,7 @@ from nbp_async._journal.sums import account_of
 from nbp_async._models import Attempt, Failure, Outcome, Timings
 from nbp_async._rows import Row, row_of
 from nbp_async._stores.address import is_store
+from nbp_async._words import money
 
 # What a file that was damaged, or written by a newer version, makes of reading it.
 _UNREADABLE = (sqlite3.Error, ValueError, ArithmeticError, msgspec.MsgspecError, ConfigError)
@@ -44,6 +45,13 @@ class Report(msgspec.Struct, frozen=True):
     states: dict[str, int]
     processes: int
     problem: str = ""
+
+    def __repr__(self) -> str:
+        """Images of all items, and dollars; `nbp show` says more."""
+        maybe = f" + perhaps {money(self.account.maybe)}" if self.account.maybe else ""
+        where = self.folder if self.path.name == JOURNAL else self.path
+        there, all_of_them = self.states.get("stored", 0), sum(self.states.values())
+        return f"Report({where}, {there} of {all_of_them}, {money(self.account.spent)}{maybe})"
 
     def rows(self) -> Iterator[Row]:
         """Every item, in the order in which they were first drawn.

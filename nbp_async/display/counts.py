@@ -76,13 +76,13 @@ class Counts(Listener):
         return self.left_at(self._last_at)
 
     def left_at(self, now: float) -> float | None:
-        """Seconds until the last image, or None while nothing has ended yet.
+        """Seconds until the last image, or None while none has come: a refusal is quicker.
 
         Two guesses, and the longer one counts. What is left goes through the slots at the pace
         of the attempts so far: this is right from the first image on, when little has ended and
         much is half done. And the pace of the outcomes: this knows of rates, pauses and retries.
         """
-        if self.total is None or not self._ended or not self.done or self._first_at is None:
+        if self.total is None or not self._ended or not self.images or self._first_at is None:
             return None
         remaining = max(0, self.total - self.done)
         by_slots = remaining * self._service / self._ended / self.width

@@ -62,6 +62,14 @@ def test_nothing_is_guessed_before_something_has_ended() -> None:
     assert counts.left is None
 
 
+def test_a_refusal_tells_nothing_of_how_long_an_image_takes() -> None:
+    counts = Counts(10, 5)
+    start(counts)
+    end(counts, "no", took=0.01)
+    counts.on_outcome(failure(RateLimitError("no", status=429)))
+    assert counts.left is None
+
+
 def test_what_is_left_goes_through_the_slots_at_the_pace_so_far() -> None:
     """One of 200 ended after 40 s, 50 at a time: 199 more of 40 s through 50 slots."""
     counts = Counts(200, 50)

@@ -66,10 +66,12 @@ class TaskTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     pending: tuple[str, ...] = (
         "pending", "queued", "in_queue", "queuing", "waiting", "submitted", "starting", "created",
         "not_start", "processing", "running", "in_progress", "generating", "cancelling",
+        "working", "rendering", "accepted", "scheduled",
     )  # fmt: skip
     done: tuple[str, ...] = ("completed", "succeeded", "success", "done", "finished")
     failed: tuple[str, ...] = (
         "failed", "fail", "failure", "error", "cancelled", "canceled", "expired", "timeout",
+        "timed_out", "rejected", "aborted",
     )  # fmt: skip
     images: tuple[str, ...] = ()
     links: tuple[str, ...] = ()

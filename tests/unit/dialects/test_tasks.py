@@ -254,8 +254,8 @@ ACME = TaskImages(
             NoImageError, "no image at job.output[].url; it has job.status, job.output[].href.",
         ),
         (
-            {"job": {"status": "rejected"}}, Handle("task", "j1"), MalformedReplyError,
-            "the task is 'rejected', which is none of the states pending, done and failed of acme",
+            {"job": {"status": "baking"}}, Handle("task", "j1"), MalformedReplyError,
+            "the task is 'baking', which is none of the states pending, done and failed of acme",
         ),
         ({}, None, MalformedReplyError, "no id at task.id; it has nothing"),
     ],
@@ -266,6 +266,19 @@ def test_a_table_that_does_not_fit_is_told_what_the_answer_has(
     with pytest.raises(kind) as caught:
         read(ACME, document, before)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["working", "Rendering", "ACCEPTED"])
+def test_the_usual_words_for_work_are_known(word: str) -> None:
+    assert read(ACME, {"job": {"status": word}}, Handle("task", "j1")).handle == Handle(
+        "task", "j1"
+    )
+
+
+@pytest.mark.parametrize("word", ["rejected", "Timed_Out"])
+def test_the_usual_words_for_a_failure_are_known(word: str) -> None:
+    with pytest.raises(TaskFailedError):
+        read(ACME, {"job": {"status": word}}, Handle("task", "j1"))
 
 
 def test_an_answer_however_deep_and_wide_is_named_in_short() -> None:

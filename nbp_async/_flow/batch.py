@@ -35,8 +35,7 @@ from nbp_async._flow.wiring import Wiring, log
 from nbp_async._handle import Handle
 from nbp_async._images.references import load_references
 from nbp_async._journal.base import Journal
-from nbp_async._models import ZERO, Failure, Job, Outcome, Reference
-from nbp_async._pacing.window import Charge
+from nbp_async._models import Failure, Job, Outcome, Reference
 
 MOST_LINES = 200  # of a job: one that expires brings nothing at all
 MOST_BYTES = 64 * 1024 * 1024  # of a job's lines; references are in them as text
@@ -63,6 +62,7 @@ class BatchCrew:
         self._way = run.batching
         self._office = Office(wiring, self._way.dialect, run.sink)
         self._open: dict[str, BatchJob] = {}
+        self._left: set[str] = set()  # names of open jobs that cannot be followed for now
         self._gathered: dict[str, Gathered] = {}  # by address
         self._again: list[tuple[Job, Books]] = []
         self._rounds: Counter[int] = Counter()
@@ -229,50 +229,45 @@ class BatchCrew:
     async def _send(self, group: asyncio.TaskGroup, address: str) -> None:
         """Arm what is gathered, and create a job of it as soon as there is room."""
         gathered = self._gathered.pop(address)
-        while len(self._open) >= MOST_JOBS and self._run.stopped is None:
-            await self._change()
+        await self._room()
         members = gathered.members
         name = f"nbp-{secrets.token_hex(12)}"
         record = planned(name, gathered.model, len(members), self._w, self._past)
         job = BatchJob(self._w, self._run, self._journal, self._office, record, members, self._tell)
         self._open[name] = job
-        charge: Charge | None = None
         try:
-            charge = await self._charge(gathered.dollars)
-            await self._journal.keep_batch(name, msgspec.json.encode(record).decode())
-            await asyncio.gather(*(self._arm(name, member) for member in members.values()))
+            async with job.charged(gathered.dollars):
+                await self._journal.keep_batch(name, msgspec.json.encode(record).decode())
+                await asyncio.gather(*(self._arm(name, member) for member in members.values()))
+                there = await self._submit(job, gathered)
         except NbpError as exc:
-            self._settle(charge, ZERO)
             await self._unsent(job, exc)
             return
-        try:
-            there = await job.submit(gathered.lines, address)
-        except NbpError as exc:
-            log.warning("Batch job %s is in doubt: %s", name, exc)
-            self._run.heard(exc)
-            there = True
-        except BaseException:
-            self._settle(charge, gathered.dollars)
-            raise
-        self._settle(charge, gathered.dollars if there else ZERO)
         if there:
             self._begin(group, job)
         else:
             self._forget(job)
 
-    async def _charge(self, dollars: Decimal) -> Charge | None:
-        """Wait until a period has room for a job: the vendor charges it whenever it likes.
+    async def _room(self) -> None:
+        """Wait until one more job is allowed: who waits for no results waits for the oldest's."""
+        while self._run.why_stopped() is None:
+            going = [job for name, job in self._open.items() if name not in self._left]
+            if len(going) < MOST_JOBS:
+                break
+            oldest = next((job for job in going if job.record.state == "created"), None)
+            if self._way.wait or oldest is None:
+                await self._change()
+            else:
+                await self._follow(oldest, wait=True)
 
-        Raises:
-            BudgetError: One line alone costs more than a period may see. Nothing was sent.
-            StoppedError: The run was stopped. Nothing was sent.
-        """
-        window = self._w.window
-        return None if window is None else await self._run.wait(lambda: window.reserve(dollars))
-
-    def _settle(self, charge: Charge | None, dollars: Decimal) -> None:
-        if charge is not None and self._w.window is not None:
-            self._w.window.settle(charge, dollars)
+    async def _submit(self, job: BatchJob, gathered: Gathered) -> bool:
+        """Create a job; False if there is none, and that is certain."""
+        try:
+            return await job.submit(gathered.lines, gathered.address)
+        except NbpError as exc:
+            log.warning("Batch job %s is in doubt: %s", job.record.name, exc)
+            self._run.heard(exc)
+            return True
 
     async def _unsent(self, job: BatchJob, why: NbpError) -> None:
         """It cannot be written down, or must not be paid now: it is not sent."""
@@ -290,24 +285,24 @@ class BatchCrew:
         )
 
     def _begin(self, group: asyncio.TaskGroup, job: BatchJob) -> None:
-        if not self._way.wait and job.record.state == "created":
-            return
-        self._start(group, self._follow(job))
+        if self._way.wait or job.record.state != "created":
+            self._start(group, self._follow(job, wait=self._way.wait))
 
     def _start(self, group: asyncio.TaskGroup, work: Coroutine[None, None, None]) -> None:
         task = group.create_task(work)
         self._followers.add(task)
         task.add_done_callback(self._followed)
 
-    async def _follow(self, job: BatchJob) -> None:
+    async def _follow(self, job: BatchJob, *, wait: bool) -> None:
         try:
             if job.record.state == "creating":
                 await job.clear_up()
-            if self._way.wait:
+            if wait:
                 await job.follow()
             if not job.members:
                 self._forget(job)
         except NbpError as exc:
+            self._left.add(job.record.name)
             if not isinstance(exc, StoppedError):
                 log.warning("Batch job %s stays as it is: %s", job.record.name, exc)
 
@@ -365,9 +360,8 @@ class BatchCrew:
         await self._hand_out(outcome)
 
     def _wants_again(self, failure: Failure) -> bool:
-        if self._way.failed == "keep" or self._run.stopped is not None:
-            return False
-        return failure.billing == "no" and may_pass(failure.error)
+        wanted = self._way.failed != "keep" and self._run.stopped is None
+        return wanted and failure.billing == "no" and may_pass(failure.error)
 
     async def _hand_out(self, outcome: Outcome) -> None:
         if self._w.listeners:
@@ -393,7 +387,7 @@ class BatchCrew:
     def _drop(self) -> None:
         """What stays at the vendor has a name: it is in the plan's `partial`."""
         for job in self._open.values():
-            for member in job.members.values():
+            for member in job.members.values() if job.record.state != "planned" else ():
                 if member.job is not None:
                     left = member.open(job.record.name)
                     self._run.dropped.append(left)

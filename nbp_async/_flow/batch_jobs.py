@@ -10,7 +10,9 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import msgspec
 
@@ -32,7 +34,7 @@ from nbp_async._flow.run import Run
 from nbp_async._flow.wiring import Wiring, log
 from nbp_async._images.collect import Collector
 from nbp_async._journal.base import Journal
-from nbp_async._models import Failure, Outcome
+from nbp_async._models import ZERO, Failure, Outcome
 
 FIRST_LOOK, LONGEST_LOOK = 30.0, 300.0  # seconds between looks at a job
 _GROWTH = 1.5
@@ -67,6 +69,27 @@ class BatchJob:
         self._tell = tell
         self._strangers: set[str] = set()
         self._failed: list[tuple[Member, Failure]] = []
+
+    @asynccontextmanager
+    async def charged(self, dollars: Decimal) -> AsyncIterator[None]:
+        """Wait until a period has room for it: the vendor charges it whenever it likes.
+
+        Its dollars count from now on, unless it is not created while the body runs.
+
+        Raises:
+            BudgetError: One line alone costs more than a period may see. Nothing was sent.
+            StoppedError: The run was stopped. Nothing was sent.
+        """
+        window = self._w.window
+        if window is None:
+            yield
+            return
+        charge = await self._run.wait(lambda: window.reserve(dollars))
+        try:
+            yield
+        finally:
+            bought = self.record.state in ("creating", "created")
+            window.settle(charge, dollars if bought else ZERO)
 
     async def submit(self, lines: list[bytes], address: str) -> bool:
         """Hand in the lines and create the job, once; False if there is none.

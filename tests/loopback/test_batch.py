@@ -193,16 +193,6 @@ async def test_a_job_that_failed_is_said_and_costs_nothing(tmp_path: Path) -> No
         await assert_settled(gen, server, made)
 
 
-@ONLY_GOOGLE
-async def test_only_so_many_jobs_are_under_way(tmp_path: Path) -> None:
-    async with vendor(batch_jobs=1) as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
-        journal = await inline_journal(tmp_path / JOURNAL)
-        made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
-        assert len(made.images) == 7
-        assert now() > 2700, "one after the other"
-        await assert_settled(gen, server, made)
-
-
 async def test_lines_fail_alone(tmp_path: Path) -> None:
     async with vendor() as server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
         server.script(faults.blocked(), match="bicycle 1")

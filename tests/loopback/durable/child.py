@@ -47,8 +47,8 @@ BATCH_POINTS = (
     ("arm:after", 4), ("keep_batch:before", 1), ("keep_batch:after", 1), ("head", 1), ("head", 2),
     ("keep_batch:before", 2), ("keep_batch:after", 2), ("send:before", 3), ("head", 3),
     ("keep_batch:before", 3), ("keep_batch:after", 3), ("body", 7), ("write", 3),
-    ("commit:before", 3), ("commit:after", 3), ("settle:after", 3), ("finish:after", 3),
-    ("keep_batch:after", 7),
+    ("commit:before", 3), ("commit:after", 3), ("settle:before", 3), ("settle:after", 3),
+    ("finish:after", 3), ("keep_batch:after", 7),
 )  # fmt: skip
 """Of a call with two jobs: the second row of each is the second time that it is passed."""
 QUICK = msgspec.structs.replace(services()["article"].tasks, usual={"1K": 0.08})

@@ -60,11 +60,13 @@ def refuse_unfit(prompts: object) -> None:
     """
     words = ""
     if isinstance(prompts, PurePath) or _names_a_file(prompts):
-        words = f"names a file. Read it first: Path({str(prompts)!r}).read_text().splitlines()."
-    elif isinstance(prompts, str | bytes):
+        words = f"names a file. Read it first: {_read_by(str(prompts))}."
+    elif isinstance(prompts, bytes):
+        words = "is of type bytes: a prompt is text. Write many([text])."
+    elif isinstance(prompts, str):
         text = repr(prompts) if len(prompts) <= _SHORT else "text"
         words = (
-            f"is one {type(prompts).__name__}: it would be taken for {len(prompts)} prompts of "
+            f"is one str: it would be taken for {len(prompts)} prompts of "
             f"one letter. Write many([{text}]), or one({text}) for a single image."
         )
     elif isinstance(prompts, Prompt | Mapping):
@@ -102,6 +104,16 @@ def _names_a_file(prompts: object) -> bool:
     if not isinstance(prompts, str):
         return False
     return prompts.lower().endswith(_LISTS) and not any(sign.isspace() for sign in prompts)
+
+
+def _read_by(file: str) -> str:
+    """How a list of prompts comes out of such a file."""
+    name = repr(file)
+    if file.lower().endswith(".csv"):
+        return f"[row['prompt'] for row in csv.DictReader(open({name}))]"
+    if file.lower().endswith(".jsonl"):
+        return f"[json.loads(line) for line in open({name})]"
+    return f"[line for line in Path({name}).read_text().splitlines() if line.strip()]"
 
 
 def _is_used_up(prompts: object) -> bool:

@@ -7,6 +7,8 @@ MISTAKES = {
         'gen.many("a poster for a bicycle race through a sleeping town")',
         'gen.many("prompts.txt")',
         'gen.many(Path("prompts.txt"))',
+        'gen.many("shop/products.csv")',
+        'gen.many("prompts.jsonl")',
         'gen.many(Prompt("a cat"))',
         'gen.many({"text": "a cat"})',
         "gen.many(300)",

@@ -124,7 +124,7 @@ async def test_one_failure_never_stops_its_paid_siblings() -> None:
     ("prompts", "says"),
     [
         ("a cat", "one letter"),
-        (b"a cat", "one letter"),
+        (b"a cat", "a prompt is text"),
         (Prompt(text="a cat"), "one prompt"),
         ({"text": "a cat"}, "one prompt"),
         (17, "gone through"),

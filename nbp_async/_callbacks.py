@@ -1,4 +1,4 @@
-"""Where a client's tasks call back: listens from the first call that wants it, until it closes.
+"""Where a client's tasks and batch jobs call back: listens from the first such call to its end.
 
 A webhook only ends a wait early: the look after it says what is true. Whatever becomes of webhooks,
 looks go on without them, only more seldom.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nbp_async._dialects.tasks import TaskImages
 from nbp_async._flow.tasks import Desk
 from nbp_async._flow.wiring import log
+from nbp_async._pacing.hints import Hints
 from nbp_async._profiles import Profile
 from nbp_async._webhooks.settings import Webhook
 
@@ -36,23 +37,31 @@ class Callbacks:
     """The receiver of one client's webhooks. Belongs to one event loop.
 
     Attributes:
+        scheme: How they are signed.
+        hints: Of what was said to have happened.
         desk: The client's desk, whose tasks are told where to call back. It shares with it what is
-            open, the pace of looks, and what is known of tasks.
+            open, the pace of looks, and what is known of tasks. None where there are no tasks.
     """
 
-    def __init__(self, webhook: Webhook, profile: Profile, desk: Desk) -> None:
-        self._table = desk.dialect.table
+    def __init__(self, webhook: Webhook, profile: Profile, desk: Desk | None) -> None:
         # Here, for few clients need a server.
         from nbp_async._webhooks.app import Receiver
         from nbp_async._webhooks.door import Door
 
-        self._hints = desk.hints
+        self.scheme = webhook.scheme
+        self.hints = Hints() if desk is None else desk.hints
+        self._pending = frozenset() if desk is None else desk.dialect.table.pending
         self._receiver = Receiver(webhook, self._tell, refused=self._refused)
         self._door = Door(self._receiver)
         self._turn = asyncio.Lock()
         self._told: set[str] = set()
-        self._dialect = TaskImages(profile, self._receiver.url)
-        self.desk = desk.asking(self._dialect)
+        self._dialect = None if desk is None else TaskImages(profile, self._receiver.url)
+        self.desk = None if desk is None or self._dialect is None else desk.asking(self._dialect)
+
+    @property
+    def url(self) -> str:
+        """Where vendors call back. It is known once this is open."""
+        return self._receiver.url
 
     async def open(self) -> None:
         """Listen, if that is not done yet.
@@ -62,16 +71,22 @@ class Callbacks:
         """
         async with self._turn:
             await self._door.open()
-        self._dialect.callback = self._receiver.url  # a free port is known only now
+        if self._dialect is not None:
+            self._dialect.callback = self._receiver.url  # a free port is known only now
 
     async def aclose(self) -> None:
         """Take no more in."""
         await self._door.aclose()
 
     def _tell(self, event: "Event") -> None:
-        """Some call back when they begin, too: that is no reason to look."""
-        if event.task and event.state not in self._table.pending:
-            self._hints.tell(event.task)
+        """Some call back when they begin, too: that is no reason to look.
+
+        What is called `batches/1` in one place is `1` in another.
+        """
+        if event.task and event.state not in self._pending:
+            self.hints.tell(event.task)
+            if "/" in event.task:
+                self.hints.tell(event.task.rpartition("/")[2])
 
     def _refused(self, reason: str) -> None:
         """Say each thing once: where secrets differ it is the same with every task."""

@@ -81,7 +81,7 @@ class Client(Guided):
         ca: File of certificate authorities to trust instead of the system's.
         account: Name of the account that pays, for the journals of runs; None (default) lets the
             key stand for it. Name it if its keys change.
-        webhook: Where tasks of calls with `via="webhook"` call back; see `Webhook`.
+        webhook: Where tasks of `via="webhook"`, and batch jobs, call back; see `Webhook`.
         rng: Draws the jitter, from 0 up to 1; for tests.
 
     Raises:

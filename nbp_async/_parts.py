@@ -11,7 +11,7 @@ from typing import Literal, cast, get_args
 import msgspec
 
 from nbp_async._batch import Dollars
-from nbp_async._batching import batching_of, has_batches
+from nbp_async._batching import batching_of, has_batches, unsigned
 from nbp_async._callbacks import Callbacks, problem_of
 from nbp_async._config import Limits, Retry, Secret, Timeouts, dollars
 from nbp_async._dialects.base import Dialect
@@ -124,7 +124,9 @@ class Parts:
             cap_of(ask),
             via=via,
             desk=desk,
-            batching=batching_of(ask, self._chosen.profile) if via == "batch" else None,
+            batching=batching_of(ask, self._chosen.profile, self._callbacks)
+            if via == "batch"
+            else None,
             past=self._past(ask),
             room=self._room(ask),
             ready=ready,
@@ -147,7 +149,7 @@ class Parts:
     def _asking(self, via: Via) -> tuple[Desk | None, Callable[[], Awaitable[None]] | None]:
         """Where tasks of a call are asked for, and what has to be ready before."""
         desk, webhook = self.desk, self._chosen.webhook
-        if via != "webhook" or desk is None or webhook is None:
+        if via not in ("webhook", "batch") or webhook is None:
             return desk, None
         if self._callbacks is None:
             self._callbacks = Callbacks(webhook, self._chosen.profile, desk)
@@ -239,6 +241,8 @@ def via_of(ask: Ask, chosen: Chosen) -> Via:
         )
     elif via == "batch" and not has_journal(cast("RunAsk", ask)):
         problem = 'a batch takes hours, and needs a run to go on with: give out="folder".'
+    elif via == "batch":
+        problem = unsigned(profile, chosen.webhook)
     if problem:
         raise ConfigError(f"via={via!r}: {problem} Nothing was sent.")
     return via

@@ -76,6 +76,11 @@ class BatchDialect(Protocol):
     """One vendor's batch API. Holds no state."""
 
     @property
+    def signs(self) -> tuple[str, ...]:
+        """How it signs its webhooks; of "google", each job says where they go."""
+        ...
+
+    @property
     def pieces(self) -> Pieces | None:
         """How its files go up piece by piece; None where they go whole."""
         ...
@@ -103,9 +108,19 @@ class BatchDialect(Protocol):
         ...
 
     def create(
-        self, profile: Profile, secret: str, *, name: str, address: str, source: Source
+        self,
+        profile: Profile,
+        secret: str,
+        *,
+        name: str,
+        address: str,
+        source: Source,
+        callback: str,
     ) -> HttpRequest:
-        """Create a job of lines to this address. Sent twice, it is two paid jobs."""
+        """Create a job of lines to this address; at `callback`, if any, it says that it is over.
+
+        Sent twice, it is two paid jobs.
+        """
         ...
 
     def look(self, profile: Profile, secret: str, job: str) -> HttpRequest:

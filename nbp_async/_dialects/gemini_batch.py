@@ -45,6 +45,7 @@ class GeminiBatch:
     """See `batches.BatchDialect`."""
 
     keys = KEYS
+    signs = ("google", "standard")
 
     @property
     def pieces(self) -> Pieces:
@@ -99,14 +100,24 @@ class GeminiBatch:
         return len(lines) <= MOST_INLINE_LINES and sum(map(len, lines)) <= MOST_INLINE
 
     def create(
-        self, profile: Profile, secret: str, *, name: str, address: str, source: Source
+        self,
+        profile: Profile,
+        secret: str,
+        *,
+        name: str,
+        address: str,
+        source: Source,
+        callback: str,
     ) -> HttpRequest:
         if isinstance(source, str):
             config: list[bytes | memoryview] = [b'{"fileName":', msgspec.json.encode(source), b"}"]
         else:
             config = _inlined(source)
         begin = b'{"batch":{"displayName":%b,"inputConfig":' % msgspec.json.encode(name)
-        body = b"".join([begin, *config, b"}}"])
+        hook = (
+            b',"webhookConfig":{"uris":[%b]}' % msgspec.json.encode(callback) if callback else b""
+        )
+        body = b"".join([begin, *config, hook, b"}}"])
         headers = profile.key_header(secret) | {"Content-Type": "application/json"}
         return HttpRequest("POST", f"{profile.base_url}{address}", headers, body)
 

@@ -33,6 +33,7 @@ class OpenAIBatch:
     """See `batches.BatchDialect`."""
 
     keys = KEYS
+    signs = ("standard",)
     pieces: Pieces | None = None
 
     def address(self, job: Job, profile: Profile, references: tuple[Reference, ...]) -> str:  # noqa: ARG002
@@ -56,7 +57,14 @@ class OpenAIBatch:
         return False
 
     def create(
-        self, profile: Profile, secret: str, *, name: str, address: str, source: Source
+        self,
+        profile: Profile,
+        secret: str,
+        *,
+        name: str,
+        address: str,
+        source: Source,
+        callback: str,  # noqa: ARG002  its webhooks are set up for all of an account's jobs
     ) -> HttpRequest:
         body = {
             "input_file_id": source,

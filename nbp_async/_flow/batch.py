@@ -74,12 +74,13 @@ class BatchCrew:
         """Work until all prompts have an outcome, or all jobs are created; or it is stopped.
 
         Raises:
-            ConfigError: A prompt of a list cannot be sent. Nothing was sent.
-            JournalError: The run's journal cannot be used. Nothing was sent.
-            StorageError: There is no place for images. Nothing was sent.
+            ConfigError: A prompt cannot be sent, or nothing listened for. Nothing was sent.
+            JournalError, StorageError: The run, or its images, cannot be kept. Nothing was sent.
             Exception: What the iterable of prompts raised; what was created by then goes on.
         """
         await self._jobs.check()
+        if self._run.ready is not None:
+            await self._run.ready()
         (await self._run.sink.open()).discard()
         try:
             linked = await begin(self._w, self._run, self._past)
@@ -157,9 +158,8 @@ class BatchCrew:
                 await self._hand_out(known)
                 return
             books = known
-            if self._adopt(job, books):
-                return
-            await self._gather(group, job, books, references)
+            if not self._adopt(job, books):
+                await self._gather(group, job, books, references)
         except (ConfigError, JournalError, StorageError) as exc:
             self._run.heard(exc)
             await self._hand_out(failure_of(job, exc, books))
@@ -336,7 +336,7 @@ class BatchCrew:
 
     async def _hold(self, job: Job, books: Books) -> None:
         """Make what a job could not by a held call, at the full price."""
-        share = self._w.profile.prices.batch or Decimal(1)
+        share = self._w.profile.prices.batch or 1
         full = msgspec.structs.replace(job, price=job.price / share, most=job.most / share)
         await self._hand_out(await go_on(self._w, self._run, full, books.of(full)))
 

@@ -68,7 +68,7 @@ class Office:
             raise MalformedReplyError("The answer to an upload does not name the file.")
         return file
 
-    async def create(self, name: str, address: str, source: Source) -> Standings:
+    async def create(self, name: str, address: str, source: Source, callback: str) -> Standings:
         """Create a job: bought once it is sent.
 
         Raises:
@@ -76,7 +76,9 @@ class Office:
         """
         w = self._w
         key = w.key.reveal()
-        request = self.dialect.create(w.profile, key, name=name, address=address, source=source)
+        request = self.dialect.create(
+            w.profile, key, name=name, address=address, source=source, callback=callback
+        )
         standings = self.dialect.standings(await self._document(request, submit=True))
         if not standings.id:
             raise MalformedReplyError("The answer to a batch job's creation does not name it.")

@@ -65,6 +65,8 @@ class BatchJob:
         self._run = run
         self._journal = journal
         self._office = office
+        assert run.batching is not None, "checked when it was called"
+        self._batching = run.batching
         self._ledger = Ledger(wiring, run, journal)
         self._tell = tell
         self._strangers: set[str] = set()
@@ -123,14 +125,15 @@ class BatchJob:
 
     async def _create(self, address: str, source: Source) -> Standings:
         """Create it as soon as there is room for one more."""
+        callback = self._batching.callback()
         for _ in range(_MOST_WAITS):
             try:
-                return await self._office.create(self.record.name, address, source)
+                return await self._office.create(self.record.name, address, source, callback)
             except RateLimitError as exc:
                 log.info("No room for batch job %s yet: %s", self.record.name, exc)
                 wait = max(_FULL, exc.retry_after or 0.0)
             await self._run.wait(lambda seconds=wait: asyncio.sleep(seconds))  # type: ignore[misc]
-        return await self._office.create(self.record.name, address, source)
+        return await self._office.create(self.record.name, address, source, callback)
 
     async def clear_up(self) -> bool:
         """A job that may have been created: find it in the vendor's list, or know that it is none.
@@ -156,7 +159,7 @@ class BatchJob:
         rest, unknown = FIRST_LOOK, 0
         while self.members:
             seconds = rest * (0.75 + 0.5 * self._w.rng())
-            await self._run.wait(lambda wait=seconds: asyncio.sleep(wait))  # type: ignore[misc]
+            await self._run.wait(lambda wait=seconds: self._rest(wait))  # type: ignore[misc]
             rest = min(LONGEST_LOOK, rest * _GROWTH)
             try:
                 await self.bring()
@@ -170,6 +173,14 @@ class BatchJob:
                     await self._lose(f"{self.record.id} is not known any more")
                 elif not gone and not passing(exc):
                     raise
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait so long, or until the vendor calls back: the look after it says what is true."""
+        hints = self._batching.hints
+        if hints is None:
+            await asyncio.sleep(seconds)
+        else:
+            await hints.wait(self.record.id.rpartition("/")[2], seconds)
 
     async def bring(self) -> Standings:
         """Look once; bring what there is, if the job is over.

@@ -23,6 +23,7 @@ from nbp_async._flow.wiring import Wiring
 from nbp_async._journal.base import Journal
 from nbp_async._models import FailedLines, Outcome, Via
 from nbp_async._pacing.budget import SpendCap
+from nbp_async._pacing.hints import Hints
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.room import Room
 from nbp_async._stores.address import StoreAddress
@@ -90,11 +91,15 @@ class Batching:
         wait: Wait for the results; else the call ends once its jobs are created.
         failed: What becomes of lines that cost nothing and brought nothing: they go into another
             job, are made by held calls at the full price, or stay failures.
+        hints: Of jobs that are said to have ended; None where nobody calls back.
+        callback: The address that a new job is told to call back, or "".
     """
 
     dialect: BatchDialect
     wait: bool = True
     failed: FailedLines = "batch"
+    hints: Hints | None = None
+    callback: Callable[[], str] = str
 
 
 class Run:

@@ -66,11 +66,11 @@ class Vendor:
         self._files = files = Files(settings.clock)
         self._batches = Batches(
             settings, bank=bank, studio=self._studio, files=files,
-            unsettled=self._front.unsettled, script=script,
+            unsettled=self._front.unsettled, script=script, post=self.post,
         )  # fmt: skip
         self._batch_desk = BatchDesk(
             bank=bank, files=files, batches=self._batches, script=script, counters=counters,
-            front=self._front, root=root,
+            front=self._front, root=root, keys=keys,
         )  # fmt: skip
         self._openai = OpenAIDesk(
             settings, bank=bank, studio=self._studio, script=script, front=self._front

@@ -13,10 +13,11 @@ from nbp_async.fake.counters import Counters
 from nbp_async.fake.faults import Break, Cut, Fault, Mixed, Raw, Refuse, reset
 from nbp_async.fake.files import Files, Upload, file_of, upload_of
 from nbp_async.fake.front import Front, Visit
-from nbp_async.fake.gemini_batch import Batches
+from nbp_async.fake.gemini_batch import Batches, hook_of
 from nbp_async.fake.odds import Script
-from nbp_async.fake.reading import payer, read_document
+from nbp_async.fake.reading import able_to_sign, payer, read_document
 from nbp_async.fake.refusals import RefusalError
+from nbp_async.fake.signing import Keys
 
 Serve = Callable[[Visit], Awaitable[web.StreamResponse]]
 _MOST_CHUNK = 64 * 1024 * 1024  # bytes of one piece of an upload
@@ -33,8 +34,9 @@ class BatchDesk:
 
     def __init__(
         self, *, bank: Bank, files: Files, batches: Batches, script: Script, counters: Counters,
-        front: Front, root: str,
+        front: Front, root: str, keys: Keys,
     ) -> None:  # fmt: skip
+        self._keys = keys
         self._bank = bank
         self._files = files
         self._batches = batches
@@ -149,6 +151,8 @@ class BatchDesk:
         if _comes_first(fault):
             assert fault is not None
             return await self._front.instead(visit, fault)
+        if hook_of(document):
+            await able_to_sign(self._keys, "google")
         mixed = fault if isinstance(fault, Mixed) else None
         size = visit.request.content_length or 0
         job = await self._batches.create(account, model, document, mixed, size=size)

@@ -33,7 +33,8 @@ class Job:
     """A batch job; times are of the loop's clock."""
 
     __slots__ = (
-        "account", "belt", "created", "display", "due", "ended", "failure", "file", "id", "inline",
+        "account", "belt", "created", "display", "due", "ended", "failure", "file", "hook", "id",
+        "inline",
         "lines", "made", "mixed", "model", "results", "state", "timer",
     )  # fmt: skip
 
@@ -58,6 +59,7 @@ class Job:
         self.belt: Belt[Line] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.mixed: Mixed | None = None
+        self.hook = ""
 
     @property
     def over(self) -> bool:

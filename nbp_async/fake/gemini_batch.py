@@ -29,7 +29,10 @@ from nbp_async.fake.front import Unsettled
 from nbp_async.fake.odds import Script
 from nbp_async.fake.refusals import RefusalError, said
 from nbp_async.fake.settings import Settings
+from nbp_async.fake.signing import Letter
 from nbp_async.fake.studio import Studio
+from nbp_async.fake.task_faults import Hook
+from nbp_async.fake.webhooks import Post
 
 HALF = Decimal("0.5")
 EXPIRES = 48 * 3600.0  # simulated seconds; a job that is not done by then has no results at all
@@ -51,9 +54,10 @@ class Batches:
 
     def __init__(
         self, settings: Settings, *, bank: Bank, studio: Studio, files: Files,
-        unsettled: Unsettled, script: Script,
+        unsettled: Unsettled, script: Script, post: Post,
     ) -> None:  # fmt: skip
         self._settings = settings
+        self._post = post
         self._bank = bank
         self._studio = studio
         self._files = files
@@ -94,6 +98,7 @@ class Batches:
         self._check(account, len(found))
         job = self._begin(account, model, display, found, inline=inline, file=str(name or ""))
         job.mixed = mixed
+        job.hook = hook_of(document)
         return job
 
     def find(self, name: str, account: Account) -> Job:
@@ -332,6 +337,24 @@ class Batches:
         if state != "SUCCEEDED":
             self.handed(job, delivered=False)
         self._unsettled.end()
+        if job.hook:
+            self._post.send([_letter(job)], "google", Hook(), lambda: None)
+
+
+def hook_of(document: Mapping[str, object]) -> str:
+    """Where a job is to call back, or ""."""
+    hook = _table(_either(_table(document.get("batch")), "webhookConfig", "webhook_config"))
+    uris = hook.get("uris")
+    return str(uris[0]) if isinstance(uris, list) and uris else ""
+
+
+def _letter(job: Job) -> Letter:
+    """What a job's webhook says: not more than that it is over."""
+    event = {
+        "type": f"batch.{job.state.lower()}", "version": "v1", "timestamp": when(job.ended or 0.0),
+        "data": {"id": job.id, "output_file_uri": job.results},
+    }  # fmt: skip
+    return Letter(f"evt_{job.id}", job.id, job.hook, msgspec.json.encode(event))
 
 
 def _table(value: object) -> Mapping[str, object]:

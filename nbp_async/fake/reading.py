@@ -11,6 +11,7 @@ from nbp_async.fake.asks import Ask
 from nbp_async.fake.bank import Account, Bank
 from nbp_async.fake.counters import shortened
 from nbp_async.fake.refusals import RefusalError, Voice
+from nbp_async.fake.signing import Keys, Scheme
 
 _GENERATE = re.compile(r"/(?:v1beta|v1alpha|v1)/models/([^/:]+):generateContent")
 _OPENAI = frozenset({"/v1/images/generations", "/v1/images/edits"})
@@ -151,3 +152,16 @@ async def _read_part(part: BodyPartReader, most: int) -> bytes:
         if len(data) > most:
             raise RefusalError(413, f"'{part.name}' is larger than {most} bytes.")
     return bytes(data)
+
+
+async def able_to_sign(keys: Keys, scheme: Scheme) -> None:
+    """Refuse what could not be signed.
+
+    Raises:
+        RefusalError: A package is missing.
+    """
+    try:
+        await keys.ready(scheme)
+    except ImportError:
+        words = "This fake signs such webhooks with cryptography: install nbp-async[webhooks]."
+        raise RefusalError(501, words) from None

@@ -13,7 +13,7 @@ from nbp_async.fake.faults import Break, Raw, Refuse, Travel
 from nbp_async.fake.front import Front, Visit
 from nbp_async.fake.odds import Script
 from nbp_async.fake.quotas import Denial
-from nbp_async.fake.reading import payer
+from nbp_async.fake.reading import able_to_sign, payer
 from nbp_async.fake.refusals import RefusalError, denied, status_of
 from nbp_async.fake.settings import Settings
 from nbp_async.fake.signing import Keys
@@ -73,7 +73,7 @@ class Desk:
         if stop.verb == "submit":
             return await self._submit(visit, service, stop)
         if stop.verb == "keys":
-            await self._check_keys(service)
+            await able_to_sign(self._keys, service.scheme)
             return await self._front.say(visit, 200, encode(await self._keys.jwks(service.scheme)))
         visit.account = payer(visit.request, service.voice, self._bank)
         if stop.verb == "secret":
@@ -99,7 +99,7 @@ class Desk:
         visit.account = account = payer(request, service.voice, self._bank)
         order = await service.read(stop, request)
         if order.callback:
-            await self._check_keys(service)
+            await able_to_sign(self._keys, service.scheme)
         self._counters.record(request.path, request.headers, order.kept, self._workshop.now)
         plan = plan_of(self._script.take(order.ask.prompt) or self._studio.fault(order.ask))
         if not plan.made:
@@ -118,18 +118,6 @@ class Desk:
             return await self._front.instead(visit, plan.submit)
         said = service.submitted(self._workshop.view(task))
         return (await self._front.send(visit, said.status, said.body, plan.submit)).response
-
-    async def _check_keys(self, service: Service) -> None:
-        """Refuse what could not be signed.
-
-        Raises:
-            RefusalError: A package is missing.
-        """
-        try:
-            await self._keys.ready(service.scheme)
-        except ImportError:
-            words = "This fake signs such webhooks with cryptography: install nbp-async[webhooks]."
-            raise RefusalError(501, words) from None
 
     async def _look(
         self, visit: Visit, service: Service, stop: Stop, task: Task

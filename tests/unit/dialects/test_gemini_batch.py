@@ -205,7 +205,7 @@ def test_lines_within_a_creation_are_those_of_a_file() -> None:
         for number, text in enumerate(words)
     ]
     source = [msgspec.json.encode(line) + b"\n" for line in lines]
-    asked = BATCH.create(GOOGLE, "key", name="ours", address="/m:batch", source=source)
+    asked = BATCH.create(GOOGLE, "key", name="ours", address="/m:batch", source=source, callback="")
     said = msgspec.json.decode(asked.body)["batch"]
     assert said["displayName"] == "ours"
     assert said["inputConfig"]["requests"]["requests"] == [

@@ -72,7 +72,9 @@ def test_lines_go_up_whole_and_as_they_are() -> None:
 
 
 def test_a_job_is_created_under_our_name() -> None:
-    asked = BATCH.create(OPENAI, "sk-1", name="ours", address="/v1/images/edits", source="file-1")
+    asked = BATCH.create(
+        OPENAI, "sk-1", name="ours", address="/v1/images/edits", source="file-1", callback=""
+    )
     assert asked.url == "https://api.openai.com/v1/batches"
     assert msgspec.json.decode(asked.body) == {
         "input_file_id": "file-1", "endpoint": "/v1/images/edits", "completion_window": "24h",

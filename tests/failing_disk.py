@@ -1,5 +1,6 @@
 """A disk that fails when it is told to."""
 
+import itertools
 import os
 from typing import Any
 
@@ -13,13 +14,11 @@ class Disk:
         self._monkeypatch = monkeypatch
 
     def fail(self, call: str, number: int, *, times: int = 10**6, after: int = 0) -> None:
-        calls = 0
+        calls = itertools.count(1)  # several threads write, and each call counts once
 
         def failing(real: Any) -> Any:
             def may_fail(*args: Any, **options: Any) -> Any:
-                nonlocal calls
-                calls += 1
-                if after < calls <= after + times:
+                if after < next(calls) <= after + times:
                     raise OSError(number, os.strerror(number))
                 return real(*args, **options)
 

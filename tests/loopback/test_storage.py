@@ -1,6 +1,7 @@
 """A disk that fails in the middle of a run, before the bank: what is paid for is handed out."""
 
 import errno
+import itertools
 import os
 import stat
 from pathlib import Path
@@ -23,12 +24,10 @@ PROMPTS = [f"bicycle {n}" for n in range(20)]
 
 def full_after(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
     """The disk takes so many files, and is full then."""
-    fsync, taken = os.fsync, 0
+    fsync, taken = os.fsync, itertools.count(1)  # several threads write, and each counts once
 
     def fsync_or_not(fd: int) -> None:
-        nonlocal taken
-        taken += stat.S_ISREG(os.fstat(fd).st_mode)
-        if taken > files:
+        if stat.S_ISREG(os.fstat(fd).st_mode) and next(taken) > files:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(fd)
 

@@ -1,5 +1,6 @@
 """`nbp fetch`: links that were paid for become images, or are named with what they cost."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -225,12 +226,19 @@ async def test_a_run_whose_images_are_in_a_store_goes_on_there(
 
 async def test_a_run_that_is_at_work_is_left_alone(server: FakeServer, tmp_path: Path) -> None:
     await leave_links(server, tmp_path, ["a"])
+    more = asyncio.Event()
+
+    async def prompts() -> AsyncIterator[str]:
+        yield "b"
+        await more.wait()  # until then the run is at work
+
     async with client(server) as gen:
-        stream = gen.stream(["b", "c"], size="1K", out=tmp_path)
+        stream = gen.stream(prompts(), size="1K", out=tmp_path)
         async with stream:
             await anext(stream)
             with pytest.raises(RunBusyError):
                 await fetch_run(tmp_path, allow_private=True)
+            more.set()
             async for _ in stream:
                 pass
 

@@ -57,7 +57,7 @@ def _dir_and_endpoint(command: Command) -> Command:
     return command
 
 
-@batch.command(help=HELP)
+@batch.command(help=HELP, short_help="Hand in the prompts of FILE as batch jobs, and end.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @place_options
 @click.option("--max-cost", metavar="USD", help="The whole run costs no more than so many dollars.")
@@ -87,7 +87,7 @@ def status(where: Path, endpoint: str | None, as_json: bool) -> None:
     codes.run(lambda: _status(run_of(where, endpoint), where, as_json))
 
 
-@batch.command()
+@batch.command(short_help="Bring what the jobs of the run in DIR have made.")
 @_dir_and_endpoint
 @click.option("--out", type=Out(), help="Where its images belong, if the journal is elsewhere and "
               "does not say so.")  # fmt: skip

@@ -83,3 +83,9 @@ def test_without_what_it_needs_it_says_what_to_install(
     assert end.value.code == 2
     assert "nbp needs rich" in (said := capsys.readouterr().err)
     assert 'pip install "nbp-async[cli]"' in said
+
+
+@pytest.mark.parametrize("words", [["--help"], ["batch", "--help"], ["auth", "--help"]])
+def test_no_line_of_a_list_of_commands_is_cut(words: list[str]) -> None:
+    listed = CliRunner().invoke(app, words, terminal_width=80).stdout
+    assert "..." not in listed.replace("[ARGS]...", "")

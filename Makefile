@@ -7,10 +7,10 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c const
 PACKAGES := pyproject.toml constraints.txt .ci/venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests bench docs clean
+.PHONY: help demo test lint types tests coverage bench docs dist hooks clean
 
 help:  ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
 
 demo: $(VENV)/.demo  ## See 200 images made by the fake server (no key, no cost)
 	@$(BIN)/nbp demo
@@ -27,14 +27,28 @@ types: $(VENV)/.dev  ## Check types
 tests: $(VENV)/.dev  ## Run the tests
 	$(BIN)/pytest -n 3
 
+coverage: $(VENV)/.dev  ## Run the tests and print how much of nbp_async they reach, in percent
+	@rm -rf out/coverage
+	@mkdir -p out/coverage
+	@$(BIN)/coverage run -m pytest -q -n 3 > out/coverage/log || { cat out/coverage/log; exit 1; }
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --format=total
+
 bench: $(VENV)/.dev  ## Compare sequential, threads, processes and async, in a minute or two
 	$(BIN)/python -m bench compare --quick
 
-docs: $(VENV)/.dev  ## Write the API reference into out/docs, from the docstrings
+docs: $(VENV)/.dev  ## Build the documentation, guide and reference, into out/docs
 	$(BIN)/python .ci/docs out/docs
 
+dist: $(VENV)/.dev  ## Build the wheel and the source archive into dist, and check both
+	@rm -rf dist
+	@$(BIN)/python .ci/dist dist
+
+hooks: $(VENV)/.dev  ## Check style, types and floors before each commit
+	@$(BIN)/pre-commit install
+
 clean:  ## Remove the environment, caches and the demo's images
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis out
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis out dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that an environment has what its target needs. The group of developers' tools

@@ -14,7 +14,7 @@ def answer_with(image: bytes) -> bytes:
 
 
 def png(weight: int) -> bytes:
-    """A PNG that says 1024x1024 and has `weight` bytes, in a chunk that nobody draws."""
+    """A PNG of 1024x1024 with `weight` bytes, most of them in a chunk that decoders skip."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         crc = zlib.crc32(kind + data)

@@ -1,4 +1,4 @@
-"""`python -m bench compare`: which way of being concurrent, at which size, at what cost."""
+"""`python -m bench compare`: strategies side by side, at which size and at what cost."""
 
 import argparse
 import asyncio
@@ -13,19 +13,20 @@ from typing import cast
 
 import msgspec
 
-from bench.engine import Compared, Entry, Settings, compare
+from bench.conditions import Condition, conditions
 from bench.environment import environment
-from bench.gate import Condition, conditions
 from bench.page.report import write_report
 from bench.records import SCHEMA, Clock, Run, Scenario, Strategy
-from bench.rows import article_of, verdicts_of
+from bench.result_files import save
+from bench.row_summary import article_of, verdicts_of
 from bench.scenarios import QUICK, SCENARIOS, chosen, entries_of
-from bench.storage import save
 from bench.strategies import STRATEGIES
-from bench.words import checks_of, described
+from bench.terminal_report import checks_of, report_lines
+from bench.trial_runner import Comparison, RowPlan, Settings, compare
+from nbp_async.fake.fault_injection import fault_rates_of
 from nbp_async.fake.latency import latency_of
-from nbp_async.fake.odds import faults_of
 
+HELP = "sequential, threads, processes, async, side by side"
 CLOCKS: tuple[Clock, ...] = ("scaled", "virtual")
 FAILED = 7  # exit status where a condition of --fail-if holds
 
@@ -48,23 +49,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="the article's ten images, a minute")
     parser.add_argument("--out", type=Path, help="folder of the results")
     parser.add_argument(
-        "--fail-if", action="append", default=[], metavar="CONDITION",
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="CONDITION",
         help="as nbp.of_bound<0.95; exit status 7 if it holds for any row",
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
-class Order:
+class ComparePlan:
     """What the command line asks for."""
 
-    entries: list[Entry]
+    entries: list[RowPlan]
     settings: Settings
     conditions: list[Condition]
     folder: Path
     command: str
 
 
-def order_of(options: argparse.Namespace, words: list[str]) -> Order:
+def plan_of(options: argparse.Namespace) -> ComparePlan:
     """Read the command line's options.
 
     Raises:
@@ -88,11 +92,11 @@ def order_of(options: argparse.Namespace, words: list[str]) -> Order:
     reps = 1 if options.quick else options.reps
     folder = options.out or Path(__file__).parent / "results" / "latest"
     settings = Settings(options.seed, reps, options.limit)
-    command = shlex.join(["python", "-m", "bench", "compare", *words])
-    return Order(entries, settings, conditions(options.fail_if), folder, command)
+    command = shlex.join(["python", "-m", "bench", "compare", *options.words])
+    return ComparePlan(entries, settings, conditions(options.fail_if), folder, command)
 
 
-def _entries(name: str, options: argparse.Namespace, clocks: tuple[Clock, ...]) -> list[Entry]:
+def _entries(name: str, options: argparse.Namespace, clocks: tuple[Clock, ...]) -> list[RowPlan]:
     planned = SCENARIOS[name]
     scenario = _changed(planned.scenario, options)
     sizes = [int(size) for size in _list(options.at_once)]
@@ -104,9 +108,13 @@ def _entries(name: str, options: argparse.Namespace, clocks: tuple[Clock, ...]) 
 
 def _changed(scenario: Scenario, options: argparse.Namespace) -> Scenario:
     given = {
-        "jobs": options.n, "latency": options.latency, "size": options.size,
-        "faults": options.faults, "per_minute": options.per_minute, "scale": options.scale,
-    }  # fmt: skip
+        "jobs": options.n,
+        "latency": options.latency,
+        "size": options.size,
+        "faults": options.faults,
+        "per_minute": options.per_minute,
+        "scale": options.scale,
+    }
     changes = {
         name: value
         for name, value in given.items()
@@ -114,7 +122,7 @@ def _changed(scenario: Scenario, options: argparse.Namespace) -> Scenario:
     }
     changed = msgspec.structs.replace(scenario, **changes)
     latency_of(changed.latency)
-    faults_of(changed.faults)
+    fault_rates_of(changed.faults)
     if changed.scale <= 0 or (changed.jobs is not None and changed.jobs < 1):
         raise ValueError("--scale is above 0, and --n at least 1")
     if changes.keys() <= {"scale"}:
@@ -130,19 +138,32 @@ def _list(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def run_of(order: Order, found: Compared, started: datetime, seconds: float,
-           load: tuple[float, float, float]) -> Run:  # fmt: skip
+def run_of(
+    order: ComparePlan,
+    found: Comparison,
+    started: datetime,
+    seconds: float,
+    load: tuple[float, float, float],
+) -> Run:
     """All of it as one document."""
     used = dict.fromkeys(entry.strategy for entry in order.entries)
     scenarios = {entry.scenario.name: entry.scenario for entry in order.entries}
     return Run(
-        schema=SCHEMA, name=order.folder.name, command=order.command, seed=order.settings.seed,
-        started=started.isoformat(timespec="seconds"), seconds=round(seconds, 1),
-        environment=environment(load), strategies=[_described(name) for name in used],
-        scenarios=list(scenarios.values()), rows=found.rows, trials=found.trials,
-        verdicts=verdicts_of(found.rows, found.trials), article=article_of(found.rows),
+        schema=SCHEMA,
+        name=order.folder.name,
+        command=order.command,
+        seed=order.settings.seed,
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(seconds, 1),
+        environment=environment(load),
+        strategies=[_described(name) for name in used],
+        scenarios=list(scenarios.values()),
+        rows=found.rows,
+        trials=found.trials,
+        verdicts=verdicts_of(found.rows, found.trials),
+        article=article_of(found.rows),
         checks=checks_of(list(scenarios.values()), found.rows, found.trials, found.failed),
-    )  # fmt: skip
+    )
 
 
 def _described(name: str) -> Strategy:
@@ -151,10 +172,10 @@ def _described(name: str) -> Strategy:
     return Strategy(name, known.words, known.trap, known.is_async, source)
 
 
-def main(options: argparse.Namespace, words: list[str]) -> int:
+def main(options: argparse.Namespace) -> int:
     """Compare, save, and say what came of it; 0, 1 if something broke, 7 by --fail-if."""
     try:
-        order = order_of(options, words)
+        order = plan_of(options)
     except ValueError as exc:
         sys.stderr.write(f"bench compare: {exc}\n")
         return 2
@@ -163,7 +184,7 @@ def main(options: argparse.Namespace, words: list[str]) -> int:
     run = run_of(order, found, started, time.monotonic() - clock, load)
     save(order.folder, run, found.requests)
     write_report(order.folder, run, found.requests)
-    print("\n".join(described(run)))
+    print("\n".join(report_lines(run)))
     held = [words for condition in order.conditions for words in condition.held_by(run.rows)]
     for words_of in held:
         print(f"  --fail-if: {words_of}")

@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 
 from bench.bootstrap import ratio
-from bench.gate import Condition, conditions
+from bench.conditions import Condition, conditions
 from bench.records import Interval, Row, Run
-from bench.rows import ENOUGH, NO_DIFFERENCE, values_of
-from bench.storage import load
+from bench.result_files import load
+from bench.row_summary import ENOUGH, NO_DIFFERENCE, values_of
+from bench.table import table_lines
 
+HELP = "what changed from one set of results to another"
 FIGURES = ("makespan", "cpu_ms_per_image", "memory_per_call")
 FAILED = 7
 
@@ -70,27 +72,32 @@ def _change(row: Row, figure: str, olds: Sequence[float], news: Sequence[float])
     return Change(row.id, figure, before, after, found, significant)
 
 
-def strangers(before: Run, after: Run) -> list[str]:
+def incomparable(before: Run, after: Run) -> list[str]:
     """Rows that cannot be compared: only one run has them, or their jobs or latencies differ."""
     one, other = ({row.id: (row.jobs, row.bound) for row in run.rows} for run in (before, after))
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def described(before: Run, after: Run) -> Iterator[str]:
+def report_lines(before: Run, after: Run) -> Iterator[str]:
     """The lines."""
     for name in ("python", "cpu", "commit"):
         old, new = (getattr(run.environment, name) for run in (before, after))
         if old != new:
             yield f"  {name}: {old} before, {new} after"
-    yield f"  {'row':36} {'figure':17} {'before':>12} {'after':>12} {'ratio':>22}  verdict"
-    for change in changes_of(before, after):
-        r = change.ratio
-        span = f"{r.mid:.3f} [{r.low:.3f} {r.high:.3f}]"
-        yield (
-            f"  {change.row:36} {change.figure:17} {change.before:12,.4g} {change.after:12,.4g} "
-            f"{span:>22}  {change.words}"
+    cells = (
+        (
+            change.row,
+            change.figure,
+            f"{change.before:,.4g}",
+            f"{change.after:,.4g}",
+            f"{change.ratio.mid:.3f} [{change.ratio.low:.3f} {change.ratio.high:.3f}]",
+            change.words,
         )
-    for name in strangers(before, after):
+        for change in changes_of(before, after)
+    )
+    columns = ("row", "figure", "before", "after", "ratio", "verdict")
+    yield from table_lines(columns, cells, text=("figure", "verdict"))
+    for name in incomparable(before, after):
         yield f"  {name}: not the same work, or in one of them only"
 
 
@@ -103,7 +110,7 @@ def with_ratios(before: Run, after: Run) -> list[Row]:
     for change in changes_of(before, after):
         r = change.ratio if change.significant else Interval(1.0, 1.0, 1.0)
         rows[change.row] = msgspec.structs.replace(rows[change.row], **{change.figure: r})
-    return [row for row in rows.values() if row.id not in strangers(before, after)]
+    return [row for row in rows.values() if row.id not in incomparable(before, after)]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,9 +118,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("before", type=Path, help="folder of the first results")
     parser.add_argument("after", type=Path, help="folder of the second")
     parser.add_argument(
-        "--fail-if", action="append", default=[], metavar="CONDITION",
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="CONDITION",
         help="on after/before, as nbp.makespan>1.05; exit status 7 if it holds",
-    )  # fmt: skip
+    )
 
 
 def main(options: argparse.Namespace) -> int:
@@ -124,7 +134,7 @@ def main(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as exc:
         sys.stderr.write(f"bench compare-runs: {exc}\n")
         return 2
-    print("\n".join(described(before, after)))
+    print("\n".join(report_lines(before, after)))
     rows = with_ratios(before, after)
     held = [words for gate in gates for words in gate.held_by(rows)]
     for words in held:

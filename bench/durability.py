@@ -1,23 +1,30 @@
 """`python -m bench durability`: what the journal costs, and what a run survives.
 
 Transitions a second through the whole client, images a second with and without a journal in the
-same run, and processes killed at random moments of one run of images, with the fake bank as the
-witness: images lost, and dollars paid twice that nobody named, are both to be 0.
+same run, and processes killed at random moments of one run of images. The fake bank is the
+witness: no image may be lost, and no dollar paid twice unreported.
 """
 
 import asyncio
-import json
 import random
 import statistics
-import sys
 import tempfile
 from collections import Counter
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-from bench.core import Check
-from bench.readings import save_readings
+import msgspec
+
+from bench.fresh_process import call_fresh, started
+from bench.journal_workloads import (
+    CountedTask,
+    RunTask,
+    make_images,
+    make_simulated_run,
+    make_transitions,
+)
+from bench.suite import Session, Suite
 from nbp_async import read_run
 from nbp_async.fake import spawn
 from nbp_async.fake.bank import prompt_digest
@@ -26,171 +33,139 @@ from nbp_async.fake.process import SpawnedServer
 HELD = 1.0  # seconds of an image at 50 images a second with 50 in flight
 PRICE = Decimal("0.134")  # of an image, by the list
 STATES = 3  # planned, armed, stored
+MIB = 2**20
 
 
-class Durability:
-    """The three scenarios, what they found, and the checks on it."""
-
-    def __init__(self, *, reps: int, quick: bool, kills: int | None = None) -> None:
-        self.reps = reps
-        self.quick = quick
-        self.kills = kills if kills is not None else (20 if quick else 200)
-        self.checks: list[Check] = []
-        self.readings: dict[str, Any] = {}
-
-    async def run(self) -> None:
-        await self.transitions()
-        await self.overhead()
-        await self.simulated()
-        await self.survival()
-
-    async def transitions(self) -> None:
-        count = 2_000 if self.quick else 20_000
-        with tempfile.TemporaryDirectory(prefix="nbp-bench-") as folder:
-            done = await _work({"what": "transitions", "folder": folder, "prompts": count})
-            account = read_run(Path(folder) / "run.sqlite3").account
-        pace = STATES * done["images"] / done["wall"]
-        cpu = done["cpu"] / done["images"] * 1e6
-        self.readings["transitions"] = done | {"pace": pace}
-        print(
-            f"\nTransitions: {count} images as fast as it goes, 200 at once, no sockets\n"
-            f"  {pace:,.0f} a second, each durable before the next; {cpu:.0f} us of CPU an image "
-            f"for all; {account.images} of {count} in the journal"
-        )
-        self._check("2,000 over the transitions a second", 2000 / pace, 1.0)
-        self._check("images that the journal does not know", count - account.images, 0, "")
-
-    async def overhead(self) -> None:
-        count = 100 if self.quick else 500
-        walls: dict[bool, list[float]] = {True: [], False: []}
-        cpus: dict[bool, list[float]] = {True: [], False: []}
-        order = [True, False] * self.reps
-        random.Random(7).shuffle(order)
-        async with await spawn(latency=HELD) as server:
-            for journal in order:
-                with tempfile.TemporaryDirectory(prefix="nbp-bench-") as folder:
-                    task = _task(server, folder, prompts=count, in_flight=50)
-                    done = await _work(task | {"journal": journal, "warm": True})
-                walls[journal].append(done["wall"])
-                cpus[journal].append(done["cpu"] / count)
-        wall = {journal: statistics.median(values) for journal, values in walls.items()}
-        cpu = {journal: statistics.median(values) * 1e6 for journal, values in cpus.items()}
-        self.readings["overhead"] = {"wall": walls, "cpu": cpus}
-        print(
-            f"\nOverhead: {count} images to a folder, 50 in flight, held {HELD:g} s, median of "
-            f"{self.reps}\n"
-            f"  with a journal     {count / wall[True]:6.1f} images a second, "
-            f"{cpu[True]:.0f} us of CPU an image\n"
-            f"  without            {count / wall[False]:6.1f} images a second, "
-            f"{cpu[False]:.0f} us of CPU an image"
-        )
-        self._check("time with a journal over time without", wall[True] / wall[False], 1.05)
-
-    async def simulated(self) -> None:
-        """A long run with faults in virtual time: its account is exact, and memory flat."""
-        count = 5_000 if self.quick else 100_000
-        with tempfile.TemporaryDirectory(prefix="nbp-bench-") as folder:
-            done = await _work({"what": "simulated", "folder": folder, "prompts": count})
-            account = read_run(Path(folder) / "run.sqlite3").account
-        spent, maybe = Decimal(done["spent"]), Decimal(done["maybe"])
-        self.readings["simulated"] = done
-        print(
-            f"\nSimulated: {count} prompts, 200 in flight, one request in twenty goes wrong\n"
-            f"  {done['simulated_s'] / 3600:.1f} h of virtual time in {done['wall']:.0f} s; "
-            f"{done['images']} images, {done['failures']} failures\n"
-            f"  ${spent} spent and perhaps ${maybe} more; the journal says ${account.spent} and "
-            f"${account.maybe}; memory grew by {done['growth'] / 2**20:.1f} MiB"
-        )
-        wrong = abs(spent - account.spent) + abs(maybe - account.maybe)
-        self._check("dollars by which outcomes and journal differ", float(wrong), 0, "$")
-        unnamed = done["billed"] - round((spent + maybe) / PRICE)
-        self._check("billed requests that are not named", max(0, unnamed), 0, "")
-        self._check("growth from a tenth to the end", done["growth"] / 2**20, 8, "MiB")
-
-    async def survival(self) -> None:
-        """Kill one run of 2,000 images until it was killed often enough, then let it end."""
-        count, rng = (200 if self.quick else 2_000), random.Random(7)
-        with tempfile.TemporaryDirectory(prefix="nbp-bench-") as folder:
-            async with await spawn(
-                latency="30-170", speed=1000.0 if self.quick else 250.0
-            ) as server:
-                task = _task(server, folder, prompts=count, in_flight=4)
-                landed = 0
-                while landed < self.kills:
-                    landed += await _killed(task, rng.uniform(0.3, 0.7))
-                task |= {"in_flight": 50}
-                done = await _work(task)
-                told = await _books(server, Path(folder))
-                resent = await _work(task | {"resend": str(count)})
-                last = await _books(server, Path(folder))
-        lost = count - done["images"] - done["unclear"]
-        self.readings["survival"] = {"kills": landed, "after": done, "resent": resent}
-        print(
-            f"\nSurvival: {count} images, 4 in flight; killed (SIGKILL) {landed} times\n"
-            f"  after the last start {done['images']} images are there, {done['unclear']} may have "
-            "been billed, each named\n"
-            f"  the bank billed ${told['billed']}; the journal says ${told['spent']} and perhaps "
-            f"${told['maybe']} more\n"
-            f"  sent again when told to: {resent['images']} images are there"
-        )
-        twice = max(told["twice"], last["twice"])
-        self._check("images lost", lost + count - resent["images"], 0, "")
-        self._check("dollars paid twice and not named", float(twice), 0, "$")
-
-    def save(self, path: Path) -> None:
-        save_readings(path, self.checks, self.readings)
-
-    def _check(self, name: str, value: float, bound: float, unit: str = "x") -> None:
-        check = Check(name, value, bound, unit)
-        self.checks.append(check)
-        print(check)
+def _folder() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="nbp-bench-")
 
 
-def _task(server: SpawnedServer, folder: str, **more: Any) -> dict[str, Any]:
-    return {"url": server.openai_url, "key": server.key, "folder": folder, **more}
+async def transitions(session: Session) -> None:
+    """images as fast as possible, 200 at once, without sockets"""
+    count = 2_000 if session.quick else 20_000
+    with _folder() as folder:
+        done = await call_fresh(make_transitions, CountedTask(folder, count))
+        totals = read_run(Path(folder) / "run.sqlite3").totals
+    pace = STATES * done.images / done.wall
+    session.readings["transitions"] = msgspec.to_builtins(done) | {"pace": pace}
+    session.show(
+        f"  {pace:,.0f} a second, each durable before the next; {done.cpu / done.images * 1e6:.0f} "
+        f"us of CPU an image for all; {totals.images} of {count} in the journal"
+    )
+    session.check("2,000 over the transitions a second", 2000 / pace, 1.0)
+    session.check("images that the journal does not know", count - totals.images, 0, "")
 
 
-async def _start(task: dict[str, Any]) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.durable_worker", json.dumps(task),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+async def overhead(session: Session) -> None:
+    """images to a folder with a journal and without, 50 in flight, held 1 s"""
+    count = 100 if session.quick else 500
+    walls: dict[bool, list[float]] = {True: [], False: []}
+    cpus: dict[bool, list[float]] = {True: [], False: []}
+    order = [True, False] * session.reps
+    random.Random(7).shuffle(order)
+    async with await spawn(latency=HELD) as server:
+        for journal in order:
+            with _folder() as folder:
+                task = RunTask(
+                    server.openai_url, server.key, folder, count, 50, journal=journal, warm=True
+                )
+                done = await call_fresh(make_images, task)
+            walls[journal].append(done.wall)
+            cpus[journal].append(done.cpu / count)
+    session.readings["overhead"] = {"wall": walls, "cpu": cpus}
+    wall = {journal: statistics.median(values) for journal, values in walls.items()}
+    for journal, name in ((True, "with a journal"), (False, "without")):
+        cpu = statistics.median(cpus[journal]) * 1e6
+        pace = count / wall[journal]
+        session.show(f"  {name:18} {pace:6.1f} images a second, {cpu:.0f} us of CPU an image")
+    session.check("time with a journal over time without", wall[True] / wall[False], 1.05)
 
 
-async def _work(task: dict[str, Any]) -> dict[str, Any]:
-    process = await _start(task)
-    out, err = await process.communicate()
-    if process.returncode:
-        raise RuntimeError(err.decode())
-    found: dict[str, Any] = json.loads(out)
-    return found
+async def simulated(session: Session) -> None:
+    """a long run in virtual time, 200 in flight, one request in twenty goes wrong"""
+    count = 5_000 if session.quick else 100_000
+    with _folder() as folder:
+        done = await call_fresh(make_simulated_run, CountedTask(folder, count))
+        totals = read_run(Path(folder) / "run.sqlite3").totals
+    session.readings["simulated"] = msgspec.to_builtins(done)
+    session.show(
+        f"  {count} prompts, {done.simulated_s / 3600:.1f} h of virtual time in {done.wall:.0f} s; "
+        f"{done.images} images, {done.failures} failures",
+        f"  ${done.spent} spent and perhaps ${done.maybe} more; the journal says ${totals.spent} "
+        f"and ${totals.maybe}; memory grew by {done.growth / MIB:.1f} MiB",
+    )
+    wrong = abs(done.spent - totals.spent) + abs(done.maybe - totals.maybe)
+    session.check("dollars by which outcomes and journal differ", float(wrong), 0, "$")
+    unnamed = done.billed - round((done.spent + done.maybe) / PRICE)
+    session.check("billed requests that are not named", max(0, unnamed), 0, "")
+    session.check("growth from a tenth to the end", done.growth / MIB, 8, "MiB")
 
 
-async def _killed(task: dict[str, Any], after: float) -> bool:
-    """Start a process and kill it; False if it had ended by itself."""
-    process = await _start(task)
-    try:
-        await asyncio.wait_for(process.wait(), after)
-    except TimeoutError:
-        process.kill()
-    await process.communicate()
-    return process.returncode != 0
+async def survival(session: Session) -> None:
+    """one run, 4 in flight, killed (SIGKILL) at random moments, and then left to end"""
+    count, rng = (200 if session.quick else 2_000), random.Random(7)
+    kills = session.options.get("kills") or (20 if session.quick else 200)
+    with _folder() as folder:
+        async with await spawn(
+            latency="30-170", speed=1000.0 if session.quick else 250.0
+        ) as server:
+            task = RunTask(server.openai_url, server.key, folder, count, in_flight=4)
+            killed = 0
+            while killed < kills:
+                async with started(make_images, task) as child:
+                    killed += await child.kill_after(rng.uniform(0.3, 0.7))
+            task = replace(task, in_flight=50)
+            done = await call_fresh(make_images, task)
+            first = await _audit(server, Path(folder))
+            resent = await call_fresh(make_images, replace(task, resend=str(count)))
+            last = await _audit(server, Path(folder))
+    session.readings["survival"] = msgspec.to_builtins(
+        {"kills": killed, "after": done, "resent": resent}
+    )
+    session.show(
+        f"  {count} images, killed {killed} times; after the last start {done.images} are there, "
+        f"{done.unclear} may have been billed, each named",
+        f"  the bank billed ${first.billed}; the journal says ${first.spent} and perhaps "
+        f"${first.maybe} more",
+        f"  sent again on request: {resent.images} images are there",
+    )
+    lost = count - done.images - done.unclear
+    session.check("images lost", lost + count - resent.images, 0, "")
+    session.check("dollars paid twice and not named", float(max(first.twice, last.twice)), 0, "$")
 
 
-async def _books(server: SpawnedServer, folder: Path) -> dict[str, Any]:
-    """The bank's word against the journal's."""
+DURABILITY = Suite(
+    name="durability",
+    help="what the journal costs, and survives",
+    quick="20 kills, half a minute in all",
+    measurements={
+        "transitions": transitions,
+        "overhead": overhead,
+        "simulated": simulated,
+        "survival": survival,
+    },
+    options={"kills": "processes to kill (default 200)"},
+)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Dollars by the bank, by the journal, and those paid twice that the journal does not know."""
+
+    billed: Decimal
+    spent: Decimal
+    maybe: Decimal
+    twice: Decimal
+
+
+async def _audit(server: SpawnedServer, folder: Path) -> Audit:
+    """Compare the bank with the journal."""
     while (await server.stats()).in_flight:  # noqa: ASYNC110  it is another process
         await asyncio.sleep(0.05)
     witness = await server.witness(prompts=True)
     paid = Counter(witness.images_by_prompt)
     report = read_run(folder)
-    twice = 0
-    for row in report.rows():
-        twice += max(0, paid[prompt_digest(row.prompt)] - row.attempts)
+    twice = sum(max(0, paid[prompt_digest(row.prompt)] - row.attempts) for row in report.rows())
     price = witness.stats.dollars / max(1, witness.stats.images)
-    return {
-        "billed": witness.stats.dollars,
-        "spent": report.account.spent,
-        "maybe": report.account.maybe,
-        "twice": twice * Decimal(price),
-    }
+    totals = report.totals
+    return Audit(witness.stats.dollars, totals.spent, totals.maybe, twice * Decimal(price))

@@ -13,9 +13,18 @@ import psutil
 from bench.records import Environment
 
 PACKAGES = (
-    "nbp-async", "aiohttp", "requests", "httpx", "openai", "google-genai", "msgspec", "pybase64",
-    "looptime", "uvloop", "psutil",
-)  # fmt: skip
+    "nbp-async",
+    "aiohttp",
+    "requests",
+    "httpx",
+    "openai",
+    "google-genai",
+    "msgspec",
+    "pybase64",
+    "looptime",
+    "uvloop",
+    "psutil",
+)
 ROOT = Path(__file__).parent.parent
 
 

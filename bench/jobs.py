@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from bench.records import Bound, Scenario
 from bench.strategies.base import Job
 from nbp_async.fake.bank import prompt_digest
-from nbp_async.fake.chance import chance, digest
-from nbp_async.fake.latency import parse
+from nbp_async.fake.latency import parse_latency
 from nbp_async.fake.pictures import REAL
+from nbp_async.fake.seeded_random import digest, seeded_uniform
 
 MINUTE = 60.0
 
@@ -25,10 +25,14 @@ def jobs_of(scenario: Scenario, at_once: int) -> list[Job]:
 def hold_of(scenario: Scenario, seed: int, job: Job, time: int = 1) -> float:
     """Simulated seconds that this job takes when it is made for the n-th time."""
     name = digest(job.prompt, scenario.size).hex()
-    return parse(scenario.latency).seconds(chance(seed, "latency", name, time), scenario.size)
+    return parse_latency(scenario.latency).seconds(
+        seeded_uniform(seed, "latency", name, time), scenario.size
+    )
 
 
-def held(scenario: Scenario, seed: int, jobs: Sequence[Job], made: Mapping[str, int]) -> float:
+def total_hold(
+    scenario: Scenario, seed: int, jobs: Sequence[Job], made: Mapping[str, int]
+) -> float:
     """Seconds of all holds together, given how often each prompt was made by the bank."""
     travel = transfer(scenario)
     return sum(
@@ -54,9 +58,11 @@ def bound_of(scenario: Scenario, seed: int, jobs: Sequence[Job], at_once: int) -
     quota = scenario.per_minute
     rate = (len(holds) - 1) // quota * MINUTE + min(holds) if quota else 0.0
     parts = {
-        "slots": sum(holds) / at_once, "longest": max(holds), "rate": rate,
+        "slots": sum(holds) / at_once,
+        "longest": max(holds),
+        "rate": rate,
         "bytes": travel * len(holds) / at_once,
-    }  # fmt: skip
+    }
     # Where two are equal, the one that more slots would not change says more.
     binds = max(("longest", "rate", "bytes", "slots"), key=lambda name: parts[name])
     in_order = _in_order(holds, at_once, quota)

@@ -1,20 +1,33 @@
-"""A server that costs as little as Python can: every request is held, then gets the same answer.
+"""A server that is as cheap as Python allows: it holds every request, then sends the same answer.
 
-It stands in a process of its own, so that what is measured is the client. It parses no more HTTP
-than it must, and is no example of a server. Run by `bench.process.light_server`.
+It runs in a process of its own, so that the client alone is measured. It parses no more HTTP than
+it must, and is no example of a server.
 """
 
-import argparse
 import asyncio
 import contextlib
 import ssl
 import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
+
+from bench.fresh_process import started
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
-class Held(asyncio.Protocol):
+@dataclass(frozen=True)
+class Served:
+    """The answer's body, the seconds to hold each request, and a certificate's file, or ""."""
+
+    body: bytes
+    hold: float
+    certificate: str
+
+
+class HoldingConnection(asyncio.Protocol):
     """One connection: read a request, wait, answer, and again."""
 
     answer = b""
@@ -48,40 +61,49 @@ class Held(asyncio.Protocol):
             self._transport.write(self.answer)
 
 
-async def serve(hold: float, body: bytes, certificate: str) -> None:
-    Held.hold = hold
-    Held.answer = HEAD % len(body) + body
+async def serve(served: Served) -> None:
+    """Serve until stdin ends; reports the port."""
+    HoldingConnection.hold = served.hold
+    HoldingConnection.answer = HEAD % len(served.body) + served.body
     context = None
-    if certificate:
+    if served.certificate:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate)
+        context.load_cert_chain(served.certificate)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Held, "127.0.0.1", 0, backlog=65535, ssl=context)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    # The end of our standard input is the end of whoever started us.
+    server = await loop.create_server(HoldingConnection, "127.0.0.1", 0, backlog=65535, ssl=context)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     await reader.read()
     server.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--hold", type=float, default=0.0)
-    parser.add_argument("--body", help="file with the answer's body")
-    parser.add_argument("--certificate", default="")
-    options = parser.parse_args()
-    with open(options.body, "rb") as file:  # noqa: PTH123
-        body = file.read()
+def serve_in_child(served: Served) -> None:
+    """Serve on the fastest loop that is installed."""
     with contextlib.suppress(ImportError):
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(serve(options.hold, body, options.certificate))
+    asyncio.run(serve(served))
 
 
-if __name__ == "__main__":
-    from bench.meter import raise_file_limit
+@contextlib.asynccontextmanager
+async def light_server(
+    body: bytes, *, hold: float = 0.0, certificate: str = ""
+) -> AsyncIterator[str]:
+    """A server in a process of its own; yields its base URL."""
+    async with started(serve_in_child, Served(body, hold, certificate)) as child:
+        port = int(await child.line())
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}/v1"
 
-    raise_file_limit()
-    main()
+
+def self_signed(folder: Path) -> tuple[str, str]:
+    """A certificate authority and a certificate for 127.0.0.1, as two files: (ca, certificate)."""
+    import trustme
+
+    authority = trustme.CA()
+    ca, certificate = folder / "ca.pem", folder / "server.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    return str(ca), str(certificate)

@@ -1,14 +1,9 @@
-"""Long lists of prompts through the library's own code: virtual time, no sockets.
-
-`python -m bench.lists 1000000` prints what `long_lists` found, from a process of its own.
-"""
+"""Long lists of prompts through the library's own code: virtual time, no sockets."""
 
 import gc
-import json
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from bench.bodies import answer_with, png
 from bench.meter import resident
@@ -19,7 +14,14 @@ from nbp_async.testing.virtual_time import run_virtual
 
 @dataclass(frozen=True)
 class Lists:
-    """Bytes and microseconds of real time."""
+    """What long lists cost.
+
+    Attributes:
+        stream_growth: Bytes that memory grew from the first tenth of a stream to its end.
+        stream_us: Microseconds of real time for each of its outcomes.
+        many_count: Prompts of a list.
+        many_bytes: Bytes that each of its outcomes keeps, without its image.
+    """
 
     stream_growth: int
     stream_us: float
@@ -42,10 +44,10 @@ async def _stream(count: int) -> int:
     """How much memory grew from the first tenth to the end."""
     early = 0
     async with _client() as gen:
-        place = 0
+        count_done = 0
         async for _ in gen.stream(_prompts(count), size="1024x1024"):
-            place += 1
-            if place == count // 10:
+            count_done += 1
+            if count_done == count // 10:
                 gc.collect()
                 early = resident()
         gc.collect()
@@ -64,12 +66,9 @@ async def _many(count: int) -> float:
         return (resident() - before - images) / len(batch)
 
 
-def long_lists(count: int) -> Lists:
+def measure_lists(count: int) -> Lists:
+    """A stream of `count` prompts, and a list of as many."""
     began = time.perf_counter()
     growth = run_virtual(_stream(count))
-    took = time.perf_counter() - began
-    return Lists(growth, took / count * 1e6, count, run_virtual(_many(count)))
-
-
-if __name__ == "__main__":
-    print(json.dumps(asdict(long_lists(int(sys.argv[1])))))
+    seconds = time.perf_counter() - began
+    return Lists(growth, seconds / count * 1e6, count, run_virtual(_many(count)))

@@ -3,14 +3,8 @@
 import asyncio
 import resource
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-
-
-def raise_file_limit() -> None:
-    """Allow as many open files as this user may have: a held call is one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def resident() -> int:
@@ -36,9 +30,6 @@ class Reading:
     cpu: float
     peak_over_idle: int
     worst_stall: float = 0.0
-
-    def record(self) -> dict[str, float]:
-        return asdict(self)
 
 
 class Meter:

@@ -1,4 +1,4 @@
-"""`python -m bench modes`: the ways of calling side by side, at true latency in virtual time.
+"""`python -m bench modes`: the delivery modes side by side, at true latency in virtual time.
 
 Server and client share one loop whose clock jumps, so that 20 minutes take seconds and every figure
 is exact and repeatable. The figures of the article that this project grew out of stand beside.
@@ -9,34 +9,34 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
-from bench.core import Check
-from bench.formats import formats_table, measure_formats
-from bench.handshakes import handshakes_table, measure_handshakes
-from bench.readings import save_readings
-from nbp_async import Batch, Client, Limits, Profile, Timings, Webhook
+from bench.formats import formats
+from bench.handshakes import handshakes
+from bench.suite import Measurement, Session, Suite
+from bench.table import table_lines
+from nbp_async import PROFILES, Batch, Client, Limits, Profile, Timings, Webhook
 from nbp_async.fake import FakeServer
 from nbp_async.testing.journal import inline_journal
 from nbp_async.testing.sink import NowhereSink
 from nbp_async.testing.virtual_time import run_virtual
 
 HOLD = 120.0  # seconds that the article's 4K image takes
-SUBMIT, LOOK = (1.0, 3.0), (1.0, 2.0)  # seconds, as the article has them
+SUBMIT, POLL = (1.0, 3.0), (1.0, 2.0)  # seconds, as in the article
 BATCH = 3 * 3600.0  # seconds of a batch job; Google says within a day
 BANDWIDTH = 1_000_000.0  # bytes a second and connection: 6 MB in the article's 5 to 10 s
 
 
 @dataclass(frozen=True)
 class Mode:
-    """One way of calling.
+    """One delivery mode, at a number of calls at once.
 
     Attributes:
-        name: As the table has it.
-        via: As `many` has it.
+        name: In the table.
+        via: As for `many`.
         at_once: Held calls at once; None for as many as there are images.
-        blocks: Its program's threads wait in calls, and do nothing else: sequential code and
-            threads, whose time is played here with as many calls at once.
+        blocks: Its threads wait in calls and do nothing else: sequential code and threads, whose
+            time is simulated here with as many calls at once.
     """
 
     name: str
@@ -54,26 +54,24 @@ MODES = (
     Mode("webhook", via="webhook"),
     Mode("batch API", via="batch"),
 )
-
-
 HALF_PRICE = {"batch API"}
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one way came to. Times in seconds of virtual time.
+class ModeRow:
+    """What one mode took. Times in seconds of virtual time.
 
     Attributes:
         mode: Its name.
         images: How many were made.
         submitting: Until the last image had been asked for and the program could go on; for a
-            program that blocks, all of the time.
+            program that blocks, the whole time.
         total: Until the last image was on disk.
         peak_connections: The most connections that carried a request at once.
         connection_seconds: How long connections carried a request, all together.
         megabytes: Bytes of all answers, in millions.
-        dollars: As the bank has them.
-        turns: Turns of a second that other work of the same thread got in.
+        dollars: By the bank.
+        turns: How often other work of the same thread got its turn, which it wants each second.
     """
 
     mode: str
@@ -87,16 +85,22 @@ class Row:
     turns: int
 
 
-def play(mode: Mode, images: int) -> Row:
-    """Make so many 4K images in this way, in virtual time."""
+def play(mode: Mode, images: int) -> ModeRow:
+    """Make so many 4K images in this mode, in virtual time."""
     return run_virtual(_play(mode, images))
 
 
-async def _play(mode: Mode, images: int) -> Row:
+async def _play(mode: Mode, images: int) -> ModeRow:
     async with FakeServer(
-        latency=HOLD, weight="real", bandwidth=BANDWIDTH, submit_latency=SUBMIT,
-        look_latency=LOOK, delivery="url", batch_latency=BATCH, seed=7,
-    ) as server:  # fmt: skip
+        latency=HOLD,
+        weight="real",
+        bandwidth=BANDWIDTH,
+        submit_latency=SUBMIT,
+        look_latency=POLL,
+        delivery="url",
+        batch_latency=BATCH,
+        seed=7,
+    ) as server:
         profile = google_profile(server) if mode.via == "batch" else article_profile(server)
         limits = Limits(max_in_flight=mode.at_once or images, max_downloads=images)
         hook = Webhook(secret=server.webhook_secret)  # in memory: a disk has no virtual time
@@ -110,10 +114,10 @@ async def _play(mode: Mode, images: int) -> Row:
                 turns = work.stop()
         await asyncio.sleep(1)  # until the last answer is over for the server too
         stats = server.stats()
-        return Row(
+        return ModeRow(
             mode=mode.name,
             images=len(batch.images),
-            submitting=total if mode.blocks else _asked_for(batch) - began,
+            submitting=total if mode.blocks else _submitted_at(batch) - began,
             total=total,
             peak_connections=stats.peak_carrying,
             connection_seconds=stats.connection_seconds,
@@ -133,25 +137,21 @@ async def _make(gen: Client, mode: Mode, images: int, folder: Path) -> Batch:
 
 def google_profile(server: FakeServer) -> Profile:
     """Google, whose batch API costs half."""
-    from nbp_async import PROFILES
-
     return replace(PROFILES["google"], base_url=server.gemini_url)
 
 
 def article_profile(server: FakeServer) -> Profile:
     """The article's relay: links, and its task mode."""
-    from nbp_async import PROFILES
-
     return replace(PROFILES["apiyi"], base_url=server.openai_url, response_format="url")
 
 
-def _asked_for(batch: Batch) -> float:
+def _submitted_at(batch: Batch) -> float:
     """When the last request was out; of a task, when its submit was answered."""
     times = [attempt.timings for outcome in batch for attempt in outcome.attempts]
-    return max(_out(t) for t in times)
+    return max(_sent_at(t) for t in times)
 
 
-def _out(timings: Timings) -> float:
+def _sent_at(timings: Timings) -> float:
     """When one request was out; a task's time goes on long after the first byte."""
     sent, first_byte = timings.sent, timings.first_byte
     if sent is None or first_byte is None:
@@ -177,97 +177,86 @@ class OtherWork:
         return self._turns
 
 
-class Modes:
-    """The three tables, what they found, and the checks on it."""
+def compare_modes(images: int) -> Measurement:
+    """Measures all modes with so many images."""
 
-    def __init__(self, *, quick: bool) -> None:
-        self.quick = quick
-        self.checks: list[Check] = []
-        self.readings: dict[str, Any] = {}
-
-    async def run(self) -> None:
-        for images in (10,) if self.quick else (10, 200):
-            await self.modes(images)
-        await self.formats()
-        await self.handshakes()
-
-    async def modes(self, images: int) -> None:
-        print(f"\n{images} images of 4K, each {HOLD:.0f} s in the making, in virtual time")
+    async def measure(session: Session) -> None:
         # A simulation has a loop of its own, and so needs a thread of its own.
         rows = {mode.name: await asyncio.to_thread(play, mode, images) for mode in MODES}
-        self.readings[f"modes, {images}"] = [asdict(row) for row in rows.values()]
-        for line in (*_table(rows.values()), *(_beside(rows) if images == 10 else ())):
-            print(line)
-        self._check("images lost", sum(images - row.images for row in rows.values()), 0)
+        session.readings[f"modes, {images}"] = [asdict(row) for row in rows.values()]
+        session.show(*_table(rows.values()), *(_article_table(rows) if images == 10 else ()))
+        session.check("images lost", sum(images - row.images for row in rows.values()), 0, "")
         full = {row.dollars for row in rows.values() if row.mode not in HALF_PRICE}
-        self._check("dollars by which the ways differ", max(full) - min(full), 0, "$")
+        session.check("dollars by which the modes differ", max(full) - min(full), 0, "$")
 
-    async def formats(self) -> None:
-        found = await measure_formats(quick=self.quick)
-        self.readings["formats"] = {name: asdict(one) for name, one in found.items()}
-        for line in formats_table(found):
-            print(line)
-        left = found["url"].answer_bytes / found["base64"].answer_bytes
-        self._check("part of the answer's bytes that a link leaves", left, 0.0002, "")
-
-    async def handshakes(self) -> None:
-        found = await measure_handshakes(quick=self.quick)
-        self.readings["handshakes"] = asdict(found)
-        for line in handshakes_table(found):
-            print(line)
-
-    def save(self, path: Path) -> None:
-        save_readings(path, self.checks, self.readings)
-
-    def _check(self, name: str, value: float, bound: float, unit: str = "") -> None:
-        check = Check(name, value, bound, unit)
-        self.checks.append(check)
-        print(check, flush=True)
+    measure.__doc__ = f"{images} images of 4K, {HOLD:.0f} s each, in virtual time"
+    return measure
 
 
-def _table(rows: Iterable[Row]) -> Iterator[str]:
-    yield (
-        "  way                   asking s    total s   connections   connection-s       MB"
-        "        $   other work"
-    )
-    for row in rows:
-        turns = row.turns / int(row.total)
-        free = "none: it waits" if row.turns == 0 else f"{turns:.0%} of its turns"
-        yield (
-            f"  {row.mode:20} {row.submitting:9,.1f} {row.total:10,.1f} {row.peak_connections:13,} "
-            f"{row.connection_seconds:14,.0f} {row.megabytes:8,.1f} {row.dollars:8.2f}   {free}"
-        )
+def _table(rows: Iterable[ModeRow]) -> Iterator[str]:
+    columns = ["mode", "asking s", "total s", "connections", "connection-s", "MB", "$"]
+    cells = [
+        [
+            row.mode,
+            f"{row.submitting:,.1f}",
+            f"{row.total:,.1f}",
+            f"{row.peak_connections:,}",
+            f"{row.connection_seconds:,.0f}",
+            f"{row.megabytes:,.1f}",
+            f"{row.dollars:.2f}",
+            "none: it waits" if not row.turns else f"{row.turns / int(row.total):.0%} of its turns",
+        ]
+        for row in rows
+    ]
+    return table_lines([*columns, "other work"], cells, text=("other work",))
 
 
-def _beside(rows: Mapping[str, Row]) -> Iterator[str]:
+def _article_table(rows: Mapping[str, ModeRow]) -> Iterator[str]:
     """The article's figures for ten images, and ours, with the reason where they differ."""
     one, threads = rows["one after another"], rows["5 threads"]
     held, slow, poll = rows["held, asyncio"], rows["poll, one by one"], rows["poll"]
+    peaks, seconds = threads.peak_connections, poll.connection_seconds
+    cells = [
+        (
+            "60x faster to ask for",
+            f"{one.submitting / slow.submitting:.0f}x",
+            f"{one.submitting:,.0f} s blocked; {slow.submitting:.0f} s for ten submits, one by one",
+        ),
+        ("", "none", f"an awaited call does not block: {held.submitting:.1f} s for ten"),
+        (
+            "2x faster in total",
+            f"{threads.total / poll.total:.1f}x",
+            f"{threads.total:.0f} s in two waves of five; {poll.total:.0f} s with polls and fetch",
+        ),
+        (
+            "",
+            f"{held.total / poll.total:.2f}x",
+            f"{held.total:.0f} s held, without waves of five: tasks are not what saves time",
+        ),
+        (
+            "80 % fewer connections",
+            f"{1 - slow.peak_connections / peaks:.0%}",
+            f"at once: {peaks} long; {slow.peak_connections} short, as polls and fetches meet",
+        ),
+        (
+            "",
+            f"{1 - seconds / held.connection_seconds:.0%}",
+            f"in all: {held.connection_seconds:,.0f} s held; {seconds:,.0f} s, which tasks save",
+        ),
+    ]
+    yield ""
+    yield from table_lines(["The article says", "here", "why"], cells, text=("why",))
 
-    def line(article: str, here: str, why: str) -> str:
-        return f"  {article:24} {here:>6}   {why}"
 
-    yield "\n" + line("The article says", "here", "why")
-    yield line(
-        "60x faster to ask for", f"{one.submitting / slow.submitting:.0f}x",
-        f"{one.submitting:,.0f} s blocked; {slow.submitting:.0f} s for ten submits, one by one",
-    )  # fmt: skip
-    yield line("", "none", f"an awaited call does not block: {held.submitting:.1f} s for ten")
-    yield line(
-        "2x faster in total", f"{threads.total / poll.total:.1f}x",
-        f"{threads.total:.0f} s in two waves of five; {poll.total:.0f} s with looks and fetch",
-    )  # fmt: skip
-    yield line(
-        "", f"{held.total / poll.total:.2f}x",
-        f"{held.total:.0f} s held, without lines of five: it was not the tasks that saved it",
-    )  # fmt: skip
-    yield line(
-        "80 % fewer connections", f"{1 - slow.peak_connections / threads.peak_connections:.0%}",
-        f"at once: {threads.peak_connections} long; {slow.peak_connections} short, as looks and "
-        "fetches of several meet",
-    )  # fmt: skip
-    yield line(
-        "", f"{1 - poll.connection_seconds / held.connection_seconds:.0%}",
-        f"in all: {held.connection_seconds:,.0f} s held; {poll.connection_seconds:,.0f} s. This is "
-        "what tasks save",
-    )  # fmt: skip
+MODES_SUITE = Suite(
+    name="modes",
+    help="held, poll, webhook and batch side by side",
+    quick="10 images only, a quarter minute",
+    measurements={
+        "ten": compare_modes(10),
+        "many": compare_modes(200),
+        "formats": formats,
+        "handshakes": handshakes,
+    },
+    left_out_when_quick=("many",),
+)

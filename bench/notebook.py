@@ -1,7 +1,6 @@
 """What the notebooks share: pictures that a notebook shows, a contact sheet, one plain call."""
 
 import asyncio
-import heapq
 import time
 from collections.abc import Coroutine, Iterable
 from io import BytesIO
@@ -10,13 +9,14 @@ from typing import Any, TypeVar
 import requests
 from PIL import Image as Pixels
 
-from bench.page.alone import alone
 from bench.page.pictures import Bar, Flight, Lane
+from bench.page.standalone import alone
 from nbp_async import Batch, Image
+from nbp_async.display.lanes import counts_over_time, lanes_of
 from nbp_async.testing.virtual_time import run_virtual
 
 T = TypeVar("T")
-_NEAR = 1e-6  # seconds
+_SLACK = 1e-6  # seconds by which two clocks may differ
 
 
 def draw(url: str, key: str, number: int) -> tuple[float, float]:
@@ -56,7 +56,7 @@ def lane(name: str, spans: Iterable[tuple[float, float]], *, scale: float = 1) -
 
 
 def lane_of(name: str, batch: Batch) -> Lane:
-    """The slots of a batch: red bars brought nothing, yellow ones were tried again."""
+    """The slots of a batch: red bars failed, yellow ones were tried again."""
     bars = []
     for outcome in batch:
         for attempt in outcome.attempts:
@@ -71,29 +71,19 @@ def lane_of(name: str, batch: Batch) -> Lane:
 def _lane(name: str, spans: list[tuple[float, float, Any]], scale: float) -> Lane:
     spans = sorted(spans)
     zero = spans[0][0]
-    free: list[int] = []
-    busy: list[tuple[float, int]] = []
-    bars = []
-    for start, end, ended in spans:
-        while busy and busy[0][0] <= start + _NEAR:
-            heapq.heappush(free, heapq.heappop(busy)[1])
-        slot = heapq.heappop(free) if free else len(busy)
-        heapq.heappush(busy, (end, slot))
-        bars.append(Bar(slot, (start - zero) * scale, (end - zero) * scale, ended))
+    slots = lanes_of(((start, end) for start, end, _ in spans), slack=_SLACK)
+    bars = [
+        Bar(slot, (start - zero) * scale, (end - zero) * scale, ended)
+        for slot, (start, end, ended) in zip(slots, spans, strict=True)
+    ]
     return Lane(name, bars, max(bar.end for bar in bars))
 
 
-def flight_of(name: str, batch: Batch, *, limit: int, witness: int) -> Flight:
-    """Requests in flight over time, as the attempts of a batch tell it."""
+def flight_of(name: str, batch: Batch, *, limit: int, server_peak: int) -> Flight:
+    """Requests in flight over time, by the attempts of a batch."""
     bars = lane_of(name, batch).bars
-    changes = sorted([(bar.start, 1) for bar in bars] + [(bar.end, -1) for bar in bars])
-    points, busy = [(0.0, 0.0)], 0
-    for moment, change in changes:
-        busy += change
-        if points[-1][0] == moment:
-            points.pop()
-        points.append((moment, float(busy)))
-    return Flight(name, points, limit, witness)
+    points = counts_over_time([(bar.start, bar.end) for bar in bars])
+    return Flight(name, points, limit, server_peak)
 
 
 def sheet(images: Iterable[Image], *, across: int = 10, width: int = 72) -> Pixels.Image:

@@ -56,7 +56,7 @@ class Money(msgspec.Struct, frozen=True):
         delivered: Paid for images that the client has, one for each job.
         maybe: Billed, no image, and the client says that it was billed, or may have been.
         twice: Paid for further images of a job that has one or was named.
-        lost: Billed, no image, and nobody was told.
+        lost: Billed, no image, and the client does not report it.
     """
 
     billed: float
@@ -67,7 +67,7 @@ class Money(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What the client's processes used, children included; None where a clock cannot tell.
+    """What the client's processes used, children included; None where the clock cannot measure it.
 
     Attributes:
         cpu_ms_per_image: Milliseconds of real CPU for each image that came.
@@ -240,7 +240,7 @@ class ArticleRow(msgspec.Struct, frozen=True):
     """A figure of the article beside what was measured here.
 
     Attributes:
-        way: As the article calls it.
+        way: The strategy, as the article calls it.
         article: Seconds in the article.
         theory: Seconds that follow from 10 images of 120 s and so many at once.
         measured: Simulated seconds here, or None if its row was not run.
@@ -257,7 +257,7 @@ class ArticleRow(msgspec.Struct, frozen=True):
 
 
 class Strategy(msgspec.Struct, frozen=True):
-    """A way of being concurrent.
+    """A strategy for making images concurrently.
 
     Attributes:
         name: As in `Row.strategy`.
@@ -366,7 +366,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A line of `requests.jsonl`: one call, or one attempt where the client tells of attempts.
+    """A line of `requests.jsonl`: one call, or one attempt if the client reports attempts.
 
     Attributes:
         row: `Row.id`.

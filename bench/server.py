@@ -1,7 +1,7 @@
 """The fake server in a process of its own, on a loop that goes faster than real time.
 
-`python -m bench.server SCALE ...` takes what `python -m nbp_async.fake` takes. All that it says and
-counts is in simulated seconds: what it asks for in Retry-After, too.
+`python -m bench.server SCALE ...` takes what `python -m nbp_async.fake` takes. All that it reports
+is in simulated seconds, Retry-After too.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from bench.fast_loop import FastPolicy
 from bench.records import Scenario
 from nbp_async.fake import SpawnedServer
 from nbp_async.fake.__main__ import main
-from nbp_async.fake.process import Address
+from nbp_async.fake.process import ServerAddress
 
 _PATIENCE = 30.0  # real seconds for it to start
 
@@ -23,32 +23,40 @@ async def spawn_fast(scenario: Scenario, seed: int) -> SpawnedServer:
     """Start one that does what the scenario says; it ends when it is closed.
 
     Raises:
-        RuntimeError: It did not start; its words are in the message.
+        RuntimeError: It did not start; its stderr is in the message.
     """
     options = {
-        "latency": scenario.latency, "seed": seed, "fault": scenario.faults or None,
-        "weight": scenario.weight, "rate": scenario.per_minute,
-        "bandwidth": scenario.bandwidth, "delivery": scenario.delivery,
-    }  # fmt: skip
+        "latency": scenario.latency,
+        "seed": seed,
+        "fault": scenario.faults or None,
+        "weight": scenario.weight,
+        "rate": scenario.per_minute,
+        "bandwidth": scenario.bandwidth,
+        "delivery": scenario.delivery,
+    }
     words = [f"--{name}={value}" for name, value in options.items() if value is not None]
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as errors:
+        command = (sys.executable, "-m", "bench.server", str(scenario.scale), "--child")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.server", str(scenario.scale), "--child", *words,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=said,
+            *command,
+            *words,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
             start_new_session=True,
-        )  # fmt: skip
+        )
         assert process.stdout is not None
         try:
             async with asyncio.timeout(_PATIENCE):
                 line = await process.stdout.readline()
-            return SpawnedServer(process, msgspec.json.decode(line, type=Address))
+            return SpawnedServer(process, msgspec.json.decode(line, type=ServerAddress))
         except (TimeoutError, msgspec.DecodeError):
             if process.returncode is None:
                 process.kill()
             await process.wait()
-            said.seek(0)
-            words_of = said.read().decode("utf-8", "replace").strip()[-2000:]
-    raise RuntimeError(f"the fake server did not start: {words_of or 'it said nothing'}")
+            errors.seek(0)
+            message = errors.read().decode("utf-8", "replace").strip()[-2000:]
+    raise RuntimeError(f"the fake server did not start: {message or 'no error message'}")
 
 
 if __name__ == "__main__":

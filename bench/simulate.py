@@ -15,9 +15,9 @@ from decimal import Decimal
 import msgspec
 
 from bench.meter import resident
-from bench.vendor import Outage, Vendor
+from bench.simulated_vendor import Outage, SimulatedVendor
 from nbp_async import Client, Failure, Limits, Outcome, Profile
-from nbp_async.fake.latency import parse
+from nbp_async.fake.latency import parse_latency
 from nbp_async.fake.quotas import Quotas
 from nbp_async.testing.sink import NowhereSink
 from nbp_async.testing.virtual_time import run_virtual
@@ -42,7 +42,7 @@ class Plan(msgspec.Struct, frozen=True):
         outages: [begin, length] of times when it answers 503 to everything.
         faults: By probability: statuses, reset and disconnect.
         seed: Of latencies, faults and jitter.
-        window: Length of the windows that spending is told by.
+        window: Length of the windows that spending is summed by.
     """
 
     n: int = 1_000_000
@@ -69,7 +69,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Forecast(msgspec.Struct, frozen=True):
-    """What came of it. Times in seconds of virtual time, dollars as the client has them.
+    """What a simulation found. Times in seconds of virtual time, dollars as the client counts them.
 
     Attributes:
         makespan: Until the last outcome.
@@ -77,7 +77,7 @@ class Forecast(msgspec.Struct, frozen=True):
         images: How many came.
         failures: How many did not, by the name of their error.
         spent: Certainly billed.
-        maybe: May have been billed besides.
+        maybe: May have been billed in addition.
         requests: That the vendor took or refused.
         refused: That it refused, at no cost.
         peak_in_flight: The most at once.
@@ -107,7 +107,7 @@ class Forecast(msgspec.Struct, frozen=True):
         return self.images + sum(self.failures.values())
 
 
-class Books:
+class OutcomeTotals:
     """Counts outcomes as they come, and keeps none of them."""
 
     def __init__(self, plan: Plan) -> None:
@@ -115,7 +115,7 @@ class Books:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         tenth = max(1, plan.n // 10)
-        self._looks = {tenth: 0, max(tenth, plan.n * 9 // 10): 0}
+        self._samples = {tenth: 0, max(tenth, plan.n * 9 // 10): 0}
         self.ended = 0
         self.images = 0
         self.makespan = 0.0
@@ -138,15 +138,15 @@ class Books:
         else:
             self.images += 1
             self.images_in[window] += 1
-        if self.ended in self._looks:
+        if self.ended in self._samples:
             gc.collect()
-            self._looks[self.ended] = resident()
+            self._samples[self.ended] = resident()
 
     @property
     def growth(self) -> int:
-        """How memory grew while as many were in flight at the end of the span as at its begin."""
-        looks = list(self._looks.values())
-        return looks[-1] - looks[0]
+        """Bytes that memory grew between two moments with as many in flight."""
+        samples = list(self._samples.values())
+        return samples[-1] - samples[0]
 
     @property
     def windows(self) -> int:
@@ -181,34 +181,45 @@ def simulate(plan: Plan) -> Forecast:
     )
 
 
-async def _play(plan: Plan) -> tuple[Books, Vendor]:
+def _price(size: str) -> Decimal:
+    prices = VENDOR.prices_for(VENDOR.model)
+    price = None if prices is None else prices.estimate(size)
+    assert price is not None, "the vendor's own model is in its list"
+    return price
+
+
+async def _play(plan: Plan) -> tuple[OutcomeTotals, SimulatedVendor]:
     quotas = Quotas(
         per_minute=plan.per_minute,
         dollars_per_ten_minutes=None if plan.tier is None else Decimal(str(plan.tier)),
     )
-    vendor = Vendor(
-        latency=parse(plan.latency), size=plan.size, seed=plan.seed,
-        price=VENDOR.prices.estimate(plan.size), quotas=quotas,
-        outages=[Outage(*outage) for outage in plan.outages], faults=plan.faults,
-    )  # fmt: skip
-    books = Books(plan)
+    vendor = SimulatedVendor(
+        latency=parse_latency(plan.latency),
+        size=plan.size,
+        seed=plan.seed,
+        price=_price(plan.size),
+        quotas=quotas,
+        outages=[Outage(*outage) for outage in plan.outages],
+        faults=plan.faults,
+    )
+    books = OutcomeTotals(plan)
     async with asyncio.TaskGroup() as group:
         for number in range(plan.workers):
             group.create_task(_work(plan, number, vendor, books))
     return books, vendor
 
 
-async def _work(plan: Plan, number: int, vendor: Vendor, books: Books) -> None:
+async def _work(plan: Plan, number: int, vendor: SimulatedVendor, books: OutcomeTotals) -> None:
     limits = Limits(
         max_in_flight=plan.concurrency, rate=plan.rate or None, spend=plan.spend or None
     )
-    luck = random.Random(plan.seed * 1_000_003 + number).random
-    async with Client(VENDOR, "sk-simulated", limits=limits, transport=vendor, rng=luck) as gen:
+    rng = random.Random(plan.seed * 1_000_003 + number).random
+    async with Client(VENDOR, "sk-simulated", limits=limits, transport=vendor, rng=rng) as gen:
         async for outcome in gen.stream(plan.prompts(number), size=plan.size, out=NowhereSink()):
             books.count(outcome)
 
 
-def _bound(plan: Plan, vendor: Vendor) -> float:
+def _bound(plan: Plan, vendor: SimulatedVendor) -> float:
     """By what the vendor made: its images through all slots, the longest of them, its rate."""
     slots = vendor.holds / (plan.workers * plan.concurrency)
     quota = plan.per_minute

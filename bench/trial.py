@@ -1,117 +1,93 @@
-"""One strategy, once, in a fresh process: `python -m bench.trial TASK`, spoken to by lines.
+"""One strategy, once, in a fresh process.
 
-It says "imported", "ready" and at last what it did, and goes on after each when it is told to: what
-is measured from outside is measured between these lines.
+It reports "imported", "ready" and at last what it did, and continues after each when the parent
+lets it: the parent measures the process between these lines.
 """
 
 import gc
 import inspect
 import os
-import sys
 import time
 from collections.abc import Awaitable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from bench.child import report
 from bench.fast_loop import run_fast
-from bench.meter import raise_file_limit
 from bench.strategies import STRATEGIES, load
-from bench.strategies.base import Job, Told, Way, Work, there
+from bench.strategies.base import CallRecord, Job, LoadedStrategy, Work, existing_image
 
 _WARM_JOBS = 40  # at most
 
 
-class Task(msgspec.Struct, frozen=True):
-    """What a trial is told.
-
-    Attributes:
-        strategy: Its name.
-        work: Fields of `Work`, jobs as prompts.
-        warm: (url, root, key) of a server that answers soon.
-    """
+class TrialTask(msgspec.Struct, frozen=True):
+    """A strategy, its work, and (url, root, key) of a server to warm up with, which is quick."""
 
     strategy: str
-    work: dict[str, Any]
-    prompts: list[str]
+    work: Work
     warm: tuple[str, str, str]
 
 
-class Done(msgspec.Struct, frozen=True):
+class TrialReport(msgspec.Struct, frozen=True):
     """What it says. `began` on the clock of its records; `cpu` in seconds, children included."""
 
     began: float
     cpu: float
-    told: list[Told]
+    records: list[CallRecord]
 
 
-def work_of(task: Task) -> Work:
-    """The work that a task describes."""
-    jobs = [Job(number, prompt) for number, prompt in enumerate(task.prompts)]
-    fields = dict(task.work)
-    folder = fields.pop("folder", None)
-    return Work(jobs=jobs, folder=Path(folder) if folder else None, **fields)
-
-
-def fields_of(work: Work) -> dict[str, Any]:
-    """The fields of a work that fit into a task; the jobs go apart."""
-    fields = asdict(work.alone)
-    del fields["jobs"]
-    fields["folder"] = None if work.folder is None else str(work.folder)
-    return fields
-
-
-def play(task: Task) -> None:
+def play(task: TrialTask) -> None:
     """The whole trial."""
-    raise_file_limit()
-    way, work = load(task.strategy), work_of(task)
-    _say("imported")
-    way.warm(work)
-    _warm_up(way, work, task.warm)
+    strategy, work = load(task.strategy), task.work
+    report("imported")
+    strategy.warm(work)
+    _warm_up(strategy, work, task.warm)
     gc.collect()
-    _say("ready")
+    report("ready")
     children, cpu, began = _children_cpu(), time.process_time(), time.monotonic()
-    told = _missing(way, work, journal=STRATEGIES[task.strategy].journal)
+    records = _run_missing(strategy, work, journal=STRATEGIES[task.strategy].journal)
     cpu = time.process_time() - cpu + _children_cpu() - children
-    _say(msgspec.json.encode(Done(began, cpu, told)).decode())
-    way.close()
+    report(msgspec.json.encode(TrialReport(began, cpu, records)).decode())
+    strategy.close()
 
 
-def _missing(way: Way, work: Work, *, journal: bool) -> list[Told]:
-    """Make what is not there; who has no journal looks at the folder."""
+def _run_missing(strategy: LoadedStrategy, work: Work, *, journal: bool) -> list[CallRecord]:
+    """Make what is missing; a strategy without a journal checks the folder."""
     if not work.durable or journal:
-        return perform(way, work)
-    known = [there(job.number, work.path(job)) for job in work.jobs if work.path(job).exists()]
+        return run_strategy(strategy, work)
+    known = [
+        existing_image(job.number, work.path(job)) for job in work.jobs if work.path(job).exists()
+    ]
     made = {one.job for one in known}
     missing = [job for job in work.jobs if job.number not in made]
-    return known + perform(way, replace(work, jobs=missing))
+    return known + run_strategy(strategy, replace(work, jobs=missing))
 
 
-def perform(way: Way, work: Work) -> list[Told]:
+def run_strategy(strategy: LoadedStrategy, work: Work) -> list[CallRecord]:
     """Run a strategy, whichever kind it is."""
-    found = way.run(work)
+    found = strategy.run(work)
     if inspect.isawaitable(found):
-        told = run_fast(_awaited(found), work.scale)
-        for one in told:
-            if not one.earlier:
+        records = run_fast(_awaited(found), work.scale)
+        for one in records:
+            if not one.resumed:
                 one.began /= work.scale
                 one.ended /= work.scale
-        return told
+        return records
     return found
 
 
-async def _awaited(work: Awaitable[list[Told]]) -> list[Told]:
+async def _awaited(work: Awaitable[list[CallRecord]]) -> list[CallRecord]:
     return await work
 
 
-def _warm_up(way: Way, work: Work, server: tuple[str, str, str]) -> None:
+def _warm_up(strategy: LoadedStrategy, work: Work, server: tuple[str, str, str]) -> None:
     """A few calls to another server: what a program does for the first time is done then."""
     url, root, key = server
     count = min(2 * work.at_once, _WARM_JOBS)
     jobs = [Job(number, f"warm up {number}") for number in range(count)]
-    perform(way, replace(work, url=url, root=root, key=key, jobs=jobs, folder=None))
+    run_strategy(strategy, replace(work, url=url, root=root, key=key, jobs=jobs, folder=None))
 
 
 def _children_cpu() -> float:
@@ -121,15 +97,3 @@ def _children_cpu() -> float:
         for task in Path(f"/proc/{child}/task").glob("*/schedstat"):
             nanoseconds += int(task.read_text().split()[0])
     return nanoseconds / 1e9
-
-
-def _say(line: str) -> None:
-    """Say a line, and wait until told to go on."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-    if not sys.stdin.readline():
-        raise SystemExit(1)
-
-
-if __name__ == "__main__":
-    play(msgspec.json.decode(sys.stdin.readline(), type=Task))

@@ -5,21 +5,23 @@ async with Client.from_env() as gen:
     batch = await gen.many(prompts, size="4K", out="catalogue/")
 ```
 
-`Client` makes images, `run_many` does so without async. What is asked is a `Prompt`, what comes is
-a `Batch` of `Image` and `Failure`; `Limits`, `Timeouts` and `Retry` say how. `read_run`,
-`fetch_run` and `BatchRun` look after a run later. Beside it: `nbp_async.fake` for trying without
-paying, `nbp_async.testing` for tests of your own, `nbp_async.webhooks` for services that call back.
+`Client` makes images, `run_many` does so without async. A `Prompt` says what to draw; a `Batch`
+holds an `Image` or a `Failure` for each prompt; `Limits`, `Timeouts` and `Retry` say how hard to
+try. `read_run`, `fetch_run`, `recover_run` and `BatchRun` read and finish a run later.
+`nbp_async.fake` is a server for trying without paying, `nbp_async.testing` helps your own tests,
+`nbp_async.webhooks` receives the calls of services, and `nbp_async.display` shows progress and
+runs.
 
 Names are imported when they are first used, so that importing the package costs next to nothing.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "__version__",
-    "Ask",
     "Attempt",
     "AuthError",
+    "AutoLimit",
     "BadHeadError",
     "Batch",
     "BatchRun",
@@ -27,38 +29,57 @@ __all__ = [
     "Bill",
     "BodyTooLargeError",
     "BudgetError",
+    "CallOptions",
     "CancelledAttemptError",
+    "Canvas",
+    "canvas_for",
     "CertificateError",
+    "check_key",
     "Client",
+    "ClientOptions",
     "ClosedError",
     "ConfigError",
     "ConnectError",
     "ConnectTimeout",
     "ContentBlockedError",
     "DeadlineError",
+    "DialectName",
     "DisconnectedError",
     "DownloadError",
+    "endpoint_from_env",
+    "FailedLines",
     "Failure",
     "fetch_run",
     "FetchOptions",
+    "find_profile",
     "Image",
+    "ImageOptions",
     "InterruptedAttemptError",
     "InvalidRequestError",
     "Job",
     "JournalError",
+    "key_from_env",
+    "key_warning",
     "Limits",
     "LinkExpiredError",
     "Listener",
     "LocalLimitError",
     "MalformedReplyError",
+    "Model",
+    "models",
     "NbpError",
     "NoImageError",
     "NoReplyError",
+    "NoRunError",
     "NotAnImageError",
     "NotSentError",
+    "on_signal",
+    "option_fields",
+    "OptionField",
     "Outcome",
     "OverloadedError",
     "ParkedError",
+    "parse_out",
     "Plan",
     "Preview",
     "Prices",
@@ -70,20 +91,30 @@ __all__ = [
     "Rate",
     "RateLimitError",
     "read_run",
+    "read_run_jobs",
     "ReadTimeout",
+    "rebuild_run",
+    "RebuildReport",
+    "recover_run",
+    "RecoverOptions",
     "RefusedError",
     "Report",
     "Retry",
     "Row",
+    "row_of",
     "run_many",
-    "RunAsk",
     "RunBusyError",
+    "RunJobs",
     "Running",
+    "SchemeName",
+    "Secret",
     "ServerError",
     "SlowBodyError",
     "Spend",
     "StoppedError",
     "StorageError",
+    "SyncClient",
+    "SyncStream",
     "TaskError",
     "TaskFailedError",
     "TaskLostError",
@@ -94,16 +125,13 @@ __all__ = [
     "TruncatedError",
     "UploadTimeout",
     "Usage",
+    "Via",
     "Webhook",
 ]
 
 TYPE_CHECKING = False  # as type checkers read it; importing typing would cost more than all this
 if TYPE_CHECKING:
-    from nbp_async._batch import Batch, Bill
-    from nbp_async._batch_runs import BatchRun, BatchStatus
-    from nbp_async._client import Client
-    from nbp_async._config import Limits, Rate, Retry, Spend, Timeouts
-    from nbp_async._errors import (
+    from nbp_async._base.errors import (
         AuthError,
         BadHeadError,
         BodyTooLargeError,
@@ -127,6 +155,7 @@ if TYPE_CHECKING:
         NbpError,
         NoImageError,
         NoReplyError,
+        NoRunError,
         NotAnImageError,
         NotSentError,
         OverloadedError,
@@ -147,60 +176,122 @@ if TYPE_CHECKING:
         TruncatedError,
         UploadTimeout,
     )
-    from nbp_async._events import Listener
-    from nbp_async._fetch import FetchOptions, fetch_run
-    from nbp_async._flow.plan import Plan
-    from nbp_async._flow.preview import Preview
-    from nbp_async._flow.start import Running
-    from nbp_async._http import Usage
+    from nbp_async._base.http import Usage
+    from nbp_async._base.option_fields import OptionField, option_fields
+    from nbp_async._base.secret import Secret
+    from nbp_async._calls.batch import Batch
+    from nbp_async._calls.plan import Plan
+    from nbp_async._calls.preview import Preview
+    from nbp_async._calls.running import Running
+    from nbp_async._calls.signals import on_signal
+    from nbp_async._client.batch_run import BatchRun
+    from nbp_async._client.batch_status import BatchStatus, RunJobs, read_run_jobs
+    from nbp_async._client.client import Client
+    from nbp_async._client.fetch_run import fetch_run
+    from nbp_async._client.options import (
+        CallOptions,
+        ClientOptions,
+        FetchOptions,
+        ImageOptions,
+        RecoverOptions,
+    )
+    from nbp_async._client.recover_run import recover_run
+    from nbp_async._client.script import run_many
+    from nbp_async._client.sync_client import SyncClient, SyncStream
     from nbp_async._journal.reader import Report, read_run
-    from nbp_async._models import Attempt, Failure, Image, Job, Outcome, Prompt, Timings
-    from nbp_async._options import Ask, RunAsk
-    from nbp_async._prices import Prices
-    from nbp_async._profiles import PROFILES, Profile
-    from nbp_async._rows import Row
-    from nbp_async._script import run_many
-    from nbp_async._services import TaskTable
-    from nbp_async._webhooks.settings import Webhook
-    from nbp_async.display.state import Progress
+    from nbp_async._journal.rebuild import RebuildReport, rebuild_run
+    from nbp_async._models.bill import Bill
+    from nbp_async._models.events import Listener
+    from nbp_async._models.outcomes import (
+        Attempt,
+        FailedLines,
+        Failure,
+        Image,
+        Job,
+        Outcome,
+        Prompt,
+        Timings,
+        Via,
+    )
+    from nbp_async._models.rows import Row, row_of
+    from nbp_async._models.settings import AutoLimit, Limits, Rate, Retry, Spend, Timeouts
+    from nbp_async._stores.store_address import parse_out
+    from nbp_async._vendors.api_keys import check_key, endpoint_from_env, key_from_env, key_warning
+    from nbp_async._vendors.catalog import Model, models
+    from nbp_async._vendors.prices import Prices
+    from nbp_async._vendors.profiles import PROFILES, DialectName, Profile, find_profile
+    from nbp_async._vendors.services import TaskTable
+    from nbp_async._vendors.sizes import Canvas, canvas_for
+    from nbp_async._webhooks.schemes import SchemeName
+    from nbp_async._webhooks.webhook import Webhook
+    from nbp_async.display.progress import Progress
 
 _ROOMS = {
-    "Client": "_client",
-    "Limits": "_config",
-    "Rate": "_config",
-    "Retry": "_config",
-    "Timeouts": "_config",
-    "Listener": "_events",
-    "fetch_run": "_fetch",
-    "FetchOptions": "_fetch",
-    "Plan": "_flow.plan",
+    "Client": "_client.client",
+    "AutoLimit": "_models.settings",
+    "Limits": "_models.settings",
+    "Rate": "_models.settings",
+    "Retry": "_models.settings",
+    "Timeouts": "_models.settings",
+    "Listener": "_models.events",
+    "fetch_run": "_client.fetch_run",
+    "FetchOptions": "_client.options",
+    "Plan": "_calls.plan",
     "read_run": "_journal.reader",
     "Report": "_journal.reader",
-    "Preview": "_flow.preview",
-    "Progress": "display.state",
-    "Running": "_flow.start",
-    "Row": "_rows",
-    "Spend": "_config",
-    "Attempt": "_models",
-    "Batch": "_batch",
-    "BatchRun": "_batch_runs",
-    "BatchStatus": "_batch_runs",
-    "Bill": "_batch",
-    "Failure": "_models",
-    "Image": "_models",
-    "Job": "_models",
-    "Outcome": "_models",
-    "Prompt": "_models",
-    "Timings": "_models",
-    "Prices": "_prices",
-    "Usage": "_http",
-    "Profile": "_profiles",
-    "PROFILES": "_profiles",
-    "run_many": "_script",
-    "TaskTable": "_services",
-    "Webhook": "_webhooks.settings",
-    "Ask": "_options",
-    "RunAsk": "_options",
+    "rebuild_run": "_journal.rebuild",
+    "recover_run": "_client.recover_run",
+    "RecoverOptions": "_client.options",
+    "RebuildReport": "_journal.rebuild",
+    "Preview": "_calls.preview",
+    "Progress": "display.progress",
+    "Running": "_calls.running",
+    "Row": "_models.rows",
+    "Spend": "_models.settings",
+    "Attempt": "_models.outcomes",
+    "Batch": "_calls.batch",
+    "BatchRun": "_client.batch_run",
+    "BatchStatus": "_client.batch_status",
+    "Bill": "_models.bill",
+    "Failure": "_models.outcomes",
+    "Image": "_models.outcomes",
+    "Job": "_models.outcomes",
+    "Outcome": "_models.outcomes",
+    "Prompt": "_models.outcomes",
+    "Timings": "_models.outcomes",
+    "Model": "_vendors.catalog",
+    "models": "_vendors.catalog",
+    "Prices": "_vendors.prices",
+    "Usage": "_base.http",
+    "DialectName": "_vendors.profiles",
+    "Profile": "_vendors.profiles",
+    "PROFILES": "_vendors.profiles",
+    "run_many": "_client.script",
+    "SyncClient": "_client.sync_client",
+    "SyncStream": "_client.sync_client",
+    "TaskTable": "_vendors.services",
+    "Webhook": "_webhooks.webhook",
+    "Canvas": "_vendors.sizes",
+    "canvas_for": "_vendors.sizes",
+    "check_key": "_vendors.api_keys",
+    "endpoint_from_env": "_vendors.api_keys",
+    "key_from_env": "_vendors.api_keys",
+    "key_warning": "_vendors.api_keys",
+    "FailedLines": "_models.outcomes",
+    "Via": "_models.outcomes",
+    "find_profile": "_vendors.profiles",
+    "on_signal": "_calls.signals",
+    "parse_out": "_stores.store_address",
+    "read_run_jobs": "_client.batch_status",
+    "row_of": "_models.rows",
+    "RunJobs": "_client.batch_status",
+    "SchemeName": "_webhooks.schemes",
+    "Secret": "_base.secret",
+    "CallOptions": "_client.options",
+    "ClientOptions": "_client.options",
+    "ImageOptions": "_client.options",
+    "option_fields": "_base.option_fields",
+    "OptionField": "_base.option_fields",
 }  # what is not here is an error, or does not exist
 
 
@@ -220,7 +311,7 @@ def __getattr__(name: str) -> object:
 
 
 def _home(name: str) -> str:
-    return f"{__name__}.{_ROOMS.get(name, '_errors')}"
+    return f"{__name__}.{_ROOMS.get(name, '_base.errors')}"
 
 
 def _signed(thing: object) -> object:

@@ -1,4 +1,4 @@
-"""`nbp`, and `python -m nbp_async`: the command line, or a word on how to get it."""
+"""`nbp`, and `python -m nbp_async`: the command line, or how to install it."""
 
 import sys
 from importlib.util import find_spec
@@ -7,12 +7,11 @@ _NEEDED = ("click", "rich", "jinja2", "platformdirs")
 
 
 def main() -> None:
-    """Run the command line; without the extra that it needs, say so and exit with 2."""
+    """Run the command line; if the extra that it needs is missing, say so and exit with 2."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         sys.stderr.write(
-            f"nbp needs {', '.join(missing)}, which the library alone does not:\n"
-            '    pip install "nbp-async[cli]"\n'
+            f'The command line needs {", ".join(missing)}:\n    pip install "nbp-async[cli]"\n'
         )
         sys.exit(2)
     from nbp_async.cli.app import app

@@ -1,19 +1,19 @@
-"""Webhooks of image services, taken in by a service of your own.
+"""Webhooks of image services, received by a service of your own.
 
 ```python
 from nbp_async.webhooks import Receiver, Webhook
 
-hooks = Receiver(Webhook(secret=os.environ["HOOK_SECRET"], path="vendor"), tell=print)
+hooks = Receiver(Webhook(secret=os.environ["HOOK_SECRET"], path="vendor"), on_event=print)
 service.add_subapp("/hooks/", hooks.app())  # an aiohttp service; POST /hooks/vendor
 ```
 
-What came is checked as raw bytes, kept once, and told. It is a hint and no more: what became of a
-task, and where its image is, the service says when it is asked.
+Each webhook is verified over its raw bytes, kept once, and passed to `on_event`. It is only a hint:
+ask the service what became of the task, and where its image is.
 """
 
-from nbp_async._webhooks.app import Receiver, Tally
-from nbp_async._webhooks.door import Door
-from nbp_async._webhooks.inbox import Event
-from nbp_async._webhooks.settings import Webhook
+from nbp_async._webhooks.hook_server import HookServer
+from nbp_async._webhooks.receiver import Receiver, ReceiverCounts
+from nbp_async._webhooks.webhook import Webhook
+from nbp_async._webhooks.webhook_message import WebhookEvent
 
-__all__ = ["Door", "Event", "Receiver", "Tally", "Webhook"]
+__all__ = ["HookServer", "Receiver", "ReceiverCounts", "Webhook", "WebhookEvent"]

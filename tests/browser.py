@@ -53,11 +53,22 @@ document.title = JSON.stringify(look);
 def browse(page: Path, *more: str) -> "subprocess.CompletedProcess[str]":
     """Open the page; what it complains about is in stderr, as CONSOLE."""
     return subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-         "--enable-logging=stderr", f"--user-data-dir={page.parent}/chromium", *more,
-         page.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--enable-logging=stderr",
+            f"--user-data-dir={page.parent}/chromium",
+            *more,
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
 
 
 def look_at(folder: Path, html: str, *, width: int) -> dict[str, Any]:

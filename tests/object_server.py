@@ -15,13 +15,13 @@ from pathlib import Path
 from aiohttp import ClientSession, TCPConnector, web
 from yarl import URL
 
+from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.memory import MemorySink
-from nbp_async._sinks.objects import ObjectSink
-from nbp_async._sinks.threads import FileThreads
-from nbp_async._stores.address import StoreAddress, store_address
+from nbp_async._sinks.object_sink import ObjectSink
 from nbp_async._stores.bucket import Bucket, open_bucket
-from nbp_async._stores.buckets import Buckets
-from nbp_async._stores.credentials import opening_of
+from nbp_async._stores.open_buckets import Buckets
+from nbp_async._stores.store_address import StoreAddress, store_address
+from nbp_async._stores.store_credentials import store_options
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI-not-a-real-one"
 REGION = "us-east-1"
@@ -55,11 +55,24 @@ class ObjectServer:
         """Begin to serve. It looks folders up anew after 1 ms; with 0 it would spin meanwhile."""
         log = (self.root.parent / "rclone.log").open("ab")
         self.process = subprocess.Popen(
-            [_RCLONE, "serve", "s3", self.root, "--addr", f"127.0.0.1:{self.port}",
-             "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off",
-             "--dir-cache-time", "1ms"],
-            env={**os.environ, "RCLONE_CONFIG": os.devnull}, stdout=log, stderr=log,
-        )  # fmt: skip
+            [
+                _RCLONE,
+                "serve",
+                "s3",
+                self.root,
+                "--addr",
+                f"127.0.0.1:{self.port}",
+                "--auth-key",
+                f"{KEY},{SECRET}",
+                "--vfs-cache-mode",
+                "off",
+                "--dir-cache-time",
+                "1ms",
+            ],
+            env={**os.environ, "RCLONE_CONFIG": os.devnull},
+            stdout=log,
+            stderr=log,
+        )
         log.close()
         for _ in range(500):
             with socket.socket() as probe:
@@ -78,12 +91,12 @@ class ObjectServer:
             self.process = None
 
 
-def hasty(address: StoreAddress, threads: FileThreads, *, bound: int = 1 << 26) -> ObjectSink:
-    """A sink that gives a store up soon, as no test can wait half a minute."""
+def quick_sink(address: StoreAddress, threads: FileThreads, *, bound: int = 1 << 26) -> ObjectSink:
+    """A sink whose retries take milliseconds, not half a minute."""
 
     def opener(address: StoreAddress) -> Bucket:
-        opening = opening_of(address, CREDENTIALS)
-        return open_bucket(address, opening, pauses=(0.01, 0.02, 0.05))
+        options = store_options(address, CREDENTIALS)
+        return open_bucket(address, options, pauses=(0.01, 0.02, 0.05))
 
     return ObjectSink(address, Buckets({}, opener), MemorySink(bound, threads), threads)
 

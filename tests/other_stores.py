@@ -91,8 +91,14 @@ class OtherStore:
     def _facts(self, name: str) -> dict[str, Any]:
         data = self.objects[name]
         md5 = base64.b64encode(hashlib.md5(data).digest()).decode()
-        return {"name": name, "size": str(len(data)), "md5Hash": md5, "etag": "CAE=",
-                "updated": _MADE, "contentType": "image/png"}  # fmt: skip
+        return {
+            "name": name,
+            "size": str(len(data)),
+            "md5Hash": md5,
+            "etag": "CAE=",
+            "updated": _MADE,
+            "contentType": "image/png",
+        }
 
     def _seen(self, request: web.Request) -> str:
         self.requests.append((request.method, request.raw_path))
@@ -118,8 +124,10 @@ class OtherStore:
             del self.objects[name]
             return web.Response(status=removed)
         data = self.objects[name]
-        sums = {"ETag": f'"{hashlib.md5(data).hexdigest().upper()}"',
-                "Last-Modified": formatdate(0, usegmt=True)}  # fmt: skip
+        sums = {
+            "ETag": f'"{hashlib.md5(data).hexdigest().upper()}"',
+            "Last-Modified": formatdate(0, usegmt=True),
+        }
         if request.method == "HEAD":
             return web.Response(headers=sums | {"Content-Length": str(len(data))})
         return web.Response(headers=sums, body=data)

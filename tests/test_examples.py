@@ -16,6 +16,7 @@ from aiohttp import web
 import nbp_async
 import nbp_async.webhooks
 from nbp_async import Client
+from nbp_async._client.keyword_options import takes
 from nbp_async.fake import FakeServer, spawn
 from nbp_async.testing.virtual_time import run_virtual
 
@@ -36,24 +37,51 @@ def examples() -> Iterator[tuple[str, str]]:
 
 EXAMPLES = list(examples())
 NEEDED = {
-    "Batch", "Client", "fake", "FakeServer", "fetch_run", "Image", "Limits", "Listener",
-    "nbp_server", "Plan", "Prices", "Profile", "Prompt", "Rate", "read_run", "Receiver", "Retry",
-    "run_many", "run_virtual", "SpawnedServer", "Spend", "Timeouts", "Webhook",
-}  # fmt: skip
+    "Batch",
+    "Client",
+    "fake",
+    "FakeServer",
+    "fetch_run",
+    "Image",
+    "Limits",
+    "Listener",
+    "nbp_server",
+    "Plan",
+    "Prices",
+    "Profile",
+    "Prompt",
+    "Rate",
+    "read_run",
+    "recover_run",
+    "Receiver",
+    "Retry",
+    "run_many",
+    "run_virtual",
+    "SpawnedServer",
+    "Spend",
+    "Timeouts",
+    "Webhook",
+}
 
 
 def test_what_people_begin_with_has_an_example() -> None:
     assert {name for name, _ in EXAMPLES} >= NEEDED
 
 
-@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.stem)
-def test_code_in_a_docstring_stands_where_it_is_run(file: Path) -> None:
-    """In a block of its own, and not only indented, which nobody would run."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        text = ast.get_docstring(node) if isinstance(node, _NODES) else None
-        outside = re.sub(r"```.*?```", "", text or "", flags=re.DOTALL)
-        assert not re.search(r"\n\n +(?:async |await |from |import |\w+ = )", outside)
-        assert ">>>" not in outside
+def unfenced(text: str) -> bool:
+    """Code stands in the text without a fence, where nothing would run it."""
+    outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    indented = re.search(r"\n\n +(?:async |await |from |import |\w+ = )", outside)
+    return indented is not None or ">>>" in outside
+
+
+def test_code_in_a_docstring_stands_where_it_is_run() -> None:
+    assert not [
+        f"{file.relative_to(PACKAGE)}: {getattr(node, 'name', 'module')}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, _NODES) and unfenced(ast.get_docstring(node) or "")
+    ]
 
 
 @pytest.fixture
@@ -73,12 +101,23 @@ async def names(
         yield {
             **{name: getattr(nbp_async, name) for name in nbp_async.__all__},
             **{name: getattr(nbp_async.webhooks, name) for name in nbp_async.webhooks.__all__},
-            "asyncio": asyncio, "os": os, "pytest": pytest, "Path": Path, "Decimal": Decimal,
-            "FakeServer": FakeServer, "spawn": spawn, "run_virtual": run_virtual,
-            "gen": gen, "prompts": prompts, "secret": SECRET, "queue": asyncio.Queue(),
-            "service": web.Application(), "nbp_server": nbp_server,
+            "asyncio": asyncio,
+            "takes": takes,
+            "os": os,
+            "pytest": pytest,
+            "Path": Path,
+            "Decimal": Decimal,
+            "FakeServer": FakeServer,
+            "spawn": spawn,
+            "run_virtual": run_virtual,
+            "gen": gen,
+            "prompts": prompts,
+            "secret": SECRET,
+            "queue": asyncio.Queue(),
+            "service": web.Application(),
+            "nbp_server": nbp_server,
             "batch": batch,
-        }  # fmt: skip
+        }
 
 
 @pytest.mark.parametrize(("name", "code"), EXAMPLES, ids=lambda word: word.split("\n")[0][:40])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import nbp_async
-from nbp_async import _errors
+from nbp_async._base import errors
 
 ROOT = Path(nbp_async.__file__).parent
 NEVER_AT_IMPORT = {
@@ -27,13 +27,73 @@ NEVER_AT_IMPORT = {
 }
 NEVER_FOR_HELP = {"aiohttp", "asyncio", "httpx", "jinja2", "msgspec", "rich", "ssl"}
 PROMISED = {
-    "Attempt", "Batch", "BatchRun", "BatchStatus", "Bill",
-    "Client", "Failure", "Image", "Job", "Limits", "Listener",
-    "fetch_run", "FetchOptions",
-    "Outcome", "Plan", "Preview", "Prices", "Profile", "PROFILES", "Progress", "Prompt", "Rate",
-    "read_run", "Report", "Retry", "Row", "run_many", "Running", "Spend",
-    "Ask", "RunAsk", "TaskTable", "Timeouts", "Timings", "Usage", "Webhook", "__version__",
-}  # fmt: skip
+    "Attempt",
+    "Batch",
+    "BatchRun",
+    "BatchStatus",
+    "Bill",
+    "Client",
+    "DialectName",
+    "Failure",
+    "Image",
+    "Job",
+    "AutoLimit",
+    "Limits",
+    "Listener",
+    "Model",
+    "models",
+    "fetch_run",
+    "FetchOptions",
+    "Outcome",
+    "Plan",
+    "Preview",
+    "Prices",
+    "Profile",
+    "PROFILES",
+    "Progress",
+    "Prompt",
+    "Rate",
+    "read_run",
+    "rebuild_run",
+    "RebuildReport",
+    "recover_run",
+    "RecoverOptions",
+    "Report",
+    "Retry",
+    "Row",
+    "run_many",
+    "SyncClient",
+    "SyncStream",
+    "Running",
+    "Spend",
+    "CallOptions",
+    "ClientOptions",
+    "ImageOptions",
+    "option_fields",
+    "OptionField",
+    "TaskTable",
+    "Timeouts",
+    "Timings",
+    "Usage",
+    "Webhook",
+    "Canvas",
+    "canvas_for",
+    "check_key",
+    "endpoint_from_env",
+    "key_from_env",
+    "key_warning",
+    "FailedLines",
+    "Via",
+    "find_profile",
+    "on_signal",
+    "parse_out",
+    "read_run_jobs",
+    "row_of",
+    "RunJobs",
+    "SchemeName",
+    "Secret",
+    "__version__",
+}
 
 
 def modules_after(code: str) -> set[str]:
@@ -54,12 +114,12 @@ def test_all_is_sorted() -> None:
 
 
 def test_all_holds_what_was_promised_and_every_error_and_nothing_else() -> None:
-    errors = {
+    kinds = {
         name
-        for name, thing in vars(_errors).items()
-        if inspect.isclass(thing) and issubclass(thing, _errors.NbpError)
+        for name, thing in vars(errors).items()
+        if inspect.isclass(thing) and issubclass(thing, errors.NbpError)
     }
-    assert set(nbp_async.__all__) == PROMISED | errors
+    assert set(nbp_async.__all__) == PROMISED | kinds
 
 
 def test_type_checkers_see_the_same_names_as_the_interpreter() -> None:
@@ -112,3 +172,12 @@ def test_help_of_the_command_line_loads_nothing_heavy() -> None:
     )
     assert "click" in loaded
     assert not loaded & NEVER_FOR_HELP
+
+
+def test_the_catalog_of_models_is_read_when_it_is_needed() -> None:
+    modules_after(
+        "from nbp_async import Client, Prompt\n"
+        "from nbp_async._vendors.catalog import models\n"
+        "Client('google', api_key='k' * 20), Prompt('a cat')\n"
+        "assert not models.cache_info().currsize"
+    )

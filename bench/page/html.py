@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.page.svg import element, tag
+from nbp_async.display.svg import element, tag
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -24,9 +24,13 @@ class Table:
         inside = element("thead", element("tr", head)) + element("tbody", rows)
         # A wide table scrolls within its own box, which keys can reach.
         return element(
-            "div", element("table", inside), class_="wide", tabindex=0, role="region",
+            "div",
+            element("table", inside),
+            class_="wide",
+            tabindex=0,
+            role="region",
             aria_label=label,
-        )  # fmt: skip
+        )
 
     @property
     def _columns(self) -> Iterator[tuple[int, str]]:
@@ -42,7 +46,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Check:
-    """A condition of the comparison: met, not met, or None where it could not be looked at."""
+    """A condition of the comparison: met, not met, or None if it could not be checked."""
 
     words: str
     ok: bool | None
@@ -87,13 +91,15 @@ class Page:
 
     def html(self) -> str:
         style = (Path(__file__).parent / "style.css").read_text("utf-8")
-        head = "".join([
-            '<meta charset="utf-8"/>',
-            '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"/>',
-            tag("title", self.title),
-            f"<style>{style}</style>",
-        ])  # fmt: skip
+        head = "".join(
+            [
+                '<meta charset="utf-8"/>',
+                '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
+                f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"/>',
+                tag("title", self.title),
+                f"<style>{style}</style>",
+            ]
+        )
         body = "".join(self._body())
         return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
@@ -110,11 +116,11 @@ class Page:
             "details",
             tag("summary", "Machine, versions and settings")
             + element("pre", tag("code", self.metadata)),
-        )  # fmt: skip
+        )
 
 
 def _check(check: Check) -> str:
     kind = "open" if check.ok is None else "ok" if check.ok else "no"
-    said = {"open": "not looked at", "ok": "met", "no": "not met"}[kind]
-    hidden = tag("span", f"{said}: ", class_="said")
+    spoken = {"open": "not checked", "ok": "met", "no": "not met"}[kind]
+    hidden = tag("span", f"{spoken}: ", class_="said")
     return element("li", hidden + tag("span", check.words), class_=kind)

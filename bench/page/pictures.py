@@ -1,11 +1,12 @@
 """The five pictures. Each answers one question, and is drawn from plain data."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.page.svg import (
-    Box,
+from nbp_async.display.lanes import counts_over_time
+from nbp_async.display.svg import (
+    PlotArea,
     Scale,
     decades,
     element,
@@ -22,7 +23,6 @@ from bench.page.svg import (
 WIDTH = 720.0
 MOST_SLOTS = 200  # rows of a strategy; more of them are drawn as how many are busy
 _NAME = 150.0  # pixels for the names at the left
-_EDGE = 1e-9
 _LONG = 100.0  # seconds from which a tenth of one says nothing
 
 Ended = Literal["image", "failed", "again"]
@@ -49,16 +49,17 @@ class Lane:
 
 @dataclass(frozen=True)
 class Flight:
-    """Requests in flight over time: what the client held, the limit, and what the server saw.
+    """Requests in flight over time: what the client held, the limit, and what the server counted.
 
-    `witness` is the most that it saw at once; `seen` its counts over time, if it kept them.
+    `server_peak` is the most that the server counted at once; `server_points` its counts over
+    time, if it kept them.
     """
 
     name: str
     points: Sequence[tuple[float, float]]
     limit: float
-    witness: float
-    seen: Sequence[tuple[float, float]] = ()
+    server_peak: float
+    server_points: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,18 @@ def gantt(lanes: Sequence[Lane], *, unit: str = "s") -> str:
         height = _height(lane)
         parts += _lane(lane, x, top, height, unit)
         top += height + 14
-    box = Box(_NAME, 4, WIDTH - 10, top - 8)
+    box = PlotArea(_NAME, 4, WIDTH - 10, top - 8)
     axis = list(box.bottom_axis(ticks(0, longest), x, label=f"time, {unit}", write=plain))
-    told = "; ".join(
+    description = "; ".join(
         f"{lane.name} ends after {plain(round(lane.makespan, 1))} {unit}" for lane in lanes
     )
-    return picture(
-        WIDTH, top + 32, axis + parts, name="gantt",
-        title="What the slots were busy with", description=told + ".",
-    )  # fmt: skip
+    return _picture(
+        top + 32,
+        axis + parts,
+        name="gantt",
+        title="What the slots were busy with",
+        description=description,
+    )
 
 
 def _height(lane: Lane) -> float:
@@ -123,10 +127,13 @@ def _lane(lane: Lane, x: Scale, top: float, height: float, unit: str) -> Iterato
         row = height / slots
         for bar in lane.bars:
             yield element(
-                "rect", x=x(bar.start), y=top + bar.slot * row + row * 0.08,
-                width=max(0.6, x(bar.end) - x(bar.start) - 0.6), height=row * 0.84,
+                "rect",
+                x=x(bar.start),
+                y=top + bar.slot * row + row * 0.08,
+                width=max(0.6, x(bar.end) - x(bar.start) - 0.6),
+                height=row * 0.84,
                 class_=f"bar {bar.ended}",
-            )  # fmt: skip
+            )
     end = x(lane.makespan)
     yield element("line", x1=end, x2=end, y1=top - 2, y2=top + height + 2, class_="end-mark")
     words = f"{plain(round(lane.makespan, 1 if lane.makespan < _LONG else None))} {unit}"
@@ -135,14 +142,7 @@ def _lane(lane: Lane, x: Scale, top: float, height: float, unit: str) -> Iterato
 
 def _density(lane: Lane, x: Scale, top: float, height: float, slots: int) -> Iterator[str]:
     """How many of them are busy, as one shape."""
-    changes = sorted([(bar.start, 1) for bar in lane.bars] + [(bar.end, -1) for bar in lane.bars])
-    busy, points = 0, [(0.0, 0.0)]
-    for moment, change in changes:
-        busy += change
-        if points and abs(points[-1][0] - moment) < _EDGE:
-            points[-1] = (moment, float(busy))
-        else:
-            points.append((moment, float(busy)))
+    points = counts_over_time([(bar.start, bar.end) for bar in lane.bars])
     y = linear(0, slots, top + height, top)
     corners = [(x(a), y(b)) for a, b in _thinned(list(steps(points)))]
     base = top + height
@@ -161,21 +161,24 @@ def in_flight(flights: Sequence[Flight], *, unit: str = "s") -> str:
         top = 14 + number * (each + gap)
         parts += _panel(flight, x, top, top + each)
     bottom = 14 + len(flights) * (each + gap) - gap
-    box = Box(_NAME, bottom, WIDTH - 20, bottom)
+    box = PlotArea(_NAME, bottom, WIDTH - 20, bottom)
     parts += box.bottom_axis(ticks(0, longest), x, label=f"time, {unit}", write=plain)
-    told = "; ".join(
+    description = "; ".join(
         f"{f.name}: at most {plain(max(v for _, v in f.points))} of {plain(f.limit)}, "
-        f"the server saw {plain(f.witness)}"
+        f"the server counted {plain(f.server_peak)}"
         for f in flights
     )
-    return picture(
-        WIDTH, bottom + 40, parts, name="in-flight",
-        title="Requests in flight over time", description=told + ".",
-    )  # fmt: skip
+    return _picture(
+        bottom + 40,
+        parts,
+        name="in-flight",
+        title="Requests in flight over time",
+        description=description,
+    )
 
 
 def _panel(flight: Flight, x: Scale, top: float, bottom: float) -> Iterator[str]:
-    most = max(flight.limit, flight.witness, 1)
+    most = max(flight.limit, flight.server_peak, 1)
     y = linear(0, most * 1.12, bottom, top)
     right = WIDTH - 20
     yield tag("text", flight.name, x=_NAME - 8, y=(top + bottom) / 2, class_="name end")
@@ -184,24 +187,33 @@ def _panel(flight: Flight, x: Scale, top: float, bottom: float) -> Iterator[str]
     shape = [*corners, (corners[-1][0], bottom), (corners[0][0], bottom)]
     yield element("path", d=path(shape), class_="area")
     yield element("path", d=path(corners), class_="line a")
-    limit, witness = y(flight.limit), y(flight.witness)
+    limit, peak = y(flight.limit), y(flight.server_peak)
     yield element("line", x1=_NAME, x2=right, y1=limit, y2=limit, class_="limit")
     yield tag("text", f"limit {plain(flight.limit)}", x=right, y=limit - 4, class_="tick end")
-    if flight.seen:
-        counted = [(x(a), y(b)) for a, b in _thinned(list(steps(flight.seen)))]
+    if flight.server_points:
+        counted = [(x(a), y(b)) for a, b in _thinned(list(steps(flight.server_points)))]
         yield element("path", d=path(counted), class_="witness")
-    elif abs(limit - witness) > 1:
-        yield element("line", x1=_NAME, x2=right, y1=witness, y2=witness, class_="witness")
-    seen = f"the server saw {plain(flight.witness)}"
-    yield tag("text", seen, x=_NAME + 4, y=min(witness, limit) - 4, class_="tick")
+    elif abs(limit - peak) > 1:
+        yield element("line", x1=_NAME, x2=right, y1=peak, y2=peak, class_="witness")
+    counted_peak = f"the server counted {plain(flight.server_peak)}"
+    yield tag("text", counted_peak, x=_NAME + 4, y=min(peak, limit) - 4, class_="tick")
 
 
-def scaling(curves: Mapping[str, Sequence[Point]], *, bound: Sequence[tuple[float, float]]) -> str:
-    """P3: where does each stop scaling? Images a minute by requests in flight, both logarithmic."""
+def scaling(
+    curves: Mapping[str, Sequence[Point]],
+    *,
+    bound: Sequence[tuple[float, float]],
+    names: Sequence[str] = (),
+) -> str:
+    """P3: where does each stop scaling? Images a minute by requests in flight, both logarithmic.
+
+    `names` gives each strategy the same colour in all pictures; without it they go by their order.
+    """
+    hues = _hues(names or list(curves))
     points = [point for curve in curves.values() for point in curve]
     xs = [p.x for p in points] + [a for a, _ in bound]
     ys = [p.low for p in points if p.low > 0] + [p.high for p in points] + [b for _, b in bound]
-    box = Box(64, 24, WIDTH - 150, 330)
+    box = PlotArea(64, 24, WIDTH - 150, 330)
     x = logarithmic(min(xs) / 1.15, max(xs) * 1.15, box.left, box.right)
     y = logarithmic(min(ys) / 1.3, max(ys) * 1.3, box.bottom, box.top)
     parts = [
@@ -210,33 +222,40 @@ def scaling(curves: Mapping[str, Sequence[Point]], *, bound: Sequence[tuple[floa
         element("path", d=path([(x(a), y(b)) for a, b in bound]), class_="limit"),
     ]
     ends: list[tuple[float, str, str]] = [(y(bound[-1][1]), "what is possible", "tick")]
-    for number, (name, curve) in enumerate(curves.items()):
-        hue = f"s{number % 8}"
-        ribbon = [(x(p.x), y(p.high)) for p in curve] + [(x(p.x), y(p.low)) for p in curve[::-1]]
-        parts.append(element("path", d=path(ribbon), class_=f"ribbon {hue}"))
-        parts.append(
-            element("path", d=path([(x(p.x), y(p.y)) for p in curve]), class_=f"line {hue}")
-        )
-        parts += [
-            element("circle", cx=x(p.x), cy=y(p.y), r=3.0, class_=f"dot {hue}") for p in curve
-        ]
-        ends.append((y(curve[-1].y), name, f"key {hue}"))
+    for name, curve in curves.items():
+        parts += _curve(curve, x, y, hues[name])
+        ends.append((y(curve[-1].y), name, f"key {hues[name]}"))
     parts += _named(ends, box.right + 8)
-    told = "; ".join(
+    description = "; ".join(
         f"{name}: {plain(round(curve[-1].y, 1))} with {plain(curve[-1].x)} in flight"
         for name, curve in curves.items()
     )
-    return picture(
-        WIDTH, 370, parts, name="scaling",
-        title="Images a minute by requests in flight", description=told + ".",
-    )  # fmt: skip
+    return _picture(
+        370,
+        parts,
+        name="scaling",
+        title="Images a minute by requests in flight",
+        description=description,
+    )
 
 
-def latency(series: Mapping[str, Sequence[float]], *, unit: str = "s") -> str:
+def _curve(curve: Sequence[Point], x: Scale, y: Scale, hue: str) -> Iterator[str]:
+    """A line with its points, on the ribbon of its interval."""
+    ribbon = [(x(p.x), y(p.high)) for p in curve] + [(x(p.x), y(p.low)) for p in curve[::-1]]
+    yield element("path", d=path(ribbon), class_=f"ribbon {hue}")
+    yield element("path", d=path([(x(p.x), y(p.y)) for p in curve]), class_=f"line {hue}")
+    for p in curve:
+        yield element("circle", cx=x(p.x), cy=y(p.y), r=3.0, class_=f"dot {hue}")
+
+
+def latency(
+    series: Mapping[str, Sequence[float]], *, unit: str = "s", names: Sequence[str] = ()
+) -> str:
     """P4: what about the tail? The part of the images that was done within a time."""
+    hues = _hues(names or list(series))
     values = [value for one in series.values() for value in one if value > 0]
     low, high = max(min(values) / 1.1, max(values) / 1e4), max(values) * 1.05
-    box = Box(64, 24, WIDTH - 150, 300)
+    box = PlotArea(64, 24, WIDTH - 150, 300)
     x = logarithmic(low, high, box.left, box.right)
     y = linear(0, 1, box.bottom, box.top)
     parts = [
@@ -248,26 +267,34 @@ def latency(series: Mapping[str, Sequence[float]], *, unit: str = "s") -> str:
     ends: list[tuple[float, str, str]] = []
     for number, (name, unsorted) in enumerate(series.items()):
         ordered = sorted(max(value, low) for value in unsorted)
-        count = len(ordered)
-        points = [(low, 0.0), *((value, (n + 1) / count) for n, value in enumerate(ordered))]
-        corners = [(x(a), y(b)) for a, b in _thinned(list(steps(points)))]
-        parts.append(element("path", d=path(corners), class_=f"line s{number % 8}"))
-        for part in (0.5, 0.95, 0.99):
-            value = ordered[min(count - 1, int(part * count))]
-            parts.append(
-                element("circle", cx=x(value), cy=y(part), r=2.5, class_=f"dot s{number % 8}")
-            )
-        ends.append((y(1) + number * 14, name, f"key s{number % 8}"))
+        parts += _distribution(ordered, low, x, y, hues[name])
+        ends.append((y(1) + number * 14, name, f"key {hues[name]}"))
     parts += _named(ends, box.right + 8)
-    told = "; ".join(
+    description = "; ".join(
         f"{name}: half within {plain(round(sorted(v)[len(v) // 2], 2))} {unit}, all within "
         f"{plain(round(max(v), 2))} {unit}"
         for name, v in series.items()
     )
-    return picture(
-        WIDTH, 340, parts, name="latency",
-        title="How long an image takes", description=told + ".",
-    )  # fmt: skip
+    return _picture(
+        340,
+        parts,
+        name="latency",
+        title="How long an image takes",
+        description=description,
+    )
+
+
+def _distribution(
+    ordered: Sequence[float], low: float, x: Scale, y: Scale, hue: str
+) -> Iterator[str]:
+    """The part of the values up to each, as a line with dots at p50, p95 and p99."""
+    count = len(ordered)
+    points = [(low, 0.0), *((value, (n + 1) / count) for n, value in enumerate(ordered))]
+    corners = [(x(a), y(b)) for a, b in _thinned(list(steps(points)))]
+    yield element("path", d=path(corners), class_=f"line {hue}")
+    for part in (0.5, 0.95, 0.99):
+        value = ordered[min(count - 1, int(part * count))]
+        yield element("circle", cx=x(value), cy=y(part), r=2.5, class_=f"dot {hue}")
 
 
 def cost(dots: Sequence[Dot]) -> str:
@@ -284,7 +311,7 @@ def cost(dots: Sequence[Dot]) -> str:
         above = [value for value in values if value > 0] or [1.0]
         low, high = min(above) / 1.6, max(above) * 2.2
         x = logarithmic(low, high, start, end)
-        box = Box(start, 24, end, height - 6)
+        box = PlotArea(start, 24, end, height - 6)
         parts += box.bottom_axis(decades(low, high), x, label=label, write=plain)
         for number, value in enumerate(values):
             at = 24 + row * (number + 0.5)
@@ -295,13 +322,33 @@ def cost(dots: Sequence[Dot]) -> str:
         at = 24 + row * (number + 0.5)
         name = f"{dot.name}, {dot.in_flight:,}"
         parts.append(tag("text", name, x=left - 12, y=at + 4, class_="name end"))
-    told = "; ".join(
+    description = "; ".join(
         f"{d.name} with {d.in_flight}: {_short(d.cpu)} ms and {_short(d.memory)} MB" for d in dots
     )
-    return picture(
-        WIDTH, height + 34, parts, name="cost",
-        title="What concurrency costs", description=told + ".",
-    )  # fmt: skip
+    return _picture(
+        height + 34,
+        parts,
+        name="cost",
+        title="What concurrency costs",
+        description=description,
+    )
+
+
+def _picture(
+    height: float, parts: Iterable[str], *, name: str, title: str, description: str
+) -> str:
+    """A whole picture, with words for those who cannot see it."""
+    words = (
+        tag("title", title, id=f"{name}-title"),
+        tag("desc", f"{description}.", id=f"{name}-desc"),
+    )
+    labels = f"{name}-title {name}-desc"
+    return picture(WIDTH, height, [*words, *parts], id=name, aria_labelledby=labels)
+
+
+def _hues(names: Sequence[str]) -> dict[str, str]:
+    """A class of the style sheet for each name."""
+    return {name: f"s{number % 8}" for number, name in enumerate(names)}
 
 
 def _named(ends: Sequence[tuple[float, str, str]], x: float) -> Iterator[str]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 
-from bench.page.alone import alone
 from bench.page.html import Check, Page, Section, Table
 from bench.page.pictures import (
     Bar,
@@ -18,7 +17,8 @@ from bench.page.pictures import (
     latency,
     scaling,
 )
-from bench.page.shown import Shown
+from bench.page.selection import Selection
+from bench.page.standalone import alone
 from bench.page.tables import (
     OURS,
     cost_table,
@@ -31,6 +31,7 @@ from bench.page.tables import (
     summary_table,
 )
 from bench.records import Request, Row, Run
+from nbp_async.display.lanes import counts_over_time
 
 _MOST_DOTS = 24
 _MOST_BARS = 2_500  # of a Gantt chart, in all lanes: more would only make the page heavy
@@ -39,9 +40,9 @@ _AT_MOST_WITHOUT = 100  # calls in flight up to which threads are looked at as a
 
 def page_of(run: Run, requests: Sequence[Request]) -> Page:
     """The page of a run. Prompts and error texts in it are text and nothing else."""
-    shown = Shown(run, requests)
+    shown = Selection(run, requests)
     return Page(
-        title=f"{run.name}: {len(run.strategies)} ways of making images at once",
+        title=f"{run.name}: {len(run.strategies)} strategies for making images concurrently",
         subtitle=_subtitle(run),
         checks=_checks(run),
         sections=[*_sections(shown), _every_row(run)],
@@ -65,11 +66,11 @@ def write_report(folder: Path, run: Run, requests: Sequence[Request]) -> None:
     """Write the page, its Markdown and its first picture beside the run's other files."""
     (folder / "report.html").write_text(page_of(run, requests).html(), "utf-8")
     (folder / "report.md").write_text(markdown_of(run), "utf-8")
-    first = _difference(Shown(run, requests)).svg
+    first = _difference(Selection(run, requests)).svg
     (folder / "difference.svg").write_text(alone(first), "utf-8")
 
 
-def _sections(shown: Shown) -> Iterator[Section]:
+def _sections(shown: Selection) -> Iterator[Section]:
     run = shown.run
     yield _difference(shown)
     if run.article:
@@ -89,7 +90,7 @@ def _sections(shown: Shown) -> Iterator[Section]:
     yield from (s for s in (_money(run), _elsewhere(run), _verdicts(run)) if s is not None)
 
 
-def _difference(shown: Shown) -> Section:
+def _difference(shown: Selection) -> Section:
     few = shown.few()
     return Section(
         "What is the difference?",
@@ -100,7 +101,7 @@ def _difference(shown: Shown) -> Section:
     )
 
 
-def _concurrent(shown: Shown) -> Section:
+def _concurrent(shown: Selection) -> Section:
     many = shown.many()
     return Section(
         "Is it really concurrent?",
@@ -111,25 +112,28 @@ def _concurrent(shown: Shown) -> Section:
     )
 
 
-def _scaling(shown: Shown) -> Section:
+def _scaling(shown: Selection) -> Section:
     curves = shown.curves()
     points = {name: [_point(row) for row in rows] for name, rows in curves.items()}
     return Section(
         "Where does each stop scaling?",
-        "Images a minute by calls in flight; the ribbon is the 95 % interval, the dashed line what "
-        "nobody can beat.",
-        scaling(points, bound=_bound(curves)),
+        "Images a minute by calls in flight; the ribbon is the 95 % interval, the dashed line the "
+        "most that is possible.",
+        scaling(points, bound=_bound(curves), names=shown.names()),
         table=scaling_table(curves),
     )
 
 
-def _tail(shown: Shown) -> Section:
+def _tail(shown: Selection) -> Section:
     many = shown.many()
     return Section(
         "What about the tail?",
         "How long a call took, from its start to its image; the part of the calls that were done "
         "by then. Dots mark p50, p95 and p99.",
-        latency({row.strategy: [r.end - r.start for r in shown.requests(row)] for row in many}),
+        latency(
+            {row.strategy: [r.end - r.start for r in shown.requests(row)] for row in many},
+            names=shown.names(),
+        ),
         table=latency_table(many),
     )
 
@@ -147,19 +151,13 @@ def _lane(row: Row, requests: Sequence[Request]) -> Lane:
     return Lane(_name(row), bars, end)
 
 
-def _flight(row: Row, shown: Shown) -> Flight | None:
+def _flight(row: Row, shown: Selection) -> Flight | None:
     trial = shown.trial(row)
     if trial is None:
         return None
-    changes = sorted(
-        [(r.start, 1) for r in shown.requests(row)] + [(r.end, -1) for r in shown.requests(row)]
-    )
-    out, points = 0, [(0.0, 0.0)]
-    for moment, change in changes:
-        out += change
-        points.append((moment, float(out)))
-    seen = trial.in_flight
-    return Flight(_name(row), points, row.at_once, seen.server_peak, seen.witness)
+    points = counts_over_time([(r.start, r.end) for r in shown.requests(row)])
+    counted = trial.in_flight
+    return Flight(_name(row), points, row.at_once, counted.server_peak, counted.witness)
 
 
 def _point(row: Row) -> Point:
@@ -168,7 +166,7 @@ def _point(row: Row) -> Point:
 
 
 def _bound(curves: dict[str, list[Row]]) -> list[tuple[float, float]]:
-    """What nobody can beat, with so many in flight."""
+    """The most that is possible, by how many are in flight."""
     found = {
         row.at_once: row.jobs / row.bound.seconds * 60 for rows in curves.values() for row in rows
     }
@@ -187,36 +185,56 @@ def _subtitle(run: Run) -> str:
 
 def _article(run: Run) -> Section:
     table = Table(
-        ["way", "article", "theory", "here", "to theory", "why they differ"],
+        ["strategy", "article", "theory", "here", "to theory", "why they differ"],
         [
-            [a.way, seconds(a.article), seconds(a.theory),
-             "" if a.measured is None else seconds(a.measured),
-             "" if a.measured is None else f"{a.measured / a.theory - 1:+.1%}", a.reason]
+            [
+                a.way,
+                seconds(a.article),
+                seconds(a.theory),
+                "" if a.measured is None else seconds(a.measured),
+                "" if a.measured is None else f"{a.measured / a.theory - 1:+.1%}",
+                a.reason,
+            ]
             for a in run.article
         ],
         words=frozenset({5}),
-    )  # fmt: skip
+    )
     return Section("The article's figures, and ours", table=table)
 
 
 def _money(run: Run) -> Section | None:
-    """What was billed and brought nothing: only where something was."""
+    """What was billed without an image, if anything was."""
     lost = [row for row in run.rows if row.money.billed - row.money.delivered > 0.005]
     if not lost:
         return None
     table = Table(
-        ["scenario", "strategy", "in flight", "clock", "billed", "for images",
-         "named as perhaps billed",
-         "twice", "lost, nobody told"],
         [
-            [row.scenario, row.strategy, f"{row.at_once:,}", row.clock,
-             *(f"${dollars:,.2f}" for dollars in (
-                 each.billed, each.delivered, each.maybe, each.twice, each.lost))]
+            "scenario",
+            "strategy",
+            "in flight",
+            "clock",
+            "billed",
+            "for images",
+            "reported as possibly billed",
+            "billed twice",
+            "lost, not reported",
+        ],
+        [
+            [
+                row.scenario,
+                row.strategy,
+                f"{row.at_once:,}",
+                row.clock,
+                *(
+                    f"${dollars:,.2f}"
+                    for dollars in (each.billed, each.delivered, each.maybe, each.twice, each.lost)
+                ),
+            ]
             for row in lost
             for each in [row.money_each]
         ],
         ours=our_rows(lost),
-    )  # fmt: skip
+    )
     return Section(
         "What was paid for and never came",
         "By the fake bank's ledger; one trial, on average.",
@@ -237,15 +255,21 @@ def _every_row(run: Run) -> Section:
 def _verdicts(run: Run) -> Section | None:
     if not run.verdicts:
         return None
+    rows = {row.id: row for row in run.rows}
     table = Table(
-        ["better", "worse", "figure", "ratio", "95 % interval", "verdict"],
+        ["scenario", "clock", "verdict", "ratio", "95 % interval"],
         [
-            [v.better, v.worse, v.figure, f"{v.ratio.mid:.3g}x",
-             f"{v.ratio.low:.3g} – {v.ratio.high:.3g}", v.words]
+            [
+                rows[v.better].scenario,
+                rows[v.better].clock,
+                v.words,
+                f"{v.ratio.mid:.3g}x",
+                f"{v.ratio.low:.3g} – {v.ratio.high:.3g}",
+            ]
             for v in run.verdicts
         ],
-        words=frozenset({5}),
-    )  # fmt: skip
+        words=frozenset({2}),
+    )
     return Section("Each pair, compared", table=table)
 
 
@@ -264,9 +288,9 @@ def _elsewhere(run: Run) -> Section:
         "Where async does not help",
         paragraphs=[
             *words,
-            "A few images at once: threads are as fast, and a script that has them may keep them.",
-            "Work of this machine's own, such as resizing: that wants processes.",
-            "A vendor that takes so many calls and no more: any way that reaches that is as good.",
+            "A few images at once: threads are as fast. A script that uses them can keep them.",
+            "Work on this machine, such as resizing images: use processes.",
+            "A vendor that limits calls in flight: any strategy that reaches its limit is as good.",
         ],
         boxed=True,
     )
@@ -284,10 +308,15 @@ def _checks(run: Run) -> list[Check]:
 
 def _metadata(run: Run) -> str:
     document = {
-        "schema": run.schema, "name": run.name, "started": run.started, "seconds": run.seconds,
-        "seed": run.seed, "environment": run.environment, "scenarios": run.scenarios,
+        "schema": run.schema,
+        "name": run.name,
+        "started": run.started,
+        "seconds": run.seconds,
+        "seed": run.seed,
+        "environment": run.environment,
+        "scenarios": run.scenarios,
         "strategies": run.strategies,
-    }  # fmt: skip
+    }
     return msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
 
 

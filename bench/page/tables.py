@@ -12,29 +12,54 @@ def summary_table(run: Run) -> Table:
     rows = sorted(run.rows, key=lambda row: (row.scenario, row.clock, row.makespan.mid))
     money = [row.money_each for row in rows]
     return Table(
-        ["scenario", "strategy", "in flight", "clock", "makespan", "of the possible",
-         "of its order", "failed", "$ billed", "$ without an image"],
         [
-            [row.scenario, row.strategy, f"{row.at_once:,}", row.clock, seconds(row.makespan.mid),
-             part(row.of_bound.mid), part(row.of_order.mid), f"{row.failed_each:,.4g}",
-             f"{each.billed:,.2f}", f"{each.billed - each.delivered:,.2f}"]
+            "scenario",
+            "strategy",
+            "in flight",
+            "clock",
+            "makespan",
+            "of the possible",
+            "of its order",
+            "failed",
+            "$ billed",
+            "$ without an image",
+        ],
+        [
+            [
+                row.scenario,
+                row.strategy,
+                f"{row.at_once:,}",
+                row.clock,
+                seconds(row.makespan.mid),
+                part(row.of_bound.mid),
+                part(row.of_order.mid),
+                f"{row.failed_each:,.4g}",
+                f"{each.billed:,.2f}",
+                f"{each.billed - each.delivered:,.2f}",
+            ]
             for row, each in zip(rows, money, strict=True)
         ],
         ours=our_rows(rows),
-    )  # fmt: skip
+    )
 
 
 def row_table(rows: Sequence[Row]) -> Table:
     return Table(
         ["strategy", "in flight", "makespan", "95 % interval", "bound", "binds", "of the possible"],
         [
-            [row.strategy, f"{row.at_once:,}", seconds(row.makespan.mid),
-             f"{seconds(row.makespan.low)} – {seconds(row.makespan.high)}",
-             seconds(row.bound.seconds), row.bound.binds, part(row.of_bound.mid)]
+            [
+                row.strategy,
+                f"{row.at_once:,}",
+                seconds(row.makespan.mid),
+                f"{seconds(row.makespan.low)} – {seconds(row.makespan.high)}",
+                seconds(row.bound.seconds),
+                row.bound.binds,
+                part(row.of_bound.mid),
+            ]
             for row in rows
         ],
         ours=our_rows(rows),
-    )  # fmt: skip
+    )
 
 
 def flight_table(rows: Sequence[Row], trial_of: Callable[[Row], Trial | None]) -> Table:
@@ -42,13 +67,18 @@ def flight_table(rows: Sequence[Row], trial_of: Callable[[Row], Trial | None]) -
     return Table(
         ["strategy", "limit", "peak, client", "peak, server", "mean, client", "mean, server"],
         [
-            [row.strategy, f"{row.at_once:,}", f"{t.in_flight.client_peak:,}",
-             f"{t.in_flight.server_peak:,}", f"{t.in_flight.client:,.1f}",
-             f"{t.in_flight.server:,.1f}"]
+            [
+                row.strategy,
+                f"{row.at_once:,}",
+                f"{t.in_flight.client_peak:,}",
+                f"{t.in_flight.server_peak:,}",
+                f"{t.in_flight.client:,.1f}",
+                f"{t.in_flight.server:,.1f}",
+            ]
             for row, t in trials
         ],
         ours=our_rows([row for row, _ in trials]),
-    )  # fmt: skip
+    )
 
 
 def scaling_table(curves: dict[str, list[Row]]) -> Table:
@@ -78,14 +108,21 @@ def cost_table(run: Run) -> Table:
         cpu, memory = row.cpu_ms_per_image, row.memory_per_call
         assert cpu is not None
         each = "" if memory is None else f"{memory.mid / 1e6:.3g}"
-        lines.append([
-            row.scenario, row.strategy, f"{row.at_once:,}", f"{cpu.mid:.2f}",
-            f"{cpu.low:.2f} – {cpu.high:.2f}", each,
-        ])  # fmt: skip
+        lines.append(
+            [
+                row.scenario,
+                row.strategy,
+                f"{row.at_once:,}",
+                f"{cpu.mid:.2f}",
+                f"{cpu.low:.2f} – {cpu.high:.2f}",
+                each,
+            ]
+        )
     return Table(
         ["scenario", "strategy", "in flight", "CPU ms an image", "95 % interval", "MB a call"],
-        lines, ours=our_rows(measured),
-    )  # fmt: skip
+        lines,
+        ours=our_rows(measured),
+    )
 
 
 def our_rows(rows: Sequence[Row]) -> frozenset[int]:

@@ -1,8 +1,8 @@
-"""What every strategy is given and gives back: jobs in, a record of each call out.
+"""What every strategy gets and returns: jobs in, a record of each call out.
 
 A strategy is one file with `run(work)`, plain or async, that makes all the images as its best user
-would. It may not look at the clock, the seed or the server: what it did is measured from outside,
-but for when each call began and ended, which `told` writes down around it.
+would. It does not read the clock, the seed or the server: it is measured from outside, except for
+the begin and the end of each call, which `record_call` notes around it.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class Job:
 
 
 @dataclass
-class Told:
+class CallRecord:
     """One call, or attempt, as its client knows it. Times on the clock of `now`.
 
     Attributes:
@@ -50,9 +50,9 @@ class Told:
     attempt: int = 1
     size: int = 0
     error: str = ""
-    again: bool = False
+    retried: bool = False
     maybe: bool = False
-    earlier: bool = False
+    resumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class Work:
         key: The key.
         jobs: In their order.
         at_once: Calls that may be in flight.
-        folder: Where images go; None to drop them, as the virtual clock needs it (a thread that
-            writes takes real time, and that is none of its clock's).
+        folder: Where images go; None to drop them, as on the virtual clock, which cannot
+            count the real time of a thread that writes.
         size: "1K", "2K" or "4K".
-        link: Images are asked for as links.
-        durable: The program may be killed and started again; what is there is not bought again.
-        scale: How many times faster than real time the server goes. The loop of what is async goes
-            as fast; what blocks has to know it.
+        link: Ask for images as links.
+        durable: The program may be killed and started again; it must not buy an image twice.
+        scale: How many times faster than real time the server goes. An async strategy runs on a
+            loop that goes as fast; a blocking one divides its waits by it.
     """
 
     url: str
@@ -79,14 +79,14 @@ class Work:
     key: str
     jobs: Sequence[Job]
     at_once: int
-    folder: Path | None = None
+    folder: str | None = None
     size: str = "1K"
     link: bool = False
     durable: bool = False
     scale: float = 1.0
 
     @property
-    def alone(self) -> "Work":
+    def without_jobs(self) -> "Work":
         """The same without the jobs: what a call needs, small enough to hand to a process."""
         return replace(self, jobs=())
 
@@ -110,7 +110,7 @@ class Work:
         return 10.0 * self.scale
 
     @property
-    def luck(self) -> Callable[[], float]:
+    def rng(self) -> Callable[[], float]:
         """What jitter is drawn from, the same in every trial."""
         return random.Random(7).random
 
@@ -121,21 +121,24 @@ class Work:
     def body(self, job: Job) -> dict[str, Any]:
         """The request's JSON."""
         return {
-            "model": "nano-banana-pro", "prompt": job.prompt, "size": self.pixels, "n": 1,
+            "model": "nano-banana-pro",
+            "prompt": job.prompt,
+            "size": self.pixels,
+            "n": 1,
             "response_format": self.form,
-        }  # fmt: skip
+        }
 
     @property
     def out(self) -> Path | NowhereSink:
         """Where this library is to put the images."""
-        return self.folder or NowhereSink()
+        return NowhereSink() if self.folder is None else Path(self.folder)
 
     def path(self, job: Job) -> Path:
         """Where its image goes."""
         assert self.folder is not None
-        return self.folder / f"{job.number:06d}.png"
+        return Path(self.folder) / f"{job.number:06d}.png"
 
-    def keep(self, job: Job, image: bytes) -> int:
+    def save(self, job: Job, image: bytes) -> int:
         """Write an image to its file; gives its bytes. Blocks."""
         if self.folder is not None:
             path = self.path(job)
@@ -144,13 +147,13 @@ class Work:
             part.replace(path)  # so that what has its name is whole
         return len(image)
 
-    async def keep_async(self, job: Job, image: bytes) -> int:
+    async def save_async(self, job: Job, image: bytes) -> int:
         """The same in a thread."""
         if self.folder is None:
             return len(image)
-        return await asyncio.to_thread(self.keep, job, image)
+        return await asyncio.to_thread(self.save, job, image)
 
-    def patience(self, status: int, headers: Mapping[str, str], tries: int) -> float | None:
+    def retry_wait(self, status: int, headers: Mapping[str, str], tries: int) -> float | None:
         """Simulated seconds to wait before the next try after so many; None for no next try.
 
         The server's own wish, or 2, 4, 8, 16 s; only for answers that certainly cost nothing.
@@ -164,7 +167,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Way:
+class LoadedStrategy:
     """A strategy, loaded.
 
     Attributes:
@@ -173,28 +176,29 @@ class Way:
         close: Called after it stopped: what it does at its end.
     """
 
-    run: Callable[[Work], list[Told]] | Callable[[Work], Awaitable[list[Told]]]
+    run: Callable[[Work], list[CallRecord]] | Callable[[Work], Awaitable[list[CallRecord]]]
     warm: Callable[[Work], None] = lambda _: None
     close: Callable[[], None] = lambda: None
 
 
-def since(told: Sequence[Told], began: float, scale: float, root: str) -> None:
+def to_trial_time(records: Sequence[CallRecord], began: float, scale: float, root: str) -> None:
     """Set times to simulated seconds since `began`; in errors, the server's address to a word.
 
     Its port is another each time, and two trials are to be compared.
     """
     address = root.partition("://")[2]
-    for one in told:
+    for one in records:
         one.began = (one.began - began) * scale
         one.ended = (one.ended - began) * scale
-        one.error = one.error.replace(address, "server").replace(address.partition(":")[2], "port")
+        error = one.error.partition(" Its answer is kept in ")[0]  # a new name each time
+        one.error = error.replace(address, "server").replace(address.partition(":")[2], "port")
 
 
-def there(job: int, path: Path) -> Told:
+def existing_image(job: int, path: Path) -> CallRecord:
     """The record of an image that an earlier process made."""
     facts = path.stat()
     ended = time.monotonic() - (time.time() - facts.st_mtime)
-    return Told(job, ended, ended, size=facts.st_size, earlier=True)
+    return CallRecord(job, ended, ended, size=facts.st_size, resumed=True)
 
 
 def now() -> float:
@@ -206,9 +210,9 @@ def now() -> float:
 
 
 @contextmanager
-def told(job: Job) -> Iterator[Told]:
+def record_call(job: Job) -> Iterator[CallRecord]:
     """Write down when a call began and ended, and what went wrong with it, which ends here."""
-    record = Told(job.number, began=now())
+    record = CallRecord(job.number, began=now())
     try:
         yield record
     except Exception as exc:  # noqa: BLE001  a bench records whatever goes wrong

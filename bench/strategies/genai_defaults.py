@@ -2,9 +2,9 @@
 
 from google.genai import types
 
-from bench.strategies.base import Told, Work
+from bench.strategies.base import CallRecord, Work
 from bench.strategies.genai_sdk import make_all
 
 
-async def run(work: Work) -> list[Told]:
+async def run(work: Work) -> list[CallRecord]:
     return await make_all(work, types.HttpOptions(base_url=work.root))

@@ -8,21 +8,21 @@ import asyncio
 from google import genai
 from google.genai import errors, types
 
-from bench.strategies.base import Job, Told, Work, told
+from bench.strategies.base import CallRecord, Job, Work, record_call
 
 
-async def run(work: Work) -> list[Told]:
+async def run(work: Work) -> list[CallRecord]:
     once = types.HttpRetryOptions(attempts=1)
     options = types.HttpOptions(base_url=work.root, timeout=600_000, retry_options=once)
     return await make_all(work, options)
 
 
-async def make_all(work: Work, options: types.HttpOptions) -> list[Told]:
+async def make_all(work: Work, options: types.HttpOptions) -> list[CallRecord]:
     """All images, so many at once."""
     client = genai.Client(api_key=work.key, http_options=options)
     slots = asyncio.Semaphore(work.at_once)
 
-    async def one(job: Job) -> Told:
+    async def one(job: Job) -> CallRecord:
         async with slots:
             return await make(client, work, job)
 
@@ -33,15 +33,17 @@ async def make_all(work: Work, options: types.HttpOptions) -> list[Told]:
         client.close()
 
 
-async def make(client: genai.Client, work: Work, job: Job) -> Told:
-    with told(job) as record:
-        answer = await _asked(client, work, job)
+async def make(client: genai.Client, work: Work, job: Job) -> CallRecord:
+    with record_call(job) as record:
+        answer = await _request_image(client, work, job)
         (image,) = [part.inline_data.data for part in answer.parts or [] if part.inline_data]
-        record.size = await work.keep_async(job, image or b"")
+        record.size = await work.save_async(job, image or b"")
     return record
 
 
-async def _asked(client: genai.Client, work: Work, job: Job) -> types.GenerateContentResponse:
+async def _request_image(
+    client: genai.Client, work: Work, job: Job
+) -> types.GenerateContentResponse:
     config = types.GenerateContentConfig(
         response_modalities=["IMAGE"], image_config=types.ImageConfig(image_size=work.size)
     )
@@ -51,8 +53,8 @@ async def _asked(client: genai.Client, work: Work, job: Job) -> types.GenerateCo
                 model="gemini-3-pro-image", contents=job.prompt, config=config
             )
         except errors.APIError as exc:
-            wait = work.patience(exc.code, {}, tries)
+            wait = work.retry_wait(exc.code, {}, tries)
             if wait is None:
                 raise
         await asyncio.sleep(wait)
-    raise AssertionError("patience has an end")
+    raise AssertionError("retry_wait ends the loop")

@@ -1,15 +1,19 @@
 """This library: held calls."""
 
-from bench.strategies.base import Told, Work, now, there
+from bench.strategies.base import CallRecord, Work, existing_image, now
 from nbp_async import Client, Image, Limits, Listener, Outcome, Profile, Timeouts
 
 
-async def run(work: Work) -> list[Told]:
+async def run(work: Work) -> list[CallRecord]:
     limits, ends = Limits(max_in_flight=work.at_once), Ends()
     async with Client(
-        profile(work), work.key, limits=limits, timeouts=patience(work), listeners=[ends],
-        rng=work.luck,
-    ) as gen:  # fmt: skip
+        profile(work),
+        work.key,
+        limits=limits,
+        timeouts=timeouts_of(work),
+        listeners=[ends],
+        rng=work.rng,
+    ) as gen:
         prompts = [job.prompt for job in work.jobs]
         journal = None if work.durable else False  # None is the usual: a folder has a journal
         batch = await gen.many(prompts, size=work.size, out=work.out, journal=journal)
@@ -31,33 +35,37 @@ def profile(work: Work) -> Profile:
     return Profile(name="bench", base_url=work.url, response_format=work.form)
 
 
-def patience(work: Work) -> Timeouts:
-    """What it has by itself; that to connect and to send would be shortened by a faster clock."""
+def timeouts_of(work: Work) -> Timeouts:
+    """Its defaults; a faster clock would shorten those for connecting and sending."""
     return Timeouts(connect=work.connect, upload=1.5 * work.connect)
 
 
-def records(outcome: Outcome, ends: Ends) -> list[Told]:
+def records(outcome: Outcome, ends: Ends) -> list[CallRecord]:
     """A record of each attempt."""
     found = [
-        Told(
-            outcome.index, attempt.timings.connecting or attempt.timings.queued,
-            attempt.timings.done, attempt.number, error=attempt.error, again=True,
+        CallRecord(
+            outcome.index,
+            attempt.timings.connecting or attempt.timings.queued,
+            attempt.timings.done,
+            attempt.number,
+            error=attempt.error,
+            retried=True,
             maybe=attempt.billing != "no",
         )
         for attempt in outcome.attempts
-    ]  # fmt: skip
+    ]
     if not found:
         return [_known(outcome)]
-    found[-1].again = False
+    found[-1].retried = False
     found[-1].ended = ends.at[outcome.index]
     if isinstance(outcome, Image):
         found[-1].size = outcome.stored.size
     return found
 
 
-def _known(outcome: Outcome) -> Told:
-    """A record of what nothing was sent for: its journal knew it."""
+def _known(outcome: Outcome) -> CallRecord:
+    """A record of an image that the journal knew: nothing was sent for it."""
     if isinstance(outcome, Image) and outcome.path is not None:
-        return there(outcome.index, outcome.path)
+        return existing_image(outcome.index, outcome.path)
     maybe = outcome.maybe_spent > 0
-    return Told(outcome.index, now(), now(), error=f"{outcome!r}"[:200], maybe=maybe)
+    return CallRecord(outcome.index, now(), now(), error=f"{outcome!r}"[:200], maybe=maybe)

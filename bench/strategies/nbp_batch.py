@@ -1,19 +1,19 @@
-"""This library: the vendor's batch API, at half the price and at its leisure."""
+"""This library: the vendor's batch API, at half the price, within hours."""
 
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.strategies.base import Told, Work
-from bench.strategies.nbp import Ends, patience, records
+from bench.strategies.base import CallRecord, Work
+from bench.strategies.nbp import Ends, records, timeouts_of
 from nbp_async import PROFILES, Client, Profile
 from nbp_async.testing.journal import inline_journal
 
 
-async def run(work: Work) -> list[Told]:
+async def run(work: Work) -> list[CallRecord]:
     ends = Ends()
     async with Client(
-        google(work), work.key, timeouts=patience(work), listeners=[ends], rng=work.luck
+        google(work), work.key, timeouts=timeouts_of(work), listeners=[ends], rng=work.rng
     ) as gen:
         prompts = [job.prompt for job in work.jobs]
         with TemporaryDirectory() as folder:

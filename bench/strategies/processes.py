@@ -10,7 +10,7 @@ from multiprocessing import get_context
 
 import requests
 
-from bench.strategies.base import Job, Told, Work
+from bench.strategies.base import CallRecord, Job, Work
 from bench.strategies.sequential import make
 
 _pools: list[ProcessPoolExecutor] = []
@@ -23,8 +23,8 @@ def warm(work: Work) -> None:
     _pools.append(pool)
 
 
-def run(work: Work) -> list[Told]:
-    return list(_pools[-1].map(partial(make_alone, work.alone), work.jobs))
+def run(work: Work) -> list[CallRecord]:
+    return list(_pools[-1].map(partial(make_alone, work.without_jobs), work.jobs))
 
 
 def close() -> None:
@@ -32,7 +32,7 @@ def close() -> None:
     _pools.pop().shutdown()
 
 
-def make_alone(work: Work, job: Job) -> Told:
+def make_alone(work: Work, job: Job) -> CallRecord:
     """One image, in a process that has nothing from the others."""
     with requests.Session() as session:
         session.headers.update(work.headers)

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import requests
 from requests.adapters import HTTPAdapter
 
-from bench.strategies.base import Told, Work
+from bench.strategies.base import CallRecord, Work
 from bench.strategies.sequential import make
 
 
-def run(work: Work) -> list[Told]:
+def run(work: Work) -> list[CallRecord]:
     with requests.Session() as session, ThreadPoolExecutor(work.at_once) as pool:
         session.headers.update(work.headers)
         # Without it ten connections are kept, and all others are thrown away after one call.

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from bench.strategies.base import Job, Told, Work, told
+from bench.strategies.base import CallRecord, Job, Work, record_call
 
 
-def run(work: Work) -> list[Told]:
+def run(work: Work) -> list[CallRecord]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=work.at_once)
     timeout = httpx.Timeout(600, connect=10)
     with (
@@ -19,11 +19,11 @@ def run(work: Work) -> list[Told]:
         return list(pool.map(lambda job: make(client, work, job), work.jobs))
 
 
-def make(client: httpx.Client, work: Work, job: Job) -> Told:
-    with told(job) as record:
+def make(client: httpx.Client, work: Work, job: Job) -> CallRecord:
+    with record_call(job) as record:
         for tries in range(1, 100):
             answer = client.post(work.endpoint, json=work.body(job))
-            wait = work.patience(answer.status_code, answer.headers, tries)
+            wait = work.retry_wait(answer.status_code, answer.headers, tries)
             if wait is None:
                 break
             time.sleep(wait / work.scale)
@@ -33,5 +33,5 @@ def make(client: httpx.Client, work: Work, job: Job) -> Told:
             image = httpx.get(entry["url"], timeout=60).content
         else:
             image = base64.b64decode(entry["b64_json"])
-        record.size = work.keep(job, image)
+        record.size = work.save(job, image)
     return record

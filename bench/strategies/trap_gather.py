@@ -5,10 +5,10 @@ import base64
 
 import aiohttp
 
-from bench.strategies.base import Job, Told, Work, told
+from bench.strategies.base import CallRecord, Job, Work, record_call
 
 
-async def run(work: Work) -> list[Told]:
+async def run(work: Work) -> list[CallRecord]:
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(
@@ -17,8 +17,8 @@ async def run(work: Work) -> list[Told]:
         return await asyncio.gather(*(make(session, work, job) for job in work.jobs))
 
 
-async def make(session: aiohttp.ClientSession, work: Work, job: Job) -> Told:
-    with told(job) as record:
+async def make(session: aiohttp.ClientSession, work: Work, job: Job) -> CallRecord:
+    with record_call(job) as record:
         async with session.post(work.endpoint, json=work.body(job)) as answer:
             entry = (await answer.json())["data"][0]
         if work.link:
@@ -26,5 +26,5 @@ async def make(session: aiohttp.ClientSession, work: Work, job: Job) -> Told:
                 image = await answer.read()
         else:
             image = base64.b64decode(entry["b64_json"])
-        record.size = await work.keep_async(job, image)
+        record.size = await work.save_async(job, image)
     return record

@@ -1,24 +1,24 @@
-"""How one API spells a request and its answer. Synchronous, no I/O, no clock.
+"""How one API writes a request and its answer. Synchronous, no I/O, no clock.
 
-Encode a job, then feed the body of a successful answer to a decoder piece by piece. What leaves
-it are parts: "an image begins", "more of it", "here is a link". Long strings never gather in
-memory. Whether a part is the image that was wanted is known only when the answer is whole, so
-each image has a number and `close` names the ones that count.
+Encode a job, then feed the body of a successful response to a decoder, piece by piece. The decoder
+returns parts: more text of an image, or the end of one. Long strings never gather in memory.
+Whether an image is the one that was asked for is known only when the answer is whole, so each
+image has a number, and `close` names the ones that count.
 """
 
 from typing import Protocol
 
 import msgspec
 
-from nbp_async._errors import RefusedError
-from nbp_async._handle import Handle
-from nbp_async._http import HttpRequest, ReplyHead, Usage
-from nbp_async._models import Job, Reference
-from nbp_async._profiles import Profile
+from nbp_async._base.errors import RefusedError
+from nbp_async._base.http import HttpRequest, ReplyHead, Usage
+from nbp_async._base.task_handle import Handle
+from nbp_async._models.outcomes import Job, Reference
+from nbp_async._vendors.profiles import Profile
 
 
 class ImageText(msgspec.Struct, frozen=True, gc=False):
-    """More of image number `image`: base64 text, JSON escapes undone, perhaps a `data:` prefix."""
+    """More of image number `image`: base64 text without JSON escapes, perhaps a `data:` prefix."""
 
     image: int
     text: bytes
@@ -34,18 +34,21 @@ Part = ImageText | ImageEnd
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a whole successful answer says.
+    """The content of a whole successful response.
 
     Attributes:
-        images: Numbers of the images that count, the wanted one first. The others that were
-            begun (drafts) are to be discarded.
+        images: Numbers of the images that count, the wanted one first. All others (drafts) are to
+            be discarded.
         links: Links to images that count, the wanted one first; used where `images` is empty.
-        text: What the model said besides, at most 500 characters.
+        text: What the model said as well, at most 500 characters.
         usage: Tokens as the vendor counted them, or None.
         model: The version of the model that answered, or "".
-        request_id: The vendor's id of the answer, where the body has one, or "".
-        handle: There is no image yet, for the vendor goes on alone: what to ask for it by.
-        eta: Seconds until it is worth asking, as far as the vendor says; else None.
+        tier: The service tier that was given, where the body names it, or "".
+        quality: The quality that was given, where the body names it, or "".
+        request_id: The vendor's id of the response, where the body has one, or "".
+        handle: There is no image yet, because the vendor works on it as a task: poll it by this.
+        eta: Seconds until the next poll is worthwhile, if the vendor says so; else None.
+        notes: What was wrong with the response, which was read all the same.
     """
 
     images: tuple[int, ...] = ()
@@ -53,36 +56,38 @@ class Answer(msgspec.Struct, frozen=True):
     text: str = ""
     usage: Usage | None = None
     model: str = ""
+    tier: str = ""
+    quality: str = ""
     request_id: str = ""
     handle: Handle | None = None
     eta: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Decoder(Protocol):
-    """Takes one successful body in pieces of any length; made for one answer."""
+    """Decodes the body of one successful response, in pieces of any length."""
 
     @property
     def complete(self) -> bool:
-        """The JSON document has closed: no more of it can come but white space."""
+        """The JSON document has closed: nothing that matters can follow."""
         ...
 
     def feed(self, data: bytes) -> list[Part]:
-        """Take a piece of the body, give the parts that are in it.
+        """Take a piece of the body, and return the parts that are in it.
 
         Raises:
-            MalformedReplyError: It is no JSON, or not such JSON as this API sends.
+            MalformedReplyError: It is not JSON, or larger than the JSON of this API can be.
         """
         ...
 
     def close(self) -> Answer:
-        """The body ended: say what it was.
+        """The body ended: return its answer.
 
         Raises:
             TruncatedError: The JSON is not whole.
-            MalformedReplyError: It is whole and of another shape.
-            NoImageError: It is an answer, and has no image; `reason`, `text` and, as the
-                attribute `usage`, the tokens it cost say why.
-            ContentBlockedError: The same, for what was asked or drawn.
+            MalformedReplyError: It is whole and has another shape.
+            NoImageError: It has no image; `reason` and `text` say why, `usage` what it cost.
+            ContentBlockedError: The same, because of what was asked or drawn.
         """
         ...
 
@@ -91,29 +96,29 @@ SUCCESS = frozenset({200, 201})
 
 
 class Dialect(Protocol):
-    """One API's way of speaking. Holds no state."""
+    """One API: its requests, responses and refusals. Holds no state."""
 
     @property
     def statuses(self) -> frozenset[int]:
-        """HTTP statuses of an answer that is to be decoded; any other is a refusal."""
+        """HTTP statuses of a response to decode; any other is a refusal."""
         ...
 
     def encode(
         self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
     ) -> HttpRequest:
-        """Spell the request for one image.
+        """Encode the request for one image. The key goes into a header, and nowhere else.
 
         Raises:
-            ConfigError: The job asks for something that this API cannot be asked for.
+            ConfigError: The job has something that this API has no place for.
         """
         ...
 
     def decoder(self) -> Decoder:
-        """A fresh decoder for one successful body."""
+        """A fresh decoder for the body of one successful response."""
         ...
 
     def refusal(self, head: ReplyHead, body: bytes, profile: Profile) -> RefusedError:
-        """Read the answer of a status that is no success. Never raises, whatever the body is.
+        """The error for any other status. Never raises, whatever the body is.
 
         The error's message names the profile, the status and the vendor's own words (at most
         200 characters); `retry_after` is None here unless the body gives it (RetryInfo).

@@ -1,54 +1,63 @@
-"""JSON that arrives in pieces, with the images in it led past us instead of through us.
+"""JSON that arrives in pieces, with the images led past memory on their way to the sink.
 
-A scanner copies ordinary values to a small skeleton, which is decoded at the end. The text of an
-image string leaves it piece by piece on its way to the sink; strings that nobody wants, such as
-thought signatures of megabytes, vanish. Memory is a chunk, whatever the size of the answer.
+The scanner copies ordinary values to a small skeleton, which is decoded when the document ends. The
+text of an image string leaves it piece by piece; strings that nobody wants, such as thought
+signatures of megabytes, are dropped. Memory is one chunk, however large the answer is.
 
-Outside of image strings one compiled expression swallows all there is up to the next key that
-matters; inside one the only work is to find its end.
+    body      {"data":[{"b64_json":"iVBORw0K ... 20 MB ... ="}],"usage":{...}}
+    parts                            ImageText ImageText ImageEnd
+    skeleton  {"data":[{"b64_json":"image-<nonce>-0"}],"usage":{...}}
+
+A string is an image by its key, or under any key by how it begins: as base64 of an image file does.
+A `data:image/...;base64,` address within a text is lifted out of it:
+
+    body      {"text":"Here: ![a](data:image/png;base64,iVBORw0K ... 20 MB ... =) Done."}
+    skeleton  {"text":"Here: ![a](image-<nonce>-0) Done."}
+
+Outside of image strings one compiled expression passes over everything up to the next key that
+matters; inside one, the only work is to find its end.
+
+A chunk may end anywhere. What cannot be understood yet is kept in `_rest` and joined to the next
+chunk: a key without its colon, `da` of `data:`, half an escape. So a document gives the same parts
+however it is cut. One that is cut short ends in TruncatedError: a rest or an open string is left
+over, or the JSON decoder finds the skeleton open.
 """
 
 import re
-import secrets
 
-import msgspec
-
+from nbp_async._base.errors import MalformedReplyError, TruncatedError
 from nbp_async._dialects.base import ImageEnd, ImageText, Part
-from nbp_async._dialects.read import clean
-from nbp_async._errors import MalformedReplyError, TruncatedError
+from nbp_async._dialects.image_strings import (
+    ADDRESS,
+    ADDRESS_HEAD,
+    BASE64,
+    BASE64_IMAGE,
+    IMAGE_BEGINS,
+    LONGEST_BEGINNING,
+    LONGEST_HEAD,
+    length_of_cut_address,
+    mark_of,
+)
+from nbp_async._dialects.json_escapes import INSIDE, end_of_string, unescape, whole_escapes
+from nbp_async._dialects.json_repair import read_documents
+from nbp_async._dialects.reply_fields import sanitize
 
-MOST_KEPT = 8 * 1024  # bytes of an ordinary string with its quotes; a longer one is dropped
+MOST_KEPT = 8 * 1024  # bytes of an ordinary string with its quotes; a longer string is dropped
 MOST_SKELETON = 1024 * 1024  # bytes
 
-_INSIDE = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
-_STRING = re.compile(b'"' + _INSIDE + b'"', re.DOTALL)
-_TO_END = re.compile(_INSIDE, re.DOTALL)
-_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
-_LONGEST_ESCAPE = 6  # bytes: \\u002b
-_PLAIN = {
-    b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f",
-    b"/": b"/", b'"': b'"', b"\\": b"\\",
-}  # fmt: skip
-# Escapes that some server writes wherever base64 has the sign: PHP, .NET, line breaks.
-_COMMON = (
-    (b"\\/", b"/"), (b"\\u002B", b"+"), (b"\\u002b", b"+"), (b"\\n", b"\n"), (b"\\r", b"\r"),
-    (b"\\u003d", b"="), (b"\\u003D", b"="), (b"\\u002f", b"/"), (b"\\u002F", b"/"),
-)  # fmt: skip
+_STRING = re.compile(b'"' + INSIDE + b'"', re.DOTALL)
 _DATA = b"data:"
+_HTTP = re.compile(rb"https?:", re.IGNORECASE)
 
-# Stands for image number n in the skeleton. No server can guess it, so none can forge it.
-_MARK = f"image-{secrets.token_hex(16)}-"
-_OPEN_MARK = b'"' + _MARK.encode()
-
-_OUTSIDE, _IMAGE, _DROP = range(3)
+_OUTSIDE, _IMAGE, _DROP, _TEXT, _IN_TEXT = range(5)
 
 
 class Keys:
-    """Which strings matter, compiled once for all answers of a dialect.
+    """The keys whose strings matter, compiled once for all answers of a dialect.
 
     Args:
         image: Keys whose string is the base64 text of an image.
-        link: Keys whose string is one if it begins with `data:`, else an ordinary value.
+        link: Keys whose string is an image if it begins with `data:`, whatever its media type.
         drop: Keys whose string nobody wants.
     """
 
@@ -62,49 +71,68 @@ class Keys:
         self.image = image
         self.drop = drop
         special = b"|".join(sorted(map(re.escape, image | link | drop)))
-        # All that is no such key. A string at the very end may yet become one by its colon.
+        special_or_image = rb"(?:" + special + rb')"\s*+(?::|\Z)|' + BASE64_IMAGE
+        # Everything that is no such key, and does not begin like an image. A string at the very
+        # end may become a key by its colon.
         self.plain = re.compile(
-            # `(?>`: before Python 3.11.5 a possessive repeat of alternatives that may go back
-            # passes over keys that its lookahead forbids.
-            rb'(?:(?>[^"]++|"(?!(?:' + special + rb')"\s*+(?::|\Z))' + _INSIDE + rb'"))*+',
+            # `(?>` and not the possessive repeat alone: before Python 3.11.5 that passes over keys
+            # which the lookahead forbids (python/cpython#100061, #106052).
+            rb'(?:(?>[^"]++|"(?!' + special_or_image + rb")" + INSIDE + rb'"))*+',
             re.DOTALL,
         )
         self.key = re.compile(rb'"(' + special + rb')"\s*+:\s*+(?=[^\s])', re.DOTALL)
         self.waiting = re.compile(rb'("(?:' + special + rb')")\s*+(:?)\s*+\Z', re.DOTALL)
 
 
-def image_of(value: object) -> int | None:
-    """The number of the image that a string of the skeleton stands for, or None."""
-    if isinstance(value, str) and value.startswith(_MARK):
-        return int(value[len(_MARK) :])
-    return None
-
-
 class JsonScan:
-    """Scan one JSON document for the strings of `keys`."""
+    """Scan one JSON document for the strings of `keys`.
+
+    Attributes:
+        later: Further documents that followed it; known when it is closed, as are the next two.
+        notes: What was wrong with its JSON, which was read all the same; see `json_repair`.
+        is_cut: What follows it is not whole.
+    """
 
     __slots__ = (
-        "_begun", "_counted", "_depth", "_image", "_keys", "_mode", "_rest", "_size", "_skeleton"
-    )  # fmt: skip
+        "_begun",
+        "_counted",
+        "_depth",
+        "_image",
+        "_keys",
+        "_mode",
+        "_rest",
+        "_segment",
+        "_size",
+        "_skeleton",
+        "_string",
+        "is_cut",
+        "later",
+        "notes",
+    )
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self._rest = b""  # what can't be understood before more is here
+        self._rest = b""  # what cannot be understood before more is here
         self._skeleton: list[bytes] = []
         self._size = 0
         self._begun = False
         self._mode = _OUTSIDE
         self._image = -1
-        self._counted = 0  # pieces of the skeleton that `_depth` knows
+        self._string: list[bytes] = []  # of a text with images: what is kept of it
+        self._segment = b""  # and its words since the last image
+        self._counted = 0  # pieces of the skeleton that `_depth` includes
         self._depth = 0  # objects and arrays that are open
+        self.later: list[object] = []
+        self.notes: tuple[str, ...] = ()
+        self.is_cut = False
 
     @property
     def complete(self) -> bool:
-        """The document has closed. Counts what came since it was asked last."""
+        """The document has closed. Each call counts only what came since the last one."""
         if self._mode != _OUTSIDE or self._rest or not self._begun:
             return False
         for piece in self._skeleton[self._counted :]:
-            bare = _STRING.sub(b"", piece)  # a piece is made of whole strings
+            bare = _STRING.sub(b"", piece)  # a piece never ends within a string
             self._depth += bare.count(b"{") + bare.count(b"[") - bare.count(b"}") - bare.count(b"]")
         self._counted = len(self._skeleton)
         return self._depth <= 0
@@ -113,7 +141,7 @@ class JsonScan:
         """Take a piece of the document, give the image text that is in it.
 
         Raises:
-            MalformedReplyError: It is no JSON, or has too much besides its images.
+            MalformedReplyError: It is not JSON, or too large apart from its images.
         """
         if self._rest:
             data = self._rest + data
@@ -125,67 +153,91 @@ class JsonScan:
         while at < end:
             if self._mode == _OUTSIDE:
                 at = self._outside(data, at)
+            elif self._mode == _TEXT:
+                at = self._text(data, at)
+            elif self._mode == _IN_TEXT:
+                at = self._image_in_text(data, at, parts)
             else:
                 at = self._inside(data, at, parts)
         return parts
 
     def close(self) -> object:
-        """The document ended: its values, with marks for the images (see `image_of`).
+        """The document ended: its values, with marks for the images (see `image_strings`).
+
+        What follows it is in `later`, and what was wrong with it in `notes`.
 
         Raises:
             TruncatedError: It is not whole.
-            MalformedReplyError: It is no JSON.
+            MalformedReplyError: It is not JSON.
         """
         if not self._begun and not self._rest.strip():
-            raise TruncatedError("The answer is empty.")
-        if self._mode != _OUTSIDE or self._rest:
-            raise TruncatedError("The answer's JSON ends within a string.")
+            raise TruncatedError("The response is empty.")
+        text = b"".join(self._skeleton)
+        is_open = self._mode != _OUTSIDE or bool(self._rest)
         try:
-            return msgspec.json.decode(b"".join(self._skeleton))
-        except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
-            words = str(exc)[:200]
-        if "truncated" in words:
-            raise TruncatedError("The answer's JSON ends before it is whole.")
-        raise MalformedReplyError(f"The answer is no valid JSON: {words}.")
+            found = read_documents(text if self._mode != _OUTSIDE else text + self._rest)
+        except MalformedReplyError:
+            if not is_open:
+                raise
+        else:
+            self.later, self.notes = found.later, found.notes
+            self.is_cut = found.is_cut or is_open
+            return found.first
+        problem = TruncatedError("The JSON of the response ends within a string.")
+        raise problem
 
     def _begin(self, data: bytes) -> bytes:
-        """Look at the first sign of the document."""
+        """Check the first byte of the document, which a byte order mark may precede."""
         if data[:1] == b"{":
             self._begun = True
             return data
         text = data.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
-        if not text or b"\xef\xbb\xbf".startswith(text):
+        if b"\xef\xbb\xbf".startswith(text):  # nothing yet, or half a byte order mark
             self._rest = text
             return b""
         if text[:1] not in (b"{", b"["):
-            what = "an HTML page" if text[:1] == b"<" else "no JSON"
-            excerpt = clean(text[:800].decode("utf-8", "replace"))
-            raise MalformedReplyError(
-                f'The answer is {what}: "{excerpt}".',
-                hint="Did the vendor answer, or something on the way? Check the address.",
+            what = "an HTML page" if text[:1] == b"<" else "not JSON"
+            excerpt = sanitize(text[:800].decode("utf-8", "replace"))
+            error = MalformedReplyError(
+                f'The response is {what}: "{excerpt}".',
+                hint="Did the vendor send it, or a proxy on the way? Check the address.",
             )
+            error.billing = "maybe"  # nobody knows who wrote it
+            raise error
         self._begun = True
         return text
 
     def _outside(self, data: bytes, at: int) -> int:
-        """Keep what is ordinary; returns where the inside of a special string begins."""
+        """Keep ordinary values; returns where the inside of a special string begins.
+
+        {"id":1,"data":"iVBO      the key is here, its string begins: enter it
+        {"id":1,"data":           the value is not here yet: hold `"data":`
+        ["iVBORw0KGgo             it begins like an image: enter it
+        {"text":"data:image       a text with an image in it: enter it
+        {"id":1,"text":"aaa...    over MOST_KEPT and no end: a text, dropped but for its images
+        """
         keys = self._keys
         from_ = at
         while True:
-            at = _over(keys.plain, data, at)
+            at = self._pass_plain(data, at)
             if at == len(data):
                 self._keep(data[from_:])
                 return at
             key = keys.key.match(data, at)
-            if key is None:  # a key without its value yet, or a string without its end
+            if key is None:  # an image, a text with one, a string without its end or its value
+                mode = self._mode_of_value(data, at)
+                if mode is not None:
+                    self._keep(data[from_:at])
+                    self._enter(mode)
+                    return at + 1
                 if len(data) - at <= MOST_KEPT:
                     return self._hold(data, from_, at)
                 self._keep(data[from_:at])
-                blank = keys.waiting.match(data, at)
-                if blank is not None:
-                    self._rest = blank[1] + blank[2]
+                waiting = keys.waiting.match(data, at)
+                if waiting is not None:  # a key and kilobytes of blanks: keep the key alone
+                    self._rest = waiting[1] + waiting[2]
                     return len(data)
-                self._enter(_DROP)
+                self._enter(_TEXT)
                 return at + 1
             mode = self._mode_of(key[1], data, key.end())
             if mode is None:
@@ -196,44 +248,118 @@ class JsonScan:
                 self._enter(mode)
                 return at + 1
 
+    def _pass_plain(self, data: bytes, at: int) -> int:
+        """The next key that matters, or string that is an image or may have one in it."""
+        end = _over(self._keys.plain, data, at)
+        address = data.find(ADDRESS, at, end)
+        if address >= 0:
+            # With the end put there, the string that it stands in has no end, and is not passed.
+            match = self._keys.plain.match(data, at, address)
+            stop = match.end() if match else at
+            if data[stop : stop + 1] == b'"':
+                return stop
+        return end
+
+    def _mode_of_value(self, data: bytes, at: int) -> int | None:
+        """How to enter the string that begins at `at`; None if that is not known, or not needed."""
+        if IMAGE_BEGINS.match(data, at + 1):
+            return _IMAGE
+        end = end_of_string(data, at + 1)
+        return _TEXT if data.find(ADDRESS, at, end) >= 0 and end >= 0 else None
+
     def _hold(self, data: bytes, from_: int, held_from: int) -> int:
-        """Keep what is understood, and the rest until more is here."""
+        """Keep what is understood, and hold the rest until more is here."""
         self._keep(data[from_:held_from])
         self._rest = data[held_from:]
         return len(data)
 
     def _mode_of(self, key: bytes, data: bytes, at: int) -> int | None:
-        """What to do with the value of a special key; None if that can't be told yet."""
+        """What to do with the value of a special key; None while that cannot be known."""
         if data[at] != 0x22:
             return _OUTSIDE
-        if key in self._keys.image and data[at + 1 : at + 2] in (b"", b'"'):
-            # An empty string is no image: some relays send one beside a link.
-            return None if at + 1 == len(data) else _OUTSIDE
-        if key in self._keys.image:
-            return _IMAGE
         if key in self._keys.drop:
             return _DROP
-        start = data[at + 1 : at + 1 + len(_DATA)].lower()
-        if start == _DATA:
+        start = data[at + 1 : at + 1 + LONGEST_BEGINNING]
+        ends = b'"' in start or len(start) == LONGEST_BEGINNING
+        if key in self._keys.image:
+            if not start or (not ends and b"https:".startswith(start.lower())):
+                return None
+            # An empty string is not an image: some relays send one next to a link, or the link.
+            return _OUTSIDE if start[:1] == b'"' or _HTTP.match(start) else _IMAGE
+        if start[: len(_DATA)].lower() == _DATA or IMAGE_BEGINS.match(start):
             return _IMAGE
-        return None if _DATA.startswith(start) and len(start) < len(_DATA) else _OUTSIDE
+        return _OUTSIDE if ends else None
 
     def _enter(self, mode: int) -> None:
         """A special string begins; it leaves a mark in the skeleton."""
         self._mode = mode
         if mode == _IMAGE:
             self._image += 1
-            self._keep(b'%b%d"' % (_OPEN_MARK, self._image))
+            self._keep(f'"{mark_of(self._image)}"'.encode())
+        elif mode == _TEXT:
+            self._string, self._segment = [b'"'], b""
         else:
             self._keep(b'""')
 
+    def _text(self, data: bytes, at: int) -> int:
+        """Pass over a text up to its end, or to the next image in it; returns where that begins."""
+        end = end_of_string(data, at)
+        stop = end if end >= 0 else whole_escapes(data, at)
+        address = data.find(ADDRESS, at, stop)
+        if address >= 0:
+            head = ADDRESS_HEAD.match(data, address, stop)
+            if head is None and end < 0 and len(data) - address < LONGEST_HEAD:
+                return self._hold_text(data, at, address)
+            if head is None:
+                self._segment += data[at : address + len(ADDRESS)]
+                return address + len(ADDRESS)
+            self._segment += data[at:address]
+            self._image += 1
+            self._end_segment(mark_of(self._image).encode())
+            self._mode = _IN_TEXT
+            return head.end()
+        if end < 0:
+            return self._hold_text(data, at, stop - length_of_cut_address(data[at:stop]))
+        self._segment += data[at:end]
+        self._end_segment(b'"')
+        self._append(b"".join(self._string))
+        self._mode = _OUTSIDE
+        return end + 1
+
+    def _hold_text(self, data: bytes, at: int, held_from: int) -> int:
+        """Keep the text up to there, and hold the rest until more is here."""
+        self._segment += data[at:held_from][: MOST_KEPT + 1 - len(self._segment)]
+        self._rest = data[held_from:]
+        return len(data)
+
+    def _end_segment(self, then: bytes) -> None:
+        """The text between two images is complete; one that is too long is dropped."""
+        kept = self._segment if len(self._segment) + 2 <= MOST_KEPT else b""
+        self._string += [kept, then]
+        self._segment = b""
+
+    def _image_in_text(self, data: bytes, at: int, parts: list[Part]) -> int:
+        """Pass over base64 within a text; returns where the text goes on."""
+        end = _over(BASE64, data, at)
+        if end > at:
+            text = data[at:end]
+            parts.append(ImageText(self._image, unescape(text) if b"\\" in text else text))
+        if end == len(data):
+            return end
+        if whole_escapes(data, end) == end:  # an escape that is cut, perhaps of base64
+            self._rest = data[end:]
+            return len(data)
+        parts.append(ImageEnd(self._image))
+        self._mode = _TEXT
+        return end
+
     def _inside(self, data: bytes, at: int, parts: list[Part]) -> int:
-        """Pass over a special string; returns where what follows it begins."""
+        """Pass over an image, or what is dropped; returns where what follows it begins."""
         end = end_of_string(data, at)
         stop = end if end >= 0 else whole_escapes(data, at)
         if self._mode == _IMAGE and stop > at:
             text = data[at:stop]
-            parts.append(ImageText(self._image, _unescape(text) if b"\\" in text else text))
+            parts.append(ImageText(self._image, unescape(text) if b"\\" in text else text))
         if end < 0:
             self._rest = data[stop:]
             return len(data)
@@ -243,66 +369,23 @@ class JsonScan:
         return end + 1
 
     def _keep(self, piece: bytes) -> None:
-        if len(piece) > MOST_KEPT:  # it may have come at once and yet be too long
+        if len(piece) > MOST_KEPT:  # a string that came whole may be too long as well
             piece = _STRING.sub(_unless_long, piece)
+        self._append(piece)
+
+    def _append(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > MOST_SKELETON:
-            raise MalformedReplyError("The answer has over a megabyte besides its images.")
+            raise MalformedReplyError("The response has over a megabyte apart from its images.")
         if piece:
             self._skeleton.append(piece)
 
 
 def _over(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
-    """Where what matches from `at` on ends."""
-    found = pattern.match(data, at)
-    return found.end() if found else at
+    """The end of the match that begins at `at`."""
+    match = pattern.match(data, at)
+    return match.end() if match else at
 
 
 def _unless_long(string: re.Match[bytes]) -> bytes:
     return string[0] if len(string[0]) <= MOST_KEPT else b'""'
-
-
-def end_of_string(data: bytes, at: int) -> int:
-    """Where the quote is that ends the string whose inside begins at `at`, or -1."""
-    end = data.find(b'"', at)
-    if end > at and data[end - 1] == 0x5C and _backslashes(data, at, end) % 2:
-        # Quotes within it: it is no base64, and may have many.
-        end = _over(_TO_END, data, at)
-        return end if data[end : end + 1] == b'"' else -1
-    return end
-
-
-def _backslashes(data: bytes, at: int, end: int) -> int:
-    """How many of them stand in a row before `end`."""
-    piece = data[at:end]
-    return len(piece) - len(piece.rstrip(b"\\"))
-
-
-def whole_escapes(data: bytes, at: int) -> int:
-    """The end of `data`, or where the escape begins that is cut off by it."""
-    end = len(data)
-    last = data.rfind(b"\\", max(at, end - _LONGEST_ESCAPE + 1))
-    if last < 0 or _backslashes(data, at, last + 1) % 2 == 0:
-        return end
-    return last if last + 1 == end or data[last + 1] == 0x75 else end
-
-
-def _unescape(text: bytes) -> bytes:
-    """Undo JSON's escapes; the common ones without a look at each."""
-    if text.count(b"\\") == text.count(b"\\/"):
-        return text.translate(None, b"\\")
-    if b"\\\\" not in text:  # then every backslash begins an escape
-        for written, meant in _COMMON:
-            text = meant.join(text.split(written))  # a third faster than replace
-            if b"\\" not in text:
-                return text
-    return _ESCAPE.sub(_meaning, text)
-
-
-def _meaning(escape: re.Match[bytes]) -> bytes:
-    if escape[1] is not None:
-        return chr(int(escape[1], 16)).encode("utf-8", "replace")
-    meant = _PLAIN.get(escape[2])
-    if meant is None:
-        raise MalformedReplyError("The answer has an escape in it that is none.")
-    return meant

@@ -1,1 +1,1 @@
-"""The story, told once: one attempt, one prompt, many prompts."""
+"""What happens to a prompt: its attempts, its ledger, and how its image is delivered."""

@@ -1,119 +1,178 @@
-"""One try, told in order: gate, send, receive, decode. Nothing is tried again here."""
+"""One attempt: gate, send, receive, decode. Nothing is tried again here."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 
 import msgspec
 
+from nbp_async._base.errors import DeadlineError, NbpError, NoReplyError
+from nbp_async._base.http import HttpRequest
+from nbp_async._base.task_handle import Handle
 from nbp_async._dialects.base import Dialect
-from nbp_async._errors import DeadlineError, NbpError, NoReplyError
-from nbp_async._events import AttemptStarted
+from nbp_async._flow.call_state import CallState
+from nbp_async._flow.endpoint import Endpoint, RequestTimeouts
 from nbp_async._flow.exchange import Exchange
-from nbp_async._flow.run import Run
-from nbp_async._flow.wiring import Wiring
-from nbp_async._handle import Handle
-from nbp_async._http import HttpRequest
-from nbp_async._models import ZERO, Job, Timings
-from nbp_async._pacing.gate import Gate, Ticket
-from nbp_async._transports.base import Watch
+from nbp_async._flow.job_prices import price_kind
+from nbp_async._flow.unread_reply import spool_for
+from nbp_async._models.events import AttemptStarted
+from nbp_async._models.outcomes import ZERO, Job, Timings, Via
+from nbp_async._pacing.gate import Ticket
+from nbp_async._transports.stage_timer import StageTimer
 
-_UNHEARD = "The vendor may go on, and bill, without us."
+_NO_REPLY_HINT = "The vendor may go on, and bill, without us."
 
 
-class Try(Exchange):
+class LiveAttempt(Exchange):
     """One attempt as far as it got; filled in while it goes, so that it can be cut off anywhere.
 
     Attributes:
-        eta: Seconds that the vendor says it will take, or None.
-        handle: What the vendor took it on as, where it goes on alone after this.
+        number: From 1, over all calls of the run.
+        via: How its image is to come.
+        backoff: Seconds that the prompt waited before it.
+        gate: The gate of its model.
+        ticket: What the gate gave it; None while it waits, and where it was rejected.
+        timer: Times the request, once it is sent.
+        handle: The task that the vendor answered with, if it goes on alone.
+        eta: Seconds that the vendor says the task will take, or None.
         done_at: When it was over, if that was later than its connection.
+        result: The request that brought its answer, if that was a later one.
     """
 
-    __slots__ = ("_run", "done_at", "error", "eta", "gate", "handle", "ticket", "watch")
+    __slots__ = (
+        "_call",
+        "_endpoint",
+        "_job",
+        "backoff",
+        "done_at",
+        "eta",
+        "gate",
+        "handle",
+        "number",
+        "result",
+        "ticket",
+        "timer",
+        "via",
+    )
 
-    def __init__(self, dialect: Dialect, gate: Gate, run: Run) -> None:
-        super().__init__(dialect, run.sink)
-        self.gate = gate
-        self._run = run
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        call: CallState,
+        job: Job,
+        *,
+        number: int,
+        via: Via,
+        backoff: float,
+    ) -> None:
+        super().__init__(dialect, call.sink)
+        self.spool = spool_for(call.sink, endpoint.resources.files)
+        self._endpoint = endpoint
+        self._call = call
+        self._job = job
+        self.number = number
+        self.via = via
+        self.backoff = backoff
+        self.gate = endpoint.gate(job.model)
         self.ticket: Ticket | None = None
-        self.watch: Watch | None = None
+        self.timer: StageTimer | None = None
         self.handle: Handle | None = None
         self.eta: float | None = None
         self.done_at: float | None = None
-        self.error: NbpError | None = None
+        self.result: Exchange | None = None
 
     @property
     def sent(self) -> bool:
         """Bytes of the request may have left this machine."""
-        return self.watch is not None and self.watch.sent
+        return self.timer is not None and self.timer.sent
 
     @property
     def timings(self) -> Timings:
-        if self.watch is not None:
-            timings = self.watch.timings()
-            if self.done_at is None:
-                return timings
-            return msgspec.structs.replace(timings, done=self.done_at)
-        now = asyncio.get_running_loop().time()
-        return Timings(now, now)
+        if self.timer is None:
+            now = asyncio.get_running_loop().time()
+            return Timings(now, now)
+        timings = self.timer.timings()
+        if self.done_at is None:
+            return timings
+        return msgspec.structs.replace(timings, done=self.done_at)
 
     async def run(
         self,
-        wiring: Wiring,
-        job: Job,
         request: HttpRequest,
-        number: int,
+        timeouts: RequestTimeouts,
         *,
+        keep: Callable[[Exchange, NbpError], Awaitable[None]],
         arm: Callable[[], Awaitable[None]] | None = None,
         wait_until: float | None = None,
     ) -> None:
-        """Hold a slot, send, and read the answer to its end; `error` says what went wrong.
+        """Hold a slot, send, and read the response to its end; then the slot is free.
 
-        The images of a good answer are in `collector`, not yet committed: the slot is free by
-        then, and the connection closed. `arm` is awaited when nothing but the request itself is
-        left to do, and may refuse. With `wait_until`, on the loop's clock, a slot that comes later
-        is not waited for: `error` is a DeadlineError. A run that was stopped while this waited
-        sends nothing: `error` is a StoppedError. In each of these cases `ticket` is None.
+        The images of a good response are in `collector`, not yet committed.
+
+        Args:
+            request: The request as it is sent.
+            timeouts: Of the request.
+            keep: Keeps a reply that cannot be read, before the slot is free for another.
+            arm: Awaited when only the request itself is left to do; it may refuse.
+            wait_until: The deadline, on the loop's clock: no slot is waited for beyond it.
+
+        Raises:
+            DeadlineError, StoppedError: While it waited for a slot, and what `arm` and the gate
+                raise; `ticket` is None. Nothing was sent.
+            NbpError: What went wrong with the request or its response.
         """
-        asked_at = asyncio.get_running_loop().time()
+        queued_at = asyncio.get_running_loop().time()
+        self.ticket = ticket = await self._enter(arm, wait_until)
         try:
-            ticket = self.ticket = await self._enter(job.most, arm, wait_until)
+            await self._send(request, timeouts, ticket, queued_at)
+        except NoReplyError as exc:
+            exc.hint = exc.hint or _NO_REPLY_HINT
+            raise
         except NbpError as exc:
-            self.error = exc
-            return
-        try:
-            if wiring.listeners:
-                started = AttemptStarted(job=job, number=number, at=ticket.at)
-                wiring.tell("on_attempt_started", started)
-            self.watch = self._watch(wiring, job, asked_at, len(request.body))
-            await self.exchange(wiring, wiring.transport, request, self.watch)
-            self._note_handle()
-        except NbpError as exc:
-            if isinstance(exc, NoReplyError):
-                exc.hint = exc.hint or _UNHEARD
-            self.error = exc
+            await keep(self, exc)
+            raise
         finally:
             self.gate.leave(ticket)
+        self._take_handle()
 
-    def _note_handle(self) -> None:
-        """A handle is no image yet: only what is known by it may bring one."""
+    def _take_handle(self) -> None:
+        """A task is not an image yet: it is polled by its handle."""
         if self.answer is not None and self.answer.handle is not None:
             self.handle, self.eta = self.answer.handle, self.answer.eta
             self.answer = None
 
-    def _watch(self, wiring: Wiring, job: Job, asked_at: float, size: int) -> Watch:
-        vendor = wiring.profile.name
-        spans = wiring.task_spans(submit=True) if self._run.by_tasks else wiring.spans(job)
-        return Watch(spans, vendor=vendor, queued_at=asked_at, size=size)
+    def adopt(self, result: Exchange) -> None:
+        """Its image came by another request: what that brought is its answer."""
+        self.collector.discard()
+        self.answer, self.collector, self.result = result.answer, result.collector, result
+
+    def discard(self) -> None:
+        super().discard()
+        if self.result is not None:
+            self.result.discard()
+
+    async def _send(
+        self, request: HttpRequest, timeouts: RequestTimeouts, ticket: Ticket, queued_at: float
+    ) -> None:
+        listeners, endpoint = self._call.listeners, self._endpoint
+        if listeners:
+            started = AttemptStarted(job=self._job, number=self.number, at=ticket.at)
+            listeners.notify("on_attempt_started", started)
+        self.timer = StageTimer(
+            timeouts,
+            vendor=endpoint.profile.name,
+            queued_at=queued_at,
+            size=len(request.body),
+        )
+        await self.exchange(endpoint, endpoint.transport, request, self.timer)
 
     async def _enter(
-        self, most: Decimal, arm: Callable[[], Awaitable[None]] | None, deadline: float | None
+        self, arm: Callable[[], Awaitable[None]] | None, deadline: float | None
     ) -> Ticket:
         """Pass the gate, and arm; raises why not, and holds nothing then."""
-        ticket = self.gate.enter_nowait() or await self._queue(most, deadline)
+        ticket = self.gate.enter_nowait() or await self._queue(deadline)
         try:
-            self._run.check()
+            self._call.check()
             if arm is not None:
                 await arm()
         except BaseException:
@@ -122,11 +181,11 @@ class Try(Exchange):
             raise
         return ticket
 
-    async def _queue(self, most: Decimal, deadline: float | None) -> Ticket:
+    async def _queue(self, deadline: float | None) -> Ticket:
         """Wait in line, but not beyond the deadline or a stop."""
+        job = self._job
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._run.wait(lambda: self.gate.enter(most))
+                return await self._call.wait(lambda: self.gate.enter(job.most, price_kind(job)))
         except TimeoutError:
-            problem = DeadlineError("The deadline came before the next attempt could leave.")
-        raise problem
+            raise DeadlineError("The deadline came before the next attempt could leave.") from None

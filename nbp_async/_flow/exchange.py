@@ -1,48 +1,62 @@
-"""One request and its answer as far as it got: sent, received, decoded, its images collected."""
+"""One request and its response: send, receive, decode, collect the images."""
 
 import asyncio
 
-from nbp_async._dialects.base import Answer, Decoder, Dialect
-from nbp_async._errors import (
+import msgspec
+
+from nbp_async._base.errors import (
     AuthError,
     BodyTooLargeError,
     MalformedReplyError,
     NbpError,
+    QuotaError,
     RefusedError,
 )
-from nbp_async._flow.wiring import Wiring
-from nbp_async._http import HttpRequest, ReplyHead
-from nbp_async._images.collect import Collector
-from nbp_async._keys import shown
+from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._dialects.base import Answer, Decoder, Dialect
+from nbp_async._dialects.image_text import with_full_links
+from nbp_async._flow.endpoint import Endpoint
+from nbp_async._images.body_reader import read_piece
+from nbp_async._images.collector import Collector
+from nbp_async._pacing.announced_rate import announced_per_minute
+from nbp_async._pacing.daily_quota import describe_renewal, next_pacific_midnight
+from nbp_async._pacing.decode_turns import DecodeTurn
 from nbp_async._pacing.retry_after import parse_retry_after
-from nbp_async._pacing.turns import Turn
 from nbp_async._sinks.base import Sink
-from nbp_async._transports.base import Reply, Transport, Watch
+from nbp_async._sinks.reply_spool import ReplySpool
+from nbp_async._transports.base import Reply, Transport
+from nbp_async._transports.stage_timer import StageTimer
+from nbp_async._vendors.api_keys import shown
+from nbp_async._vendors.price_options import Given
 
 _MOST_OF_A_REFUSAL = 64 * 1024  # bytes
-_LARGER = "Raise Limits(max_body=...) for images of that size."
+_RAISE_LIMIT = "Raise Limits(max_body=...) for images of that size."
 _LARGE_PIECE = 16 * 1024  # bytes that take long enough to let others run in between
 
 
 class Exchange:
-    """Filled in while it goes, so that it can be cut off anywhere.
+    """A request and its response, filled in as they come, so that it can be cut off anywhere.
 
     Attributes:
-        dialect: Reads the answer.
-        collector: The images of the answer, not yet committed.
+        dialect: Reads the response.
+        collector: The images of the response, not yet committed.
         head: Status and headers, once they are here.
-        answer: What a whole good answer said.
-        most: Bytes that a good answer may have; None for `Limits.max_body`.
+        answer: What a complete successful response says.
+        max_bytes: Bytes that a successful response may have; None for `Limits.max_body`.
+        spool: The response as it came, if it is to be kept should it prove unreadable; else None.
+        url: Where the request went, once it was sent.
     """
 
-    __slots__ = ("_refused", "answer", "collector", "dialect", "head", "most")
+    __slots__ = ("_refused", "answer", "collector", "dialect", "head", "max_bytes", "spool", "url")
 
     def __init__(self, dialect: Dialect, sink: Sink) -> None:
         self.dialect = dialect
         self.collector = Collector(sink)
         self.head: ReplyHead | None = None
         self.answer: Answer | None = None
-        self.most: int | None = None
+        self.max_bytes: int | None = None
+        self.spool: ReplySpool | None = None
+        self.url = ""
         self._refused = b""
 
     @property
@@ -56,74 +70,94 @@ class Exchange:
         """The version of the model that answered, or ""."""
         return self.answer.model if self.answer is not None else ""
 
+    @property
+    def given(self) -> Given:
+        """What the vendor says that it gave: that is billed, whatever was asked for."""
+        head, answer = self.head, self.answer
+        tier = head.service_tier if head is not None else ""
+        if answer is None:
+            return Given(tier)
+        return Given(tier or answer.tier, answer.quality)
+
     async def exchange(
         self,
-        wiring: Wiring,
+        endpoint: Endpoint,
         transport: Transport,
         request: HttpRequest,
-        watch: Watch,
+        timer: StageTimer,
         decoder: Decoder | None = None,
     ) -> None:
-        """Send it, and read the answer to its end; `decoder` is the dialect's unless given.
+        """Send it, and read the response to its end; `decoder` is the dialect's unless given.
 
         Raises:
             NbpError: What went wrong, without the key in it.
         """
         try:
-            await self._exchange(wiring, transport, request, watch, decoder)
+            await self._exchange(endpoint, transport, request, timer, decoder)
         except NbpError as exc:
-            # Frames would keep the request, and the key in it, alive and in every report.
+            # Its frames would keep the request and its key alive, and show the key in reports.
             exc.__traceback__ = exc.__context__ = exc.__cause__ = None
-            _hide(exc, wiring.key.reveal())
+            _hide(exc, endpoint.key.reveal())
             raise
 
     async def _exchange(
         self,
-        wiring: Wiring,
+        endpoint: Endpoint,
         transport: Transport,
         request: HttpRequest,
-        watch: Watch,
+        timer: StageTimer,
         decoder: Decoder | None,
     ) -> None:
         decoder = decoder or self.dialect.decoder()
+        self.url = request.url
         try:
-            async with watch, transport.send(request, watch) as reply:
+            async with timer, transport.send(request, timer) as reply:
                 self.head = head = reply.head
                 if head.status in self.dialect.statuses:
-                    await self._receive(wiring, reply, watch, decoder)
+                    await self._receive(endpoint, reply, timer, decoder)
                 else:
-                    await self._read_refusal(reply, watch)
+                    await self._read_refusal(reply, timer, endpoint.resources.limits.max_body)
         except MalformedReplyError:
-            # A refusal is one whether or not its text came whole.
+            # A refusal counts even if its body is cut off: its status says all that matters.
             if self.head is None or self.head.status in self.dialect.statuses:
                 raise
         if self.head is not None and self.head.status not in self.dialect.statuses:
-            raise self._refusal(self.head, wiring)
-        self.answer = decoder.close()
+            raise self._refusal(self.head, endpoint)
+        self.answer = answer = with_full_links(decoder.close(), request.url)
+        if answer.handle is not None and answer.eta is None and self.head is not None:
+            # A task that is not done: some servers say in its head when to look again.
+            clock = endpoint.resources.wall_clock
+            wait = parse_retry_after(self.head.headers, now=clock) or None
+            self.answer = msgspec.structs.replace(answer, eta=wait)
 
-    async def _receive(self, wiring: Wiring, reply: Reply, watch: Watch, decoder: Decoder) -> None:
-        length, max_body = reply.head.length, self.most or wiring.limits.max_body
+    async def _receive(
+        self, endpoint: Endpoint, reply: Reply, timer: StageTimer, decoder: Decoder
+    ) -> None:
+        length, max_body = reply.head.length, self.max_bytes or endpoint.resources.limits.max_body
         if length is not None and length > max_body:
             raise BodyTooLargeError(
-                f"An answer of {length} bytes is over max_body={max_body}.", hint=_LARGER
+                f"An answer of {length} bytes is over max_body={max_body}.", hint=_RAISE_LIMIT
             )
         size = 0
-        turn = Turn(wiring.turns)
+        turn = DecodeTurn(endpoint.resources.decode_turns)
         try:
-            while data := await reply.read():
+            while data := await read_piece(reply, decoder):
                 size += len(data)
                 if size > max_body:
                     raise BodyTooLargeError(
-                        f"The answer is over max_body={max_body} bytes.", hint=_LARGER
+                        f"The answer is over max_body={max_body} bytes.", hint=_RAISE_LIMIT
                     )
-                watch.received(len(data))
-                watch.rest()
+                timer.add_received(len(data))
+                # A slow disk or a queue of decoders is not the server's fault: its clock stands.
+                timer.pause()
                 await turn.begin()
+                if self.spool is not None:
+                    await self.spool.write(data)
                 await self._take(decoder, data)
                 turn.pause(len(data))
-                watch.resume()
-                if length is None and decoder.complete:
-                    watch.whole()
+                timer.resume()
+                if decoder.complete:
+                    timer.expect_end()
         finally:
             turn.end()
 
@@ -135,25 +169,46 @@ class Exchange:
         if len(data) > _LARGE_PIECE:
             await asyncio.sleep(0)
 
-    async def _read_refusal(self, reply: Reply, watch: Watch) -> None:
-        while len(self._refused) < _MOST_OF_A_REFUSAL and (data := await reply.read()):
-            watch.received(len(data))
-            self._refused += data
+    async def _read_refusal(self, reply: Reply, timer: StageTimer, max_body: int) -> None:
+        """Read its beginning; of a success that is none of this API's, all that may be kept."""
+        spool = self.spool if reply.head.status < 300 else None
+        most = _MOST_OF_A_REFUSAL if spool is None else max_body
+        size = 0
+        while size < most and (data := await reply.read()):
+            timer.add_received(len(data))
+            size += len(data)
+            self._refused += data[: max(0, _MOST_OF_A_REFUSAL - len(self._refused))]
+            if spool is not None:
+                timer.pause()
+                await spool.write(data)
+                timer.resume()
 
-    def _refusal(self, head: ReplyHead, wiring: Wiring) -> RefusedError:
-        # A vendor may repeat the key that it refuses, in whatever shape keys have there.
-        said = self._refused.replace(wiring.key.reveal().encode(), b"[hidden]")
-        error = self.dialect.refusal(head, said, wiring.profile)
+    def discard(self) -> None:
+        """Leave no trace of images that were not committed, nor of the response."""
+        self.collector.discard()
+        if self.spool is not None:
+            self.spool.discard()
+
+    def _refusal(self, head: ReplyHead, endpoint: Endpoint) -> RefusedError:
+        # Some vendors repeat the key that they refuse.
+        body = self._refused.replace(endpoint.key.reveal().encode(), b"[hidden]")
+        error = self.dialect.refusal(head, body, endpoint.profile)
         if isinstance(error, AuthError):
-            error.hint = f"{shown(wiring.key, wiring.profile)} {error.hint}"
-        asked = parse_retry_after(head.headers, now=wiring.wall_clock)
-        if asked is not None:
-            error.retry_after = max(asked, error.retry_after or 0.0)
+            error.hint = f"{shown(endpoint.key, endpoint.profile)} {error.hint}"
+        retry_after = parse_retry_after(head.headers, now=endpoint.resources.wall_clock)
+        if retry_after is not None:
+            error.retry_after = max(retry_after, error.retry_after or 0.0)
+        error.per_minute = announced_per_minute(head.headers)
+        if isinstance(error, QuotaError) and error.is_daily:
+            now = endpoint.resources.wall_clock()
+            error.resets_at = next_pacific_midnight(now)
+            renewed = describe_renewal(error.resets_at, now)
+            error.hint = f"{error.hint} It is renewed at midnight Pacific time, {renewed}."
         return error
 
 
 def _hide(error: NbpError, key: str) -> None:
-    """Take the key out of a vendor's words, whatever shape keys have there."""
+    """Take the key out of what the vendor says."""
     error.args = tuple(str(part).replace(key, "[hidden]") for part in error.args)
     for name, value in vars(error).items():
         if isinstance(value, str) and key in value:

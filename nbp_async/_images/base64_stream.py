@@ -1,8 +1,16 @@
 """Base64 text in, bytes out, in pieces of any length; no I/O here.
 
 Vendors and relays send it with a `data:` prefix, in the URL-safe alphabet, without padding, or in
-lines. Those are understood. Anything else is an error: a decoder that skips what it does not
-understand gives an image with a hole in it.
+lines. Anything else is an error: a decoder that skips what it does not understand makes an image
+with a hole in it.
+
+Four characters are three bytes. A piece may end within a group of four; its 0 to 3 characters
+wait in `_rest` for the next piece:
+
+    feed("iVBORw0")   decodes "iVBO",       "Rw0" waits
+    feed("KGgoAA")    decodes "Rw0KGgoA",   "A" waits
+    close()           2 or 3 characters that wait lack their padding, which some vendors omit;
+                      1 character has only 6 bits: the text was cut
 """
 
 import binascii
@@ -10,34 +18,34 @@ import re
 
 import pybase64
 
-from nbp_async._errors import MalformedReplyError
+from nbp_async._base.errors import MalformedReplyError
 
 _PREFIX = re.compile(rb"data:[^,]{0,200}?;base64,", re.IGNORECASE)
 _LONGEST_PREFIX = 220
-_LARGE = 4096  # bytes of text that it takes longer to copy than to look where it is cut
+_LARGE = 4096  # bytes of text; copying more costs more than finding the groups in place
 _PAD = ord("=")
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _BLANKS = b" \t\r\n"
 
 
 class Base64Stream:
-    """Decode one text. After `close` it is used up."""
+    """Decodes one text."""
 
     __slots__ = ("_begun", "_ended", "_rest")
 
     def __init__(self) -> None:
         self._rest = b""  # 0 to 3 characters that wait for their group of four
-        self._begun = False  # what may be a prefix has been looked at
-        self._ended = False  # padding was seen: nothing may follow
+        self._begun = False  # the prefix is behind us, or there is none
+        self._ended = False  # padding was read: nothing may follow
 
     def feed(self, text: bytes) -> bytes:
-        """Decode what is whole of `text` and what was left over.
+        """Decode the whole groups of `text` and of what was left over before it.
 
         Raises:
             MalformedReplyError: It is not base64.
         """
         if len(text) >= _LARGE and self._begun and not self._ended:
-            data = self._as_it_lies(text)
+            data = self._decode_in_place(text)
             if data is not None:
                 return data
         if self._rest:
@@ -60,12 +68,16 @@ class Base64Stream:
         try:
             data = pybase64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
-            return self._slowly(text + self._rest)
+            return self._decode_leniently(text + self._rest)
         self._ended = text.endswith(b"=")
         return data
 
     def close(self) -> bytes:
-        """The text is complete: decode what is left, which may lack its padding."""
+        """The text is complete: decode what is left, which may lack its padding.
+
+        Raises:
+            MalformedReplyError: It ends within a group, or was not base64 at all.
+        """
         rest, self._rest = self._rest, b""
         if not self._begun and rest[:5].lower() == b"data:":
             raise MalformedReplyError("The image is a data: address without base64 in it.")
@@ -73,7 +85,7 @@ class Base64Stream:
         if not rest:
             return b""
         if self._ended or len(rest) == 1:
-            raise MalformedReplyError("The image's base64 does not end where it should.")
+            raise MalformedReplyError("The image's base64 is incomplete.")
         return _decode(rest + b"=" * (-len(rest) % 4))
 
     def _skip_prefix(self, text: bytes) -> bytes:
@@ -90,10 +102,14 @@ class Base64Stream:
             raise MalformedReplyError("The image is a data: address without base64 in it.")
         return text
 
-    def _as_it_lies(self, text: bytes) -> bytes | None:
-        """Decode the midst of a plain text, and copy none of it; None if it may be anything else.
+    def _decode_in_place(self, text: bytes) -> bytes | None:
+        """Decode the middle of a plain text without copying it; None if it is not so plain.
 
-        Only the group that is cut by the edge between two pieces is put together.
+        Only the group that spans two pieces is joined:
+
+            rest | text
+              Rw | 0K GgoA AAAN SUhE ... AAB
+                 └ start └─ whole groups ─┘ end
         """
         start = -len(self._rest) & 3
         end = start + (len(text) - start & ~3)
@@ -104,13 +120,13 @@ class Base64Stream:
             data = pybase64.b64decode(memoryview(text)[start:end], validate=True)
         except (binascii.Error, ValueError):
             return None
-        if len(first) not in (0, 3):  # it ended there, and this is more
+        if len(first) not in (0, 3):  # padding within the joined group: the text ended there
             return None
         self._rest = text[end:]
         return first + data if first else data
 
-    def _slowly(self, text: bytes) -> bytes:
-        """Refused as it stands: drop blanks, translate the other alphabet, and try once more."""
+    def _decode_leniently(self, text: bytes) -> bytes:
+        """Drop white space, translate the URL-safe alphabet, and try once more."""
         self._rest = b""
         text = text.translate(_FROM_URL_SAFE, _BLANKS)
         whole = len(text) & ~3
@@ -133,5 +149,5 @@ def _decode(text: bytes) -> bytes:
     try:
         return pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        problem = MalformedReplyError("The image's base64 has signs in it that are none.")
+        problem = MalformedReplyError("The image's base64 contains invalid characters.")
     raise problem

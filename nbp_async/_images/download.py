@@ -1,9 +1,9 @@
-"""An image that came as a link: fetched at once, without the key, and as often as it takes.
+"""Downloads an image that came as a link: at once, without the key, with retries.
 
-The image is paid for, so fetching it again is free: a cut is resumed where it happened, a failure
-is tried again for half an hour. The link comes from outside, so it may only lead where an image
-store can be: https, and no address of a private network (see `_transports/addresses.py`, which is
-asked about the address that is really dialled).
+The image is paid for, so fetching it again is free: a download that was cut is resumed there, and a
+failed one is tried again for half an hour. The link comes from outside, so it may only lead where
+an image store can be: https, and no private address (`_transports/private_addresses.py` checks the
+address that is really dialled).
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     BodyTooLargeError,
     ConfigError,
     DownloadError,
@@ -21,10 +21,11 @@ from nbp_async._errors import (
     NotAnImageError,
     NotSentError,
 )
-from nbp_async._images.collect import Kept
+from nbp_async._images.collector import KeptImage
 from nbp_async._images.transfer import StoreError, Transfer
 from nbp_async._sinks.base import Sink
-from nbp_async._transports.base import Transport, Watch
+from nbp_async._transports.base import Transport
+from nbp_async._transports.stage_timer import StageTimer
 
 TRIES = 8
 
@@ -42,17 +43,17 @@ class LinkPolicy:
     private: bool = False
 
     def refusal_of(self, url: str) -> str | None:
-        """Why this link must not be followed, or None."""
+        """Say why this link must not be followed, or None."""
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            return "it is no valid link"
+            return "it is not a valid link"
         host = (parts.hostname or "").rstrip(".")
         if not host or any(ord(c) <= 32 or ord(c) == 127 for c in url):
-            return "it is no valid link"
+            return "it is not a valid link"
         if parts.username is not None or parts.password is not None:
-            return "it carries a user name"
+            return "it contains a user name"
         if self.hosts is not None and not any(
             host == allowed or host.endswith("." + allowed) for allowed in self.hosts
         ):
@@ -65,20 +66,20 @@ class LinkPolicy:
 
 
 def link_policy(hosts: Collection[str] | None, *, private: bool) -> LinkPolicy:
-    """The policy that these options mean.
+    """The policy for these options.
 
     Raises:
-        ConfigError: The hosts are a text and no list of texts.
+        ConfigError: The hosts are one str instead of a list.
     """
     if isinstance(hosts, str):
-        raise ConfigError(f"link_hosts={hosts!r}: give a list of hosts.")
+        raise ConfigError("must be a list of hosts.", option="link_hosts", value=hosts)
     names = None if hosts is None else frozenset(host.lower() for host in hosts)
     return LinkPolicy(hosts=names, private=private)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DownloadSpans:
-    """Time-outs of one try, in seconds; see `_transports.base.Spans`."""
+class DownloadTimeouts:
+    """Time-outs of one try, in seconds; see `_transports.stage_timer.StageTimeouts`."""
 
     connect: float = 10.0
     upload: float = 15.0
@@ -88,7 +89,7 @@ class DownloadSpans:
 
 
 class Downloader:
-    """Fetch images by link into a sink. Belongs to one event loop; holds no slot of the gate."""
+    """Fetches images by link into a sink. Belongs to one event loop; holds no slot of the gate."""
 
     def __init__(
         self,
@@ -107,16 +108,18 @@ class Downloader:
         self._max_body = max_body
         self._rng = rng
 
-    async def fetch(self, url: str, sink: Sink, stem: str, kept: list[Kept] | None = None) -> Kept:
-        """Bring the image behind `url` into `sink`.
+    async def fetch(
+        self, url: str, sink: Sink, stem: str, kept: list[KeptImage] | None = None
+    ) -> KeptImage:
+        """Download the image at `url` into `sink`.
 
-        It is added to `kept` as well, where that is given: the caller finds it there even if it
-        was cancelled while the image was committed.
+        It is added to `kept` as well, if that is given: the caller finds it there although it was
+        cancelled while the image was committed.
 
         Raises:
             LinkExpiredError: The link answers 403, 404 or 410.
-            DownloadError: It must not be followed, or every try failed; the last one's reason.
-            StorageError: The image came and could not be kept.
+            DownloadError: It must not be followed, or every try failed; with the last reason.
+            StorageError: The image came and could not be stored.
         """
         reason = self._policy.refusal_of(url)
         if reason is not None:
@@ -130,21 +133,21 @@ class Downloader:
         if problem is None:
             return kept[-1]
         raise DownloadError(
-            f"The image was made, and could not be fetched in {transfer.tries} tries: "
+            f"The image was made, but could not be downloaded in {transfer.tries} tries: "
             f"{str(problem).rstrip('.')}.",
             url=url,
-            hint="Its link is in this error; fetch it before it expires.",
+            hint="Its link is in this error: download it before it expires.",
         )
 
     async def aclose(self) -> None:
         """Close the connections to image stores."""
         await self._transport.aclose()
 
-    async def _tries(self, transfer: Transfer, stem: str, kept: list[Kept]) -> NbpError | None:
-        """Try until it is kept; what was wrong with the last try, if it never is.
+    async def _tries(self, transfer: Transfer, stem: str, kept: list[KeptImage]) -> NbpError | None:
+        """Try until it is kept; returns the problem of the last try, if it never is.
 
-        Between two tries others have the place. The patience is for the image store: waiting for
-        the first place takes nothing of it.
+        Between two tries the place is free for others. The patience counts from the first try, not
+        from the wait for a place.
         """
         loop = asyncio.get_running_loop()
         give_up: float | None = None
@@ -157,24 +160,24 @@ class Downloader:
                 return problem
             await asyncio.sleep(wait)
 
-    async def _try(self, transfer: Transfer, stem: str, kept: list[Kept]) -> NbpError | None:
-        """One try; what can be tried again comes back, what can't is raised."""
+    async def _try(self, transfer: Transfer, stem: str, kept: list[KeptImage]) -> NbpError | None:
+        """Try once: returns a problem that may pass, raises one that does not."""
         try:
-            watch = Watch(
-                DownloadSpans(read=min(60.0, self._patience)),
+            timer = StageTimer(
+                DownloadTimeouts(read=min(60.0, self._patience)),
                 vendor=urlsplit(transfer.url).netloc,
                 queued_at=asyncio.get_running_loop().time(),
             )
-            async with watch, self._transport.send(transfer.request(), watch) as reply:
-                await transfer.receive(reply, watch)
+            async with timer, self._transport.send(transfer.request(), timer) as reply:
+                await transfer.receive(reply, timer)
             await transfer.keep(stem, kept)
         except NotAnImageError as exc:
-            # A page that asks for a moment's patience may be gone the next time.
+            # It may be a page that asks to wait: only the same bytes twice are final.
             if not transfer.came_again():
                 return exc
-            problem = DownloadError(f"The link is no image: {exc}", url=transfer.url)
+            problem = DownloadError(f"The link is not an image: {exc}", url=transfer.url)
         except BodyTooLargeError as exc:
-            problem = DownloadError(f"The link is no image: {exc}", url=transfer.url)
+            problem = DownloadError(f"The link is not an image: {exc}", url=transfer.url)
         except (NotSentError, NoReplyError, MalformedReplyError, StoreError) as exc:
             return exc
         else:

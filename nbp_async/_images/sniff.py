@@ -1,190 +1,223 @@
-"""What a stream of bytes is: PNG, JPEG or WebP, its pixels, and whether it ends as it should.
+"""Recognises a stream of bytes: which image it is, its pixels, and whether it is whole.
 
-Nothing is decoded. The declared type is not believed, for vendors send JPEG as `image/png`; the
-first bytes tell the format and the pixels, the last ones whether the file is whole.
+The declared type is ignored, because vendors send JPEG as `image/png`. What is no image is refused,
+and so is one that was cut off. What viewers show all the same is kept with a note: bytes after the
+end of an image (a signature, the film of a motion photo), and a JPEG without its end mark.
 """
 
+import re
 from functools import lru_cache
-from typing import Literal
 
 import msgspec
 
-from nbp_async._errors import NotAnImageError
+from nbp_async._base.errors import NotAnImageError
+from nbp_async._images.image_walks import BoxWalk, GifWalk, JpegWalk, PartWalk, PngWalk, WebpWalk
+from nbp_async._models.outcomes import ImageFormat
 
-ImageFormat = Literal["png", "jpeg", "webp"]
-SUFFIX: dict[ImageFormat, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+SUFFIX: dict[ImageFormat, str] = {
+    "png": ".png",
+    "jpeg": ".jpg",
+    "webp": ".webp",
+    "avif": ".avif",
+    "heic": ".heic",
+    "gif": ".gif",
+    "svg": ".svg",
+}
 
 MOST_PIXELS = 100_000_000  # the largest that the models draw has 23 million
-_HEAD = 64  # bytes that tell a PNG or WebP; a JPEG's frame header may come much later
-_TAIL = 12  # bytes of a PNG's end, the longest
+_HEAD = 64  # bytes that tell every format but SVG
+_SVG_HEAD = 4096  # bytes that tell an SVG, which may begin with comments
+_TAIL = 12  # last bytes that are kept
 _PADDING = b"\0\r\n\t "  # may follow the end: some encoders fill up, some relays add a line
 _JPEG = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
-# Start-of-frame markers of a JPEG: C0 to CF but for C4, C8 and CC, which are tables.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_GIFS = (b"GIF87a", b"GIF89a")
+_AVIF = re.compile(rb"avi[fs]")
+_HEIC = re.compile(rb"hei[cxms]|hev[cxms]|mif1|msf1")
+_BEFORE_SVG = (
+    rb"(?:\xef\xbb\xbf)?+"
+    rb"(?:\s++|<\?xml.*?\?>|<!--.*?-->|<!DOCTYPE\s++svg[^>\[]*+(?:\[.*?\]\s*+)?+>)*+"
+)
+_SVG = re.compile(_BEFORE_SVG + rb"<svg(?=[\s>])([^>]*+)>", re.DOTALL | re.IGNORECASE)
+_SVG_BEGINNINGS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
+_SVG_LENGTH = re.compile(rb"\s(width|height)\s*=\s*[\"'](\d{1,5})(?:\.\d+)?(?:px)?[\"']")
+_SVG_BOX = re.compile(
+    rb"\sviewBox\s*=\s*[\"'][-\d.]+[ ,]+[-\d.]+[ ,]+(\d{1,5})[\d.]*[ ,]+(\d{1,5})"
+)
+_SVG_END = b"</svg>"
 
 
 class ImageFacts(msgspec.Struct, frozen=True, gc=False):
-    """What the bytes of a whole image say."""
+    """What an image is, by its bytes.
+
+    Attributes:
+        width, height: Pixels; 0 where the file does not say, as an SVG may.
+        notes: What is odd about it, although viewers show it.
+    """
 
     format: ImageFormat
     width: int
     height: int
+    notes: tuple[str, ...] = ()
 
 
-# The images of a list are of a few sizes: a million outcomes share their numbers.
+# The images of a list have a few sizes: a million outcomes share these objects.
 _known = lru_cache(maxsize=64)(ImageFacts)
 
 
 class ImageSniffer:
-    """Look at an image's bytes as they pass; keeps some of the first and the last of them."""
+    """Checks an image's bytes as they pass; keeps a few of the first and the last."""
 
-    __slots__ = ("_facts", "_filling", "_frame", "_head", "_size", "_solid", "_tail")
+    __slots__ = ("_format", "_head", "_padding", "_pixels", "_size", "_solid", "_tail", "_walk")
 
     def __init__(self) -> None:
         self._head = b""
-        self._tail = b""  # the last bytes but for what may be padding
-        self._filling = b""  # the last bytes of that
-        self._solid = 0  # how many bytes there are without it
+        self._tail = b""  # the last bytes before what may be padding
+        self._padding = b""  # the last bytes of what may be padding
+        self._solid = 0  # size in bytes without it
         self._size = 0
-        self._frame: _FrameSearch | None = None
-        self._facts: ImageFacts | None = None
+        self._format: ImageFormat | None = None
+        self._walk: PartWalk | None = None
+        self._pixels: tuple[int, int] | None = None
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes.
 
         Raises:
-            NotAnImageError: They are no image, or one of impossible pixels.
+            NotAnImageError: They are not an image, or its pixels are impossible.
         """
         self._size += len(data)
         solid = data.rstrip(_PADDING)
-        if solid:  # then the padding before it was none
-            more = solid if len(solid) >= _TAIL else self._tail + self._filling + solid
-            self._tail, self._filling = more[-_TAIL:], b""
+        if solid:  # then what came before it was not padding
+            more = solid if len(solid) >= _TAIL else self._tail + self._padding + solid
+            self._tail, self._padding = more[-_TAIL:], b""
             self._solid = self._size - len(data) + len(solid)
         if len(solid) < len(data):
-            self._filling = (self._filling + data[len(solid) :][-_TAIL:])[-_TAIL:]
-        if self._facts is None:
-            self._begin(data)
+            self._padding = (self._padding + data[len(solid) :][-_TAIL:])[-_TAIL:]
+        if self._format is None:
+            self._head += data
+            self._format = _format_of(self._head)
+            if self._format is None:
+                return
+            data, self._head = self._head, b""
+            self._walk = _WALKS[self._format]() if self._format in _WALKS else None
+            self._pixels = _pixels_of_svg(data) if self._walk is None else None
+        if self._walk is not None:
+            self._walk.feed(data)
+            if self._pixels is None and self._walk.pixels is not None:
+                self._pixels = _checked(*self._walk.pixels)
 
-    def _begin(self, data: bytes) -> None:
-        if self._frame is None:
-            before = len(self._head)
-            self._head += data[: _HEAD - before]
-            if self._head.startswith(_JPEG):
-                self._frame = _FrameSearch()
-                data = data[2 - before :]
-            else:
-                self._facts = _facts(self._head)
-        if self._frame is not None:
-            self._facts = self._frame.feed(data)
-        if self._facts is not None and not (
-            0 < self._facts.width * self._facts.height <= MOST_PIXELS
-        ):
-            raise NotAnImageError(
-                f"The image claims {self._facts.width}x{self._facts.height} pixels."
-            )
+    def close(self, *, is_framed: bool = True) -> ImageFacts:
+        """The bytes are complete: return what they are.
 
-    def close(self) -> ImageFacts:
-        """The bytes are complete: say what they were.
+        Args:
+            is_framed: Something said where they end. Else a JPEG without an end mark was cut off.
 
         Raises:
-            NotAnImageError: They end too early, or after more than an image.
+            NotAnImageError: They end too early.
         """
         if not self._size:
             raise NotAnImageError("The image is empty.")
-        facts = self._facts
-        if facts is None:
-            raise NotAnImageError(f"The image ends after {self._size} bytes, within its head.")
-        if facts.format == "png":
-            whole = self._tail == _PNG_END
-        elif facts.format == "jpeg":
-            whole = self._tail.endswith(_JPEG_END)
-        else:
-            whole = self._solid <= int.from_bytes(self._head[4:8], "little") + 8 <= self._size
-        if not whole:
-            raise NotAnImageError(
-                f"The image's {facts.format} of {self._size} bytes does not end as one: it is cut "
-                "off, or something follows it."
-            )
-        return facts
+        kind, walk = self._format, self._walk
+        if kind is None and _may_become_svg(self._head):  # another XML, or a page
+            raise _unknown(self._head)
+        pixels = self._pixels or ((0, 0) if isinstance(walk, BoxWalk) else None)
+        if kind is None or pixels is None:
+            raise NotAnImageError(f"The image ends after {self._size} bytes, within its header.")
+        note = self._end_of(kind, walk, is_framed=is_framed)
+        if note is None:
+            raise NotAnImageError(f"The image's {kind} of {self._size} bytes was cut off.")
+        return _known(kind, *pixels, (note,) if note else ())
+
+    def _end_of(self, kind: ImageFormat, walk: PartWalk | None, *, is_framed: bool) -> str | None:
+        """What is odd about its end, or ""; None if it has none."""
+        more = f"bytes follow the end of the image's {kind}"
+        if isinstance(walk, JpegWalk):
+            if walk.has_end_mark:
+                return "" if self._tail.endswith(_JPEG_END) else more
+            unmarked = "the image's jpeg has no end mark: its last rows may be missing"
+            return unmarked if walk.has_scan and is_framed else None
+        if walk is None:
+            return "" if self._tail.endswith(_SVG_END) else None
+        end = walk.whole_end()
+        # What has an end of its own must not end in padding that stands for lost bytes.
+        if end is None or end > (self._solid if kind == "png" else self._size):
+            return None
+        return more if self._solid > end else ""
 
 
-def _facts(head: bytes) -> ImageFacts | None:
-    """Format and pixels of a PNG or WebP from its first bytes; None if more are needed."""
+_WALKS: dict[ImageFormat, type[PartWalk]] = {
+    "png": PngWalk,
+    "jpeg": JpegWalk,
+    "webp": WebpWalk,
+    "gif": GifWalk,
+    "avif": BoxWalk,
+    "heic": BoxWalk,
+}
+
+
+def _format_of(head: bytes) -> ImageFormat | None:
+    """The format of a file that begins so; None if more is needed to tell."""
     if head.startswith(_PNG):
-        return _png(head)
+        return "png"
+    if head.startswith(_JPEG):
+        return "jpeg"
+    if head.startswith(_GIFS):
+        return "gif"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return _webp(head)
-    if _PNG.startswith(head) or _JPEG.startswith(head) or _riff_may_follow(head):
+        return "webp"
+    brands = _brands_of(head)
+    if brands and any(map(_AVIF.match, brands)):
+        return "avif"
+    if brands and any(map(_HEIC.match, brands)):
+        return "heic"
+    if _SVG.match(head):
+        return "svg"
+    if len(head) < _HEAD and not brands and _may_become_one(head):
         return None
-    raise NotAnImageError(f"The image begins with {head[:16]!r}: no PNG, JPEG or WebP.")
-
-
-def _riff_may_follow(head: bytes) -> bool:
-    return b"RIFF".startswith(head[:4]) and b"WEBP".startswith(head[8:12])
-
-
-def _png(head: bytes) -> ImageFacts | None:
-    if len(head) < 24:
+    if len(head) < _SVG_HEAD and _may_become_svg(head):
         return None
-    if head[12:16] != b"IHDR":
-        raise NotAnImageError("The image's PNG does not begin with its header.")
-    width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    return _known("png", width, height)
+    raise _unknown(head)
 
 
-class _FrameSearch:
-    """Walk the segments of a JPEG up to its frame header, which has the pixels.
-
-    What the segments hold (a thumbnail, a colour profile) is skipped, not kept.
-    """
-
-    __slots__ = ("_rest", "_skip")
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._skip = 0  # bytes of the segment that are still to come
-
-    def feed(self, data: bytes) -> ImageFacts | None:
-        data = self._rest + data
-        at = self._skip
-        while at + 4 <= len(data):
-            if data[at] != 0xFF:
-                raise NotAnImageError("The image's JPEG has no marker where one must be.")
-            marker = data[at + 1]
-            if marker == 0xFF:  # a fill byte
-                at += 1
-            elif marker in _FRAMES:
-                if at + 9 > len(data):
-                    break
-                height = int.from_bytes(data[at + 5 : at + 7], "big")
-                width = int.from_bytes(data[at + 7 : at + 9], "big")
-                return _known("jpeg", width, height)
-            elif marker in (0xD9, 0xDA):
-                raise NotAnImageError("The image's JPEG has no frame.")
-            else:
-                at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        self._rest = data[at:]
-        self._skip = max(0, at - len(data))
-        return None
+def _unknown(head: bytes) -> NotAnImageError:
+    return NotAnImageError(
+        f"The image begins with {head[:16]!r}: not a PNG, JPEG, WebP, AVIF, HEIC, GIF or SVG."
+    )
 
 
-def _webp(head: bytes) -> ImageFacts | None:
-    if len(head) < 30:
-        return None
-    kind = head[12:16]
-    if kind == b"VP8X":
-        width = 1 + int.from_bytes(head[24:27], "little")
-        height = 1 + int.from_bytes(head[27:30], "little")
-    elif kind == b"VP8L":
-        bits = int.from_bytes(head[21:25], "little")
-        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    elif kind == b"VP8 ":
-        width = int.from_bytes(head[26:28], "little") & 0x3FFF
-        height = int.from_bytes(head[28:30], "little") & 0x3FFF
-    else:
-        raise NotAnImageError(f"The image's WebP begins with {kind!r}.")
-    return _known("webp", width, height)
+def _may_become_one(head: bytes) -> bool:
+    riff = b"RIFF".startswith(head[:4]) and b"WEBP".startswith(head[8:12])
+    boxes = head[:2] == b"\0\0"[: len(head)] and b"ftyp".startswith(head[4:8])
+    return riff or boxes or any(one.startswith(head) for one in (_PNG, _JPEG, *_GIFS))
+
+
+def _may_become_svg(head: bytes) -> bool:
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower()
+    return any(start.startswith(one) or one.startswith(start) for one in _SVG_BEGINNINGS)
+
+
+def _brands_of(head: bytes) -> list[bytes]:
+    """The kinds that a file of boxes says to be, once its first box is here."""
+    size = int.from_bytes(head[:4], "big")
+    if head[4:8] != b"ftyp" or size < 16 or len(head) < min(size, _HEAD):
+        return []
+    return [head[8:12], *(head[at : at + 4] for at in range(16, min(size, _HEAD), 4))]
+
+
+def _pixels_of_svg(head: bytes) -> tuple[int, int]:
+    """Its size on the screen, as far as it says it in plain numbers."""
+    match = _SVG.match(head)
+    tag = match[1] if match else b""
+    lengths = {name: int(value) for name, value in _SVG_LENGTH.findall(tag)}
+    box = _SVG_BOX.search(tag)
+    if len(lengths) == 2:
+        return lengths[b"width"], lengths[b"height"]
+    return (int(box[1]), int(box[2])) if box else (0, 0)
+
+
+def _checked(width: int, height: int) -> tuple[int, int]:
+    if not 0 < width * height <= MOST_PIXELS:
+        raise NotAnImageError(f"The image claims {width}x{height} pixels.")
+    return width, height

@@ -1,33 +1,34 @@
-"""How much of one linked image is here, and how to ask for the rest."""
+"""One download: how much of the image is here, and how to ask for the rest."""
 
 import re
 import zlib
 
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     BodyTooLargeError,
     LinkExpiredError,
     NbpError,
     NotAnImageError,
 )
-from nbp_async._http import HttpRequest, ReplyHead
-from nbp_async._images.collect import ByteIntake, Kept
+from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._images.collector import ByteIntake, KeptImage
 from nbp_async._sinks.base import Sink
-from nbp_async._transports.base import Reply, Watch
+from nbp_async._transports.base import Reply
+from nbp_async._transports.stage_timer import StageTimer
 
 _GONE = (403, 404, 410)
-_START_AFRESH = (200, 206, 416)
-_BEGINNING = 64 * 1024  # bytes by which two bodies are told apart, besides their size
+_START_AGAIN = (200, 206, 416)
+_BEGINNING = 64 * 1024  # bytes that are compared, with the size, to recognise a body
 
 
 class StoreError(NbpError):
-    """The image store answered something that may pass."""
+    """The image store answered with a status that may pass."""
 
 
 class Transfer:
-    """One image on its way from its link into the sink, over as many replies as it takes.
+    """One image on its way from its link into the sink, over one or several replies.
 
     Attributes:
-        tries: How many replies were asked for.
+        tries: Requests that were made for it.
     """
 
     def __init__(self, url: str, sink: Sink, max_body: int) -> None:
@@ -39,44 +40,45 @@ class Transfer:
         self._received = 0
         self._beginning = 0  # checksum of the first bytes
         self._validator = ""
+        self._is_framed = True
         self._refusal: NotAnImageError | None = None
         self._refused_before: tuple[int, int] | None = None
 
     def request(self) -> HttpRequest:
-        """The request for what is missing: the rest, where the store lets us name it."""
+        """The request for what is missing: the rest, if the store sent a validator for it."""
         self.tries += 1
         headers = {"Accept": "image/*"}
         if self._received and self._validator and self._refusal is None:
             headers |= {"Range": f"bytes={self._received}-", "If-Range": self._validator}
         return HttpRequest("GET", self.url, headers)
 
-    async def receive(self, reply: Reply, watch: Watch) -> None:
-        """Take what a reply brings.
+    async def receive(self, reply: Reply, timer: StageTimer) -> None:
+        """Read the body of a reply.
 
-        A body that is no image is read a little further, to know it when it comes again.
+        Of a body that is not an image the first 64 KiB are read, to know it if it comes again.
 
         Raises:
-            NotAnImageError: Its bytes are none.
+            NotAnImageError: The bytes are not an image.
             BodyTooLargeError: It is larger than an image may be.
             LinkExpiredError: The link answers 403, 404 or 410.
             StoreError: The store answered another status.
-            NbpError: The body ended early; what came of it stays, and may be continued.
+            NbpError: The body ended early; what came of it stays, and can be continued.
         """
         head = reply.head
         await self._begin(head)
         if head.length is not None and self._received + head.length > self._max_body:
             raise BodyTooLargeError(f"The image has more than {self._max_body} bytes.")
         while self._wants_more() and (data := await reply.read()):
-            watch.received(len(data))
+            timer.add_received(len(data))
             if self._received < _BEGINNING:
                 self._beginning = zlib.crc32(data[: _BEGINNING - self._received], self._beginning)
             self._received += len(data)
             if self._received > self._max_body:
                 raise BodyTooLargeError(f"The image has more than {self._max_body} bytes.")
             if self._refusal is None:
-                watch.rest()
+                timer.pause()
                 await self._take(data)
-                watch.resume()
+                timer.resume()
         if self._refusal is not None:
             raise self._refusal
 
@@ -92,26 +94,30 @@ class Transfer:
             self._intake.discard()
 
     async def _begin(self, head: ReplyHead) -> None:
-        """Go on where the last try stopped, or start afresh."""
+        """Continue where the last try stopped, or start again."""
         if head.status in _GONE:
             raise LinkExpiredError(
                 f"The image's link no longer answers (HTTP {head.status}).",
                 url=self.url,
-                hint="It was paid for: only the vendor can bring it back.",
+                hint="It was paid for: only the vendor can restore it.",
             )
         if head.status == 206 and self._continues(head):
             return
-        if head.status in _START_AFRESH:
+        if head.status in _START_AGAIN:
             self.discard()
         if head.status != 200:
             raise StoreError(f"the image store answered HTTP {head.status}")
         etag = head.headers.get("etag", "")
         strong = etag if etag.startswith('"') else ""
         self._validator = strong or head.headers.get("last-modified", "")
+        if head.headers.get("content-encoding", "identity").lower() != "identity":
+            self._validator = ""  # a range counts the compressed bytes: it cannot be continued
+        # Without either, a connection that breaks looks like the end of the image.
+        self._is_framed = head.length is not None or "transfer-encoding" in head.headers
         self._intake = ByteIntake(await self._sink.open())
 
     def _continues(self, head: ReplyHead) -> bool:
-        """It is the rest of what is here: from the right byte on, and of the same image."""
+        """The reply is the rest of what is here: from the right byte, and of the same image."""
         if self._intake is None or self._refusal is not None:
             return False
         match = re.match(r"bytes (\d{1,12})-", head.headers.get("content-range", ""))
@@ -119,24 +125,24 @@ class Transfer:
         same = head.headers.get(kind, self._validator) == self._validator
         return same and match is not None and int(match[1]) == self._received
 
-    async def keep(self, stem: str, kept: list[Kept]) -> None:
+    async def keep(self, stem: str, kept: list[KeptImage]) -> None:
         """Commit it, and add it to `kept`; see `ByteIntake.keep`.
 
         Raises:
             NotAnImageError: It is no whole image.
         """
         assert self._intake is not None
-        await self._intake.keep(stem, kept)
+        await self._intake.keep(stem, kept, is_framed=self._is_framed)
 
     def came_again(self) -> bool:
-        """The body that is no image is the same as the last such one. It is forgotten."""
+        """The body is not an image, and is the same as last time. It is forgotten."""
         size = self._received if self._refusal is None else min(self._received, _BEGINNING)
         before, self._refused_before = self._refused_before, (size, self._beginning)
         self.discard()
         return self._refused_before == before
 
     def discard(self) -> None:
-        """Forget what came of it; an image that was kept stays."""
+        """Forget what came; an image that was kept stays."""
         if self._intake is not None:
             self._intake.discard()
         self._intake, self._received, self._beginning = None, 0, 0

@@ -1,27 +1,31 @@
-"""A run as it is, read without changing or locking anything, while it goes on or long after."""
+"""Read a run without changing or locking anything, while it goes on or long after."""
 
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
-from nbp_async._errors import ConfigError, JournalError, NbpError
-from nbp_async._frames import PandasFrame, PolarsFrame, to_pandas, to_polars
+from nbp_async._base.errors import ConfigError, JournalError, NbpError, NoRunError
+from nbp_async._base.text import format_dollars
 from nbp_async._journal import records
-from nbp_async._journal.base import JOURNAL, Account, Pending
-from nbp_async._journal.checks import read_only, version_of
+from nbp_async._journal.base import JOURNAL, MANIFEST, PendingAttempt, RunTotals
+from nbp_async._journal.compatibility import read_only, version_of
+from nbp_async._journal.run_totals import compute_totals
 from nbp_async._journal.schema import APPLICATION, VERSION
-from nbp_async._journal.sums import account_of
-from nbp_async._models import Attempt, Failure, Outcome, Timings
-from nbp_async._rows import Row, row_of
-from nbp_async._stores.address import is_store
-from nbp_async._words import money
+from nbp_async._models.frames import PandasFrame, PolarsFrame, to_pandas, to_polars
+from nbp_async._models.outcomes import Attempt, Failure, Outcome, Timings
+from nbp_async._models.rows import Row, row_of
+from nbp_async._stores.store_address import is_store
 
-# What a file that was damaged, or written by a newer version, makes of reading it.
+MOST_LOST_RACES = 3  # each took SQLite several seconds
+T = TypeVar("T")
+# What reading a file raises that is damaged, or written by a newer version.
 _UNREADABLE = (sqlite3.Error, ValueError, ArithmeticError, msgspec.MsgspecError, ConfigError)
+_ItemRow = tuple[object, ...]  # of these columns
 _COLUMNS = "id, place, state, asked, image, reason, message, links, expires"
 
 
@@ -32,7 +36,7 @@ class Report(msgspec.Struct, frozen=True):
         path: The journal.
         folder: The run's folder, which paths are relative to.
         owner: The account that pays.
-        account: What it has cost.
+        totals: What it has cost.
         states: How many items are in each state.
         processes: How many processes have worked on it.
         problem: What could not be read, or "".
@@ -41,51 +45,36 @@ class Report(msgspec.Struct, frozen=True):
     path: Path
     folder: Path
     owner: str
-    account: Account
+    totals: RunTotals
     states: dict[str, int]
     processes: int
     problem: str = ""
 
     def __repr__(self) -> str:
-        """Images of all items, and dollars; `nbp show` says more."""
-        maybe = f" + perhaps {money(self.account.maybe)}" if self.account.maybe else ""
+        """Images, items and dollars; `nbp show` says more."""
+        maybe = f" + perhaps {format_dollars(self.totals.maybe)}" if self.totals.maybe else ""
         where = self.folder if self.path.name == JOURNAL else self.path
-        there, all_of_them = self.states.get("stored", 0), sum(self.states.values())
-        return f"Report({where}, {there} of {all_of_them}, {money(self.account.spent)}{maybe})"
+        stored, items = self.states.get("stored", 0), sum(self.states.values())
+        spent = format_dollars(self.totals.spent)
+        return f"Report({where}, {stored} of {items}, {spent}{maybe})"
 
     def rows(self) -> Iterator[Row]:
         """Every item, in the order in which they were first drawn.
 
-        A damaged journal gives what can be read of it, and then a JournalError.
+        A damaged journal gives the items that can be read, and then raises JournalError.
         """
-        db = read_only(self.path)
-        try:
+        with _reading(self.path) as db:
             yield from rows(db)
-        except _UNREADABLE as exc:
-            problem = JournalError(f"{self.path}: the rest cannot be read: {exc}.")
-        else:
-            return
-        finally:
-            db.close()
-        raise problem
 
     def outcomes(self) -> Iterator[Outcome]:
         """The outcomes of all items that have ended, with the full names of their files.
 
-        A damaged journal gives what can be read of it, and then a JournalError.
+        A damaged journal gives the items that can be read, and then raises JournalError.
         """
-        db = read_only(self.path)
-        try:
-            for found, outcome in _found(db, self.folder):
-                if found[2] not in ("planned", "armed", "submitted"):
+        with _reading(self.path) as db:
+            for item, outcome in _items(db, self.folder):
+                if item[2] not in ("planned", "armed", "submitted"):
                     yield outcome
-        except _UNREADABLE as exc:
-            problem = JournalError(f"{self.path}: the rest cannot be read: {exc}.")
-        else:
-            return
-        finally:
-            db.close()
-        raise problem
 
     def to_pandas(self) -> PandasFrame:
         """A pandas DataFrame with a row for each item, as `Batch.to_pandas`; reads the journal.
@@ -118,101 +107,134 @@ def read_run(where: str | Path) -> Report:
         where: The run's folder, or its journal.
 
     Raises:
-        JournalError: There is none, or nothing of it can be read.
+        NoRunError: There is none.
+        JournalError: It cannot be read at all.
     """
     path = Path(where)
     if path.is_dir():
         path = path / JOURNAL
     if not path.is_file():
-        why = f"it has no {JOURNAL}" if Path(where).is_dir() else "there is no such file"
-        raise JournalError(
-            f"There is no run in {where}: {why}.", hint="A run is the folder of a call's `out`."
-        )
+        why = f"it has no {JOURNAL}" if Path(where).is_dir() else "it does not exist"
+        hint = "Name the folder that the images of a run went to, or its journal."
+        if path.with_name(MANIFEST).is_file():
+            hint = f"{MANIFEST} is there: `nbp rebuild` with this folder makes a journal from it."
+        raise NoRunError(f"There is no run in {where}: {why}.", hint=hint)
     try:
-        return _report(path.absolute())
+        return read_again(lambda: _report(path.absolute()))
     except _UNREADABLE as exc:
-        problem = JournalError(
+        error = JournalError(
             f"{path} cannot be read: {exc}.",
             hint="manifest.jsonl beside it has a line for each outcome.",
         )
-    raise problem
+    raise error
+
+
+def read_again(read: Callable[[], T]) -> T:
+    """The result of `read`, which opens a connection of its own.
+
+    SQLITE_PROTOCOL says that the race for the index of a log was lost for seconds, as on a machine
+    that can hardly keep up. SQLite's own advice is to begin the transaction again.
+    """
+    for _ in range(MOST_LOST_RACES):
+        try:
+            return read()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_PROTOCOL:
+                raise
+    return read()
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that changes nothing; what a damaged journal raises becomes a JournalError."""
+    db = read_only(path)
+    try:
+        yield db
+    except _UNREADABLE as exc:
+        raise JournalError(f"{path}: the rest cannot be read: {exc}.") from exc
+    finally:
+        db.close()
 
 
 def rows(db: sqlite3.Connection) -> Iterator[Row]:
     """The row of each item; paths are relative to the run's folder."""
-    for found, outcome in _found(db, None):
+    return (row for _, row in numbered_rows(db))
+
+
+def numbered_rows(db: sqlite3.Connection) -> Iterator[tuple[int, Row]]:
+    """The number of each item, and its row."""
+    for item, outcome in _items(db, None):
         row = row_of(outcome)
         if isinstance(outcome, Failure):
-            row = msgspec.structs.replace(
-                row, state=found[2], reason=found[5], message=str(found[6])
-            )
-        yield row
+            row = msgspec.structs.replace(row, state=item[2], reason=item[5], message=str(item[6]))
+        yield int(str(item[0])), row
 
 
 def _report(path: Path) -> Report:
     db = read_only(path)
     try:
-        with _look(db):
-            return _reported(db, path)
+        with _read_transaction(db):
+            return _report_from(db, path)
     finally:
         db.close()
 
 
-def _reported(db: sqlite3.Connection, path: Path) -> Report:
+def _report_from(db: sqlite3.Connection, path: Path) -> Report:
     problem = ""
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-        raise JournalError(f"{path} is a database, and no journal of ours.")
+        raise JournalError(f"{path} is a database, but not a journal of nbp_async.")
     if version_of(db) > VERSION:
         problem = "It was written by a newer nbp_async: some of it may be missing here."
-    elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-        problem = f"It is damaged: {' '.join(str(found).split())[:200]}"
+    elif (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        problem = f"It is damaged: {' '.join(str(verdict).split())[:200]}"
     states = Counter(dict(db.execute("SELECT state, count(*) FROM item GROUP BY state")))
     return Report(
         path=path,
         folder=path.parent,
         owner=str(db.execute("SELECT account FROM run").fetchone()[0]),
-        account=account_of(db, 0.0, 0.0),
+        totals=compute_totals(db, 0.0, 0.0),
         states=dict(states),
         processes=int(db.execute("SELECT count(*) FROM session").fetchone()[0]),
         problem=problem,
     )
 
 
-def _found(
-    db: sqlite3.Connection, folder: Path | None
-) -> Iterator[tuple[tuple[object, ...], Outcome]]:
-    """Items and their outcomes, a few hundred in a read transaction: none stays open for long."""
+def _items(db: sqlite3.Connection, folder: Path | None) -> Iterator[tuple[_ItemRow, Outcome]]:
+    """Items and their outcomes, a few hundred for each read transaction.
+
+    A long one would keep the writer from resetting its log, which would grow all the while.
+    """
     last: object = 0
     while True:
-        outcomes: list[tuple[tuple[object, ...], Outcome]] = []
-        problem = _take(db, folder, last, outcomes)
-        yield from outcomes  # also those before one that cannot be read
-        if problem is not None:
-            raise problem
+        outcomes: list[tuple[_ItemRow, Outcome]] = []
+        error = _read_page(db, folder, last, outcomes)
+        yield from outcomes  # also those before an item that cannot be read
+        if error is not None:
+            raise error
         if not outcomes:
             return
         last = outcomes[-1][0][0]
 
 
-def _take(
+def _read_page(
     db: sqlite3.Connection,
     folder: Path | None,
     last: object,
-    outcomes: list[tuple[tuple[object, ...], Outcome]],
+    outcomes: list[tuple[_ItemRow, Outcome]],
 ) -> Exception | None:
-    """Add the items after `last`, in one look; returns what keeps the rest from being read."""
+    """Add the items after `last`; returns the error that keeps the rest from being read."""
     query = f"SELECT {_COLUMNS} FROM item WHERE id > ? ORDER BY id LIMIT 500"
     try:
-        with _look(db):
+        with _read_transaction(db):
             for item in db.execute(query, (last,)):
-                outcomes.append((item, _outcome(db, item, folder)))  # noqa: PERF401  it may raise
+                outcomes.append((item, _decode_outcome(db, item, folder)))  # noqa: PERF401  it may raise
     except _UNREADABLE as exc:
         return exc
     return None
 
 
 @contextlib.contextmanager
-def _look(db: sqlite3.Connection) -> Iterator[None]:
+def _read_transaction(db: sqlite3.Connection) -> Iterator[None]:
     """One read transaction around several queries, unless the caller is in one."""
     if db.in_transaction:
         yield
@@ -224,51 +246,56 @@ def _look(db: sqlite3.Connection) -> Iterator[None]:
         db.execute("ROLLBACK")
 
 
-def _outcome(db: sqlite3.Connection, found: tuple[object, ...], folder: Path | None) -> Outcome:
-    item, place, state, asked, image, reason, message, links, expires = found
-    known = records.asked_from(str(asked))
-    prompt, index = known.prompt(), int(str(place))
-    tried = tuple(_attempts(db, int(str(item))))
+def _decode_outcome(db: sqlite3.Connection, row: _ItemRow, folder: Path | None) -> Outcome:
+    item, place, state, request, image, reason, message, links, expires = row
+    prompt, index = records.decode_request(str(request)).prompt(), int(str(place))
+    earlier = tuple(_attempts(db, int(str(item)), folder))
     if state == "stored" and image is not None:
-        kept = records.image_from(str(image), folder, index=index, prompt=prompt)
-        return msgspec.structs.replace(kept, earlier=tried)
-    who = [a.billing for a in tried]
+        stored = records.decode_image(str(image), folder, index=index, prompt=prompt)
+        return msgspec.structs.replace(stored, earlier=earlier)
+    billings = [attempt.billing for attempt in earlier]
     return Failure(
         index=index,
         prompt=prompt,
-        earlier=tried,
+        earlier=earlier,
         error=NbpError(f"{reason}: {message}" if reason else f"It is {state}."),
-        billing="yes" if "yes" in who else "maybe" if "maybe" in who else "no",
-        links=records.links_from(links if isinstance(links, str) else None),
+        billing="yes" if "yes" in billings else "maybe" if "maybe" in billings else "no",
+        links=records.decode_links(links if isinstance(links, str) else None),
         link_expires=expires if isinstance(expires, float) else None,
     )
 
 
-def _attempts(db: sqlite3.Connection, item: int) -> Iterator[Attempt]:
-    columns = records.PENDING
+def _attempts(db: sqlite3.Connection, item: int, folder: Path | None) -> Iterator[Attempt]:
+    columns = records.ATTEMPT_COLUMNS
     if version_of(db) < 2:
         columns = columns.replace("handle", "NULL")
     query = f"SELECT {columns} FROM attempt WHERE item = ? ORDER BY number"
     for row in db.execute(query, (item,)):
         if row[8] is not None:
-            yield records.attempt_from(row[8])
+            yield records.decode_attempt(row[8], folder)
         else:
-            out = records.pending_from(row)
-            yield Attempt(out.number, "maybe", out.most, Timings(0.0, 0.0), error=_out(out))
+            pending = records.decode_pending(row)
+            yield Attempt(
+                number=pending.number,
+                billing="maybe",
+                cost=pending.most,
+                timings=Timings(0.0, 0.0),
+                error=_describe(pending),
+            )
 
 
-def _out(pending: Pending) -> str:
+def _describe(pending: PendingAttempt) -> str:
     if pending.handle is None:
         return "It may be out."
-    return f"The vendor works on it, as {pending.handle.kind} {pending.handle.id}."
+    return f"The vendor is working on it, as {pending.handle.kind} {pending.handle.id}."
 
 
 def standing_of(path: Path) -> dict[bytes, list[str]]:
-    """What each identity's items are to a further call, in the order in which it claims them.
+    """What the next call finds for each identity: its items, in the order in which it claims them.
 
-    "there", "link", "out" (at the vendor, under a handle that is known), "maybe" (may have been
-    billed), "lost" (billed, and not there) or "new".
-    Empty where there is no journal yet.
+    "there" (stored), "link" (paid, to be fetched), "out" (at the vendor, under a known handle),
+    "maybe" (may have been billed), "lost" (billed, and not there) or "new". Empty if there is no
+    journal yet.
 
     Raises:
         JournalError: It cannot be read.
@@ -279,15 +306,15 @@ def standing_of(path: Path) -> dict[bytes, list[str]]:
     db = read_only(path)
     try:
         for identity, state, image, links, bills in db.execute(_STANDING):
-            found = _standing(state, image, links, bills, path.parent)
-            standing.setdefault(identity, []).append(found)
+            item = _standing(state, image, links, bills, path.parent)
+            standing.setdefault(identity, []).append(item)
     except sqlite3.DatabaseError as exc:
-        problem = JournalError(f"{path} cannot be read: {exc}.")
+        error = JournalError(f"{path} cannot be read: {exc}.")
     else:
         return standing
     finally:
         db.close()
-    raise problem
+    raise error
 
 
 _STANDING = """
@@ -302,9 +329,9 @@ def _standing(
     state: str, image: str | None, links: str | None, bills: str | None, folder: Path
 ) -> str:
     if state == "stored" and image is not None:
-        record = records.record_from(image)
+        record = records.decode_image_record(image)
         if not record.path or is_store(record.path):
-            return "there"  # as the journal says: a run looks, a preview asks no store
+            return "there"  # a call asks the store; a preview trusts the journal
         file = folder / record.path
         if file.is_file() and file.stat().st_size == record.size:
             return "there"

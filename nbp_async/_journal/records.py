@@ -1,6 +1,6 @@
-"""What is asked and what came, as JSON in the journal and back. Money stays exact.
+"""Jobs, attempts and images as JSON in the journal, and back. Money stays exact.
 
-Paths are kept relative to the run's folder, so that it can be moved; addresses in a store as they
+Paths are relative to the run's folder, so that it can be moved; addresses in a store stay as they
 are.
 """
 
@@ -10,20 +10,22 @@ from typing import Any
 
 import msgspec
 
-from nbp_async._handle import Handle
-from nbp_async._http import Usage
-from nbp_async._journal.base import Pending
-from nbp_async._models import Attempt, Image, ImageFormat, Job, Prompt, Stored
-from nbp_async._stores.address import is_store
+from nbp_async._base.http import Usage
+from nbp_async._base.task_handle import Handle
+from nbp_async._journal.base import PendingAttempt
+from nbp_async._models.outcomes import Attempt, Image, ImageFormat, Job, Prompt, Stored
+from nbp_async._stores.store_address import is_store
 
 
-class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A job, as far as a person or a later call wants to know it."""
+class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was requested of a job, as far as people and later calls need to know."""
 
     text: str
     model: str
     size: str | None = None
     aspect_ratio: str | None = None
+    quality: str | None = None
+    thinking: str | None = None
     seed: int | None = None
     references: tuple[str, ...] = ()
     extra: dict[str, Any] | None = None
@@ -34,6 +36,8 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
             text=self.text,
             size=self.size,
             aspect_ratio=self.aspect_ratio,
+            quality=self.quality,
+            thinking=self.thinking,
             seed=self.seed,
             references=self.references,
             extra=self.extra,
@@ -55,71 +59,96 @@ class ImageRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     usage: Usage | None = None
     mismatch: str = ""
     extras: "tuple[ImageRecord, ...]" = ()
+    notes: tuple[str, ...] = ()
 
 
+Row = tuple[object, ...]
 _encode = msgspec.json.Encoder().encode
-_asked = msgspec.json.Decoder(Asked)
+_request = msgspec.json.Decoder(RequestRecord)
 _image = msgspec.json.Decoder(ImageRecord)
 _attempt = msgspec.json.Decoder(Attempt)
 _links = msgspec.json.Decoder(tuple[str, ...])
 _handle = msgspec.json.Decoder(Handle)
 
-PENDING = "number, price, most, armed_at, stem, links, expires, request_id, record, handle"
-"""The columns of an attempt that `pending_from` takes; a journal of version 1 has no handle."""
+ATTEMPT_COLUMNS = "number, price, most, armed_at, stem, links, expires, request_id, record, handle"
+"""The columns that `decode_pending` takes; a journal of version 1 has no handle."""
 
 
-def asked_of(job: Job) -> str:
+def encode_request(job: Job) -> str:
     prompt = job.prompt
     references = tuple(
         f"{len(item)} bytes" if isinstance(item, bytes) else str(item) for item in prompt.references
     )
     extra = None if prompt.extra is None else dict(prompt.extra)
-    return _encode(
-        Asked(
-            prompt.text, job.model, prompt.size, prompt.aspect_ratio, job.seed, references, extra,
-            job.canvas.pixels,
-        )
-    ).decode()  # fmt: skip
+    record = RequestRecord(
+        text=prompt.text,
+        model=job.model,
+        size=prompt.size,
+        aspect_ratio=prompt.aspect_ratio,
+        quality=prompt.quality,
+        thinking=prompt.thinking,
+        seed=job.seed,
+        references=references,
+        extra=extra,
+        pixels=job.canvas.pixels,
+    )
+    return _encode(record).decode()
 
 
-def asked_from(text: str) -> Asked:
-    return _asked.decode(text)
+def decode_request(text: str) -> RequestRecord:
+    return _request.decode(text)
 
 
-def attempt_of(attempt: Attempt) -> str:
-    return _encode(attempt).decode()
+def encode_attempt(attempt: Attempt, folder: Path | None = None) -> str:
+    return _encode(_with_unread(attempt, relative_to(attempt.unread, folder))).decode()
 
 
-def attempt_from(text: str) -> Attempt:
-    return _attempt.decode(text)
+def decode_attempt(text: str, folder: Path | None = None) -> Attempt:
+    attempt = _attempt.decode(text)
+    return _with_unread(attempt, absolute_in(attempt.unread, folder))
 
 
-def links_of(links: tuple[str, ...]) -> str | None:
+def settled_attempts(rows: list[Row], folder: Path | None) -> tuple[Attempt, ...]:
+    """Those of these rows, which have `ATTEMPT_COLUMNS`, that have ended."""
+    return tuple(decode_attempt(str(row[8]), folder) for row in rows if row[8] is not None)
+
+
+def pending_attempts(rows: list[Row]) -> tuple[PendingAttempt, ...]:
+    """The others."""
+    return tuple(decode_pending(row) for row in rows if row[8] is None)
+
+
+def _with_unread(attempt: Attempt, unread: str) -> Attempt:
+    same = unread == attempt.unread
+    return attempt if same else msgspec.structs.replace(attempt, unread=unread)
+
+
+def encode_links(links: tuple[str, ...]) -> str | None:
     return _encode(links).decode() if links else None
 
 
-def links_from(text: str | None) -> tuple[str, ...]:
+def decode_links(text: str | None) -> tuple[str, ...]:
     return () if text is None else _links.decode(text)
 
 
-def handle_of(handle: Handle) -> str:
+def encode_handle(handle: Handle) -> str:
     return _encode(handle).decode()
 
 
-def image_of(image: Image, folder: Path | None) -> str:
-    return _encode(_record(image, folder)).decode()
+def encode_image(image: Image, folder: Path | None) -> str:
+    return _encode(_image_record(image, folder)).decode()
 
 
-def record_from(text: str) -> ImageRecord:
+def decode_image_record(text: str) -> ImageRecord:
     return _image.decode(text)
 
 
-def image_from(text: str, folder: Path | None, *, index: int, prompt: Prompt) -> Image:
-    return _rebuilt(_image.decode(text), folder, index, prompt)
+def decode_image(text: str, folder: Path | None, *, index: int, prompt: Prompt) -> Image:
+    return _image_of(_image.decode(text), folder, index, prompt)
 
 
-def relative(path: str, folder: Path | None) -> str:
-    """The path as seen from the folder, if it lies in it."""
+def relative_to(path: str, folder: Path | None) -> str:
+    """The path relative to the folder, if it lies in it; else as it is."""
     if not path or folder is None or is_store(path):
         return path
     try:
@@ -128,24 +157,31 @@ def relative(path: str, folder: Path | None) -> str:
         return path
 
 
-def pending_from(row: tuple[object, ...]) -> Pending:
+def absolute_in(path: str, folder: Path | None) -> str:
+    """The full name of what `relative_to` made relative."""
+    if not path or folder is None or is_store(path):
+        return path
+    return str(folder / path)
+
+
+def decode_pending(row: Row) -> PendingAttempt:
     number, price, most, armed_at, stem, links, expires, request_id, _, handle = row
-    return Pending(
+    return PendingAttempt(
         number=int(str(number)),
         price=Decimal(str(price)),
         most=Decimal(str(most)),
         armed_at=float(str(armed_at)),
         stem=str(stem),
-        links=links_from(links if isinstance(links, str) else None),
+        links=decode_links(links if isinstance(links, str) else None),
         link_expires=expires if isinstance(expires, float) else None,
         request_id=str(request_id),
         handle=_handle.decode(handle) if isinstance(handle, str) else None,
     )
 
 
-def _record(image: Image, folder: Path | None) -> ImageRecord:
+def _image_record(image: Image, folder: Path | None) -> ImageRecord:
     return ImageRecord(
-        path=relative(image.stored.path, folder),
+        path=relative_to(image.stored.path, folder),
         size=image.stored.size,
         digest=image.stored.digest,
         format=image.format,
@@ -156,18 +192,16 @@ def _record(image: Image, folder: Path | None) -> ImageRecord:
         model=image.model,
         usage=image.usage,
         mismatch=image.mismatch,
-        extras=tuple(_record(extra, folder) for extra in image.extras),
+        notes=image.notes,
+        extras=tuple(_image_record(extra, folder) for extra in image.extras),
     )
 
 
-def _rebuilt(record: ImageRecord, folder: Path | None, index: int, prompt: Prompt) -> Image:
-    path = record.path
-    if path and folder is not None and not is_store(path):
-        path = str(folder / path)
+def _image_of(record: ImageRecord, folder: Path | None, index: int, prompt: Prompt) -> Image:
     return Image(
         index=index,
         prompt=prompt,
-        stored=Stored(record.size, record.digest, path),
+        stored=Stored(record.size, record.digest, absolute_in(record.path, folder)),
         format=record.format,
         width=record.width,
         height=record.height,
@@ -176,5 +210,6 @@ def _rebuilt(record: ImageRecord, folder: Path | None, index: int, prompt: Promp
         model=record.model,
         usage=record.usage,
         mismatch=record.mismatch,
-        extras=tuple(_rebuilt(extra, folder, index, prompt) for extra in record.extras),
+        notes=record.notes,
+        extras=tuple(_image_of(extra, folder, index, prompt) for extra in record.extras),
     )

@@ -1,9 +1,9 @@
-"""The journal's tables. A change here is a new VERSION: older files are then brought up to it."""
+"""The journal's tables. A change here needs a new VERSION, and an upgrade for older files."""
 
-APPLICATION = 0x4E42_5031  # "NBP1": tells our files from other databases
+APPLICATION = 0x4E42_5031  # "NBP1": distinguishes our files from other databases
 VERSION = 2
 
-# Ids count up in the order of writing, so that no clock has a say in what came first.
+# Ids count up in the order of writing, so that order never depends on a clock.
 CREATE = """
 CREATE TABLE run (account TEXT NOT NULL, created REAL NOT NULL);
 
@@ -19,7 +19,7 @@ CREATE TABLE item (
     place INTEGER NOT NULL,             -- its index in that session's batch
     state TEXT NOT NULL,
     nonce TEXT NOT NULL,
-    asked TEXT NOT NULL,                -- JSON: records.Asked
+    asked TEXT NOT NULL,                -- JSON: records.RequestRecord
     image TEXT,                         -- JSON: records.ImageRecord, where the state is stored
     reason TEXT NOT NULL DEFAULT '',
     message TEXT NOT NULL DEFAULT '',
@@ -35,7 +35,7 @@ CREATE TABLE attempt (
     links TEXT, expires REAL, request_id TEXT NOT NULL DEFAULT '',
     billing TEXT, cost TEXT, settled_at REAL,   -- NULL while it may be out
     record TEXT,                                -- JSON: models.Attempt
-    handle TEXT,                                -- JSON: Handle, once the vendor has said it
+    handle TEXT,                                -- JSON: Handle, once it is known
     PRIMARY KEY (item, number)
 ) WITHOUT ROWID;
 
@@ -50,12 +50,13 @@ DROP INDEX item_open;
 CREATE INDEX item_open ON item (state) WHERE state IN ('armed', 'submitted', 'answered');
 """,
 }
-"""What brings a journal of a version to the next one."""
+"""By version: the statements that bring a journal to the next version."""
 
-# One connection writes, and others only read: SQLite before 3.51.3 may damage a file whose log two
-# connections reset at once.
-# FULL: an armed row that a power cut took back would be a request paid twice in silence.
-# EXCLUSIVE is not used: readers (`nbp show`) may look while a run goes on.
+# One connection writes, all others only read: SQLite before 3.51.3 may damage a file when two
+# connections reset its write-ahead log at the same time.
+# synchronous=FULL: if a power cut took an armed row back, its request would be paid twice in
+# silence.
+# locking_mode=EXCLUSIVE is not used: readers (`nbp show`) may read while a run goes on.
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",

@@ -1,4 +1,4 @@
-"""The journal in a file: SQLite, one connection on one thread."""
+"""The journal in a file: SQLite, on one thread (see `_base/sqlite_thread.py`)."""
 
 import os
 import secrets
@@ -7,19 +7,30 @@ import sqlite3
 from collections.abc import Callable, Collection
 from decimal import Decimal
 from pathlib import Path
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 
-from nbp_async._handle import Handle
+from nbp_async._base.errors import JournalError
+from nbp_async._base.folders import make_folder, open_to_write
+from nbp_async._base.sqlite_thread import (
+    Operation,
+    SqliteClosedError,
+    SqliteThread,
+    SqliteWriteError,
+)
+from nbp_async._base.task_handle import Handle
 from nbp_async._journal import records
-from nbp_async._journal.base import JOURNAL, LOCK, Account, Entry, State
-from nbp_async._journal.checks import blank, connect, create, refuse_foreign, upgrade
-from nbp_async._journal.lock import RunLock
+from nbp_async._journal.base import JournalEntry, RunTotals, State
+from nbp_async._journal.compatibility import connect, create, is_blank, refuse_foreign, upgrade
+from nbp_async._journal.identity import stand_ins
+from nbp_async._journal.lost_journal import refuse_lost_run, refuse_unfinished_rebuild
 from nbp_async._journal.manifest import Manifest
-from nbp_async._journal.sums import account_of
-from nbp_async._journal.writer import Writer, journal_error
-from nbp_async._models import Attempt, Image, Job, Outcome
+from nbp_async._journal.records import Row
+from nbp_async._journal.run_lock import RunLock, lock_path
+from nbp_async._journal.run_totals import compute_totals
+from nbp_async._journal.write_errors import write_error
+from nbp_async._models.outcomes import Attempt, Image, Job, Outcome
 
-Row = tuple[object, ...]
+T = TypeVar("T")
 
 
 class SqliteJournal:
@@ -34,18 +45,31 @@ class SqliteJournal:
         wall_clock: Callable[[], float],
         manifest: Path | None,
         inline: bool,
+        shared: bool,
     ) -> None:
         self.path = path
         self._account = account
         self._base = path.parent if folder is not None else None
         self._now = wall_clock
-        self._hasty = inline
+        self._wait_for_disk = not inline
         self._session = 0
         self._closing = False
         self._lock: RunLock | None = None
-        self._manifest = Manifest(manifest, folder, path.parent) if manifest is not None else None
-        after = self._manifest.append if self._manifest is not None else _nothing
-        self._writer = Writer(self._connect, after, self._unlock, inline=inline)
+        self._folder = folder
+        self._shared = shared
+        self._manifest = (
+            None
+            if manifest is None
+            else Manifest(manifest, folder, path.parent, account=account, shared=shared)
+        )
+        self._thread = SqliteThread(
+            self._connect,
+            name="nbp-journal",
+            after_commit=self._append_manifest,
+            after_close=self._unlock,
+            stop_on_error=True,  # an arm that failed must not be followed by its settlement
+            inline=inline,
+        )
 
     @classmethod
     async def open(
@@ -57,73 +81,102 @@ class SqliteJournal:
         wall_clock: Callable[[], float],
         manifest: Path | None = None,
         inline: bool = False,
+        shared: bool = False,
     ) -> Self:
         """Open the journal of a run, or begin one.
 
         Args:
-            path: Its file. A lock file lies beside it.
+            path: Its file. A lock file is kept beside it.
             account: Who pays; a journal of another account is refused.
-            folder: The run's folder, or None if images are no files of ours. Paths are kept as
-                seen from the journal, where they lie below it: all of it can be moved.
-            wall_clock: Seconds since 1970; for what people read, never for order.
+            folder: The run's folder, or None if images are not our files. Paths below the journal
+                are kept relative to it, so that all of it can be moved.
+            wall_clock: Seconds since 1970; for people to read, never for order.
             manifest: File for one line per outcome, or None.
-            inline: Write on the calling thread, and do not wait for the disk: for virtual time,
-                where a real thread would let the simulated clock run away.
+            inline: Write on the calling thread, without waiting for the disk: for virtual time,
+                whose clock would run away while a real thread works.
+            shared: Other users may read what is made, as far as the umask lets them.
 
         Raises:
-            RunBusyError: Another process, or another call of this one, works on it.
-            JournalError: It is damaged, newer, another account's, or no journal. Nothing was
-                changed.
+            RunBusyError: Another process, or another call of this one, uses it.
+            JournalError: It is damaged, newer, another account's, or not a journal; or it is
+                missing, blank or an old copy beside what a run has left. Nothing was changed.
         """
         journal = cls(
-            path, account=account, folder=folder, wall_clock=wall_clock, manifest=manifest,
+            path,
+            account=account,
+            folder=folder,
+            wall_clock=wall_clock,
+            manifest=manifest,
             inline=inline,
-        )  # fmt: skip
+            shared=shared,
+        )
         await journal._open()
         return journal
 
     async def _open(self) -> None:
         try:
-            await self._writer.open()
+            await self._thread.open()
         except (sqlite3.Error, OSError) as exc:
-            problem = journal_error(exc)
+            error = write_error(exc)
         else:
             return
-        raise problem
+        raise error
 
-    async def claim(self, job: Job, identity: bytes) -> Entry:
-        asked, place, nonce = records.asked_of(job), job.index, secrets.token_hex(16)
+    async def _run(self, operation: Operation[T]) -> T:
+        """Run an operation in the journal's thread; returns when it is durable."""
+        try:
+            return await self._thread.run(operation)
+        except SqliteClosedError:
+            error = JournalError("The run's journal is closed: nothing more is written or sent.")
+        except SqliteWriteError as exc:
+            error = write_error(exc.cause)
+        raise error
 
-        def work(db: sqlite3.Connection) -> Entry:
-            found = db.execute(_NEXT, (identity, identity, self._session)).fetchone()
-            if found is None:
-                made = db.execute(
+    async def claim(self, job: Job, identity: bytes) -> JournalEntry:
+        request, place, nonce = records.encode_request(job), job.index, secrets.token_hex(16)
+
+        def claim(db: sqlite3.Connection) -> JournalEntry:
+            row = db.execute(_NEXT_ITEM, (identity, identity, self._session)).fetchone()
+            for other in stand_ins(job) if row is None else ():  # in a rebuilt journal
+                row = row or db.execute(_STAND_IN, (other, self._session)).fetchone()
+            if row is None:
+                inserted = db.execute(
                     "INSERT INTO item (identity, session, place, state, nonce, asked) "
                     "VALUES (?, ?, ?, 'planned', ?, ?)",
-                    (identity, self._session, place, nonce, asked),
+                    (identity, self._session, place, nonce, request),
                 )
-                assert made.lastrowid is not None
-                pixels = job.canvas.pixels
-                return Entry(
-                    made.lastrowid, place, job.prompt, pixels, "planned", nonce, model=job.model
+                assert inserted.lastrowid is not None
+                return JournalEntry(
+                    item=inserted.lastrowid,
+                    index=place,
+                    prompt=job.prompt,
+                    pixels=job.canvas.pixels,
+                    state="planned",
+                    nonce=nonce,
+                    model=job.model,
                 )
             db.execute(
-                "UPDATE item SET session = ?, place = ?, asked = ? WHERE id = ?",
-                (self._session, place, asked, found[0]),
+                "UPDATE item SET identity = ?, session = ?, place = ?, asked = ? WHERE id = ?",
+                (identity, self._session, place, request, row[0]),
             )
-            return self._entry(db, found, place)
+            return self._entry(db, row, place)
 
-        return await self._writer.run(work)
+        return await self._run(claim)
 
     async def arm(
-        self, item: int, number: int, price: Decimal, most: Decimal, stem: str,
+        self,
+        item: int,
+        number: int,
+        price: Decimal,
+        most: Decimal,
+        stem: str,
         handle: Handle | None = None,
-    ) -> None:  # fmt: skip
-        known = None if handle is None else records.handle_of(handle)
-        values = (item, number, str(price), str(most), self._now(), stem, known)
+    ) -> None:
+        encoded = None if handle is None else records.encode_handle(handle)
+        values = (item, number, str(price), str(most), self._now(), stem, encoded)
         state = "armed" if handle is None else "submitted"
 
-        def work(db: sqlite3.Connection) -> None:
+        def arm(db: sqlite3.Connection) -> None:
             db.execute(
                 "INSERT INTO attempt (item, number, price, most, armed_at, stem, handle) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -131,14 +184,14 @@ class SqliteJournal:
             )
             db.execute("UPDATE item SET state = ? WHERE id = ?", (state, item))
 
-        await self._writer.run(work)
+        await self._run(arm)
 
-    async def answered(
+    async def record_answer(
         self, item: int, number: int, links: tuple[str, ...], expires: float | None, request_id: str
     ) -> None:
-        text = records.links_of(links)
+        text = records.encode_links(links)
 
-        def work(db: sqlite3.Connection) -> None:
+        def record(db: sqlite3.Connection) -> None:
             db.execute(
                 "UPDATE attempt SET links = ?, expires = ?, request_id = ? "
                 "WHERE item = ? AND number = ?",
@@ -149,192 +202,199 @@ class SqliteJournal:
                 (text, expires, item),
             )
 
-        await self._writer.run(work)
+        await self._run(record)
 
-    async def submitted(self, item: int, number: int, handle: Handle, request_id: str) -> None:
-        text = records.handle_of(handle)
+    async def record_submission(
+        self, item: int, number: int, handle: Handle, request_id: str
+    ) -> None:
+        text = records.encode_handle(handle)
 
-        def work(db: sqlite3.Connection) -> None:
+        def record(db: sqlite3.Connection) -> None:
             db.execute(
                 "UPDATE attempt SET handle = ?, request_id = ? WHERE item = ? AND number = ?",
                 (text, request_id, item, number),
             )
             db.execute("UPDATE item SET state = 'submitted' WHERE id = ?", (item,))
 
-        await self._writer.run(work)
+        await self._run(record)
 
     def settle(self, item: int, attempt: Attempt) -> None:
-        now, text = self._now(), records.attempt_of(attempt)
+        now, text = self._now(), records.encode_attempt(attempt, self._base)
 
-        def work(db: sqlite3.Connection) -> None:
+        def settle(db: sqlite3.Connection) -> None:
             db.execute(
                 "UPDATE attempt SET billing = ?, cost = ?, settled_at = ?, record = ? "
                 "WHERE item = ? AND number = ?",
                 (attempt.billing, str(attempt.cost), now, text, item, attempt.number),
             )
 
-        self._writer.post(work)
+        self._thread.post(settle)
 
     async def finish(self, item: int, outcome: Outcome) -> None:
         if isinstance(outcome, Image):
-            values: Row = ("stored", records.image_of(outcome, self._base), "", "", None, None)
+            values: Row = ("stored", records.encode_image(outcome, self._base), "", "", None, None)
         else:
-            links = records.links_of(outcome.links)
+            links = records.encode_links(outcome.links)
             state = "failed" if links is None else "answered"
             error = outcome.error
             values = (state, None, type(error).__name__, str(error), links, outcome.link_expires)
 
-        def work(db: sqlite3.Connection) -> None:
+        def finish(db: sqlite3.Connection) -> None:
             db.execute(
                 "UPDATE item SET state = ?, image = ?, reason = ?, message = ?, links = ?, "
                 "expires = ? WHERE id = ?",
                 (*values, item),
             )
             if self._manifest is not None:
-                self._manifest.add(item, outcome)
+                self._manifest.add(db, item, outcome)
 
-        await self._writer.run(work)
+        await self._run(finish)
 
-    async def unsettled(self) -> list[Entry]:
-        def work(db: sqlite3.Connection) -> list[Entry]:
-            found = db.execute(
-                f"SELECT {_ITEM} FROM item WHERE state IN {_OPEN} ORDER BY id"
+    async def unsettled(self, *, failed: bool = False) -> list[JournalEntry]:
+        def select(db: sqlite3.Connection) -> list[JournalEntry]:
+            rows = db.execute(
+                f"SELECT {_ITEM} FROM item WHERE state IN {_OPEN[failed]} ORDER BY id"
             ).fetchall()
-            return [self._entry(db, row, int(row[1])) for row in found]
+            return [self._entry(db, row, int(row[1])) for row in rows]
 
-        return await self._writer.run(work)
+        return await self._run(select)
 
-    async def keep_batch(self, name: str, record: str) -> None:
-        def work(db: sqlite3.Connection) -> None:
+    async def save_batch(self, name: str, record: str) -> None:
+        def save(db: sqlite3.Connection) -> None:
             db.execute(
                 "INSERT INTO batch VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET record = ?",
                 (name, record, record),
             )
 
-        await self._writer.run(work)
+        await self._run(save)
 
     async def batches(self) -> dict[str, str]:
-        def work(db: sqlite3.Connection) -> dict[str, str]:
+        def select(db: sqlite3.Connection) -> dict[str, str]:
             return dict(db.execute("SELECT name, record FROM batch ORDER BY rowid").fetchall())
 
-        return await self._writer.run(work)
+        return await self._run(select)
 
     async def ended_lines(self, names: Collection[str]) -> dict[str, list[str]]:
-        wanted = {name: list[str]() for name in names}
+        ended = {name: list[str]() for name in names}
 
-        def work(db: sqlite3.Connection) -> dict[str, list[str]]:
-            for name, key in db.execute(_ENDED) if wanted else ():
-                if name in wanted:
-                    wanted[name].append(key)
-            return wanted
+        def select(db: sqlite3.Connection) -> dict[str, list[str]]:
+            for name, key in db.execute(_ENDED_LINES) if ended else ():
+                if name in ended:
+                    ended[name].append(key)
+            return ended
 
-        return await self._writer.run(work)
+        return await self._run(select)
 
-    async def account(self, period: float = 600.0) -> Account:
+    async def totals(self, period: float = 600.0) -> RunTotals:
         now = self._now()
-        return await self._writer.run(lambda db: account_of(db, now, period))
+        return await self._run(lambda db: compute_totals(db, now, period))
 
     async def aclose(self) -> None:
         try:
-            if not self._closing and self._writer.broken is None:
+            if not self._closing and self._thread.failure is None:
                 self._closing = True
                 now, session = self._now(), self._session
 
-                def work(db: sqlite3.Connection) -> None:
+                def end(db: sqlite3.Connection) -> None:
                     db.execute("UPDATE session SET ended = ? WHERE id = ?", (now, session))
                     if self._manifest is not None:
                         self._manifest.append()
                         self._manifest.close(db)
 
-                await self._writer.run(work)
+                await self._run(end)
         finally:
-            await self._writer.aclose()
+            await self._thread.aclose()
 
     def _connect(self) -> sqlite3.Connection:
-        """Lock, look, and only then touch. Runs in the journal's thread."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        usual = self.path.name == JOURNAL
-        self._lock = RunLock(self.path.with_name(LOCK) if usual else _beside(self.path))
-        fresh = blank(self.path)
-        if not fresh:
+        """Lock, check, and only then write. Runs in the journal's thread."""
+        make_folder(self.path.parent, shared=self._shared)
+        self._lock = RunLock(lock_path(self.path), shared=self._shared)
+        refuse_unfinished_rebuild(self.path)
+        is_new = is_blank(self.path)
+        if not is_new:
             refuse_foreign(self.path, self._account)
         else:
-            os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-        db = connect(self.path, hasty=self._hasty)
+            manifest = None if self._manifest is None else self._manifest.path
+            refuse_lost_run(self.path, self._folder, manifest)
+            open_to_write(self.path, 0, shared=self._shared).close()
+        db = connect(self.path, wait_for_disk=self._wait_for_disk)
         try:
-            self._begin(db, fresh)
+            self._begin_session(db, is_new)
         except BaseException:
             db.close()
             raise
         return db
 
-    def _begin(self, db: sqlite3.Connection, fresh: bool) -> None:
-        """Make the tables of a new journal, and the row of this session."""
-        if fresh:
+    def _begin_session(self, db: sqlite3.Connection, is_new: bool) -> None:
+        """Make the tables of a new journal, or upgrade them, and add the row of this session."""
+        if is_new:
             create(db, self._account, self._now())
-        else:
-            upgrade(db)
-        made = db.execute(
+        if self._manifest is not None:
+            self._manifest.compare(db)
+        upgrade(db)
+        inserted = db.execute(
             "INSERT INTO session (pid, host, started) VALUES (?, ?, ?)",
             (os.getpid(), socket.gethostname(), self._now()),
         )
-        assert made.lastrowid is not None
-        self._session = made.lastrowid
+        assert inserted.lastrowid is not None
+        self._session = inserted.lastrowid
+        db.execute("UPDATE run SET account = ? WHERE account = ''", (self._account,))
         if self._manifest is not None:
             self._manifest.open(db)
+
+    def _append_manifest(self) -> None:
+        if self._manifest is not None:
+            self._manifest.append()
 
     def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
-    def _entry(self, db: sqlite3.Connection, row: Row, place: int) -> Entry:
-        item, _, state, nonce, asked, image, reason, message, links, expires = row
-        known = records.asked_from(str(asked))
-        prompt = known.prompt()
-        tried = db.execute(
-            f"SELECT {records.PENDING} FROM attempt WHERE item = ? ORDER BY number", (item,)
+    def _entry(self, db: sqlite3.Connection, row: Row, place: int) -> JournalEntry:
+        item, _, state, nonce, request, image, reason, message, links, expires = row
+        record = records.decode_request(str(request))
+        prompt = record.prompt()
+        attempts = db.execute(
+            f"SELECT {records.ATTEMPT_COLUMNS} FROM attempt WHERE item = ? ORDER BY number", (item,)
         ).fetchall()
-        stored = state == "stored" and isinstance(image, str)
-        return Entry(
+        is_stored = state == "stored" and isinstance(image, str)
+        return JournalEntry(
             item=int(str(item)),
             index=place,
             prompt=prompt,
-            pixels=known.pixels,
+            pixels=record.pixels,
             state=cast("State", state),
             nonce=str(nonce),
-            attempts=tuple(records.attempt_from(t[8]) for t in tried if t[8] is not None),
-            pending=tuple(records.pending_from(t) for t in tried if t[8] is None),
-            image=records.image_from(str(image), self._base, index=place, prompt=prompt)
-            if stored
+            attempts=records.settled_attempts(attempts, self._base),
+            pending=records.pending_attempts(attempts),
+            image=records.decode_image(str(image), self._base, index=place, prompt=prompt)
+            if is_stored
             else None,
             error=f"{reason}: {message}" if reason else "",
-            links=records.links_from(links if isinstance(links, str) else None),
+            links=records.decode_links(links if isinstance(links, str) else None),
             link_expires=expires if isinstance(expires, float) else None,
-            model=known.model,
+            model=record.model,
         )
 
 
-_OPEN = "('armed', 'submitted', 'answered')"
-_ENDED = """
+_OPEN = ("('armed', 'submitted', 'answered')", "('armed', 'submitted', 'answered', 'failed')")
+_ENDED_LINES = """
 SELECT json_extract(handle, '$.id'), json_extract(handle, '$.key') FROM attempt
 WHERE handle IS NOT NULL AND record IS NOT NULL
 """
 _ITEM = "id, place, state, nonce, asked, image, reason, message, links, expires"
 
-# Every session claims its items from the first of an identity on, so those that were claimed by
-# the latest of the earlier sessions come before the rest: the lowest of them is the next, found
-# in two steps into the index, however many equal jobs there are.
-_NEXT = f"""
+# Each session claims the items of an identity from the lowest id upwards. So the items that the
+# latest earlier session claimed are the lowest ones which this session has not claimed yet:
+#
+#     id       1   2   3   4        session 7 drew four equal jobs, 8 drew one, 9 has drawn one
+#     session  9   7   7   7        so far: the latest before 9 is 7, and its lowest item is 2
+#
+# Two steps into the index find it, however many equal jobs there are.
+_NEXT_ITEM = f"""
 SELECT {_ITEM} FROM item WHERE id = (
     SELECT min(id) FROM item WHERE identity = ? AND session = (
         SELECT max(session) FROM item WHERE identity = ? AND session < ?))
 """
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.lock")
-
-
-def _nothing() -> None:
-    """There is no manifest."""
+_STAND_IN = f"SELECT {_ITEM} FROM item WHERE identity = ? AND session < ? ORDER BY id LIMIT 1"

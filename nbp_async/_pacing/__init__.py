@@ -1,1 +1,1 @@
-"""How many at once, how fast, how soon again, for how much."""
+"""How many requests at once, how fast, when again, and for how many dollars."""

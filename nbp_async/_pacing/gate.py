@@ -1,11 +1,19 @@
 """The gate that every attempt passes: the shared pause, then a slot, dollars, and a token.
 
 A slot bounds how many requests are in flight, the spend window how many dollars a period may see,
-a token how often a request leaves. The order matters: a token taken while still queueing for a
-slot would be spent long before its request leaves, and the saved-up requests would then go out as
-one burst. Whoever waits for the pause
-holds no slot, for slots may be shared with another model whose gate is open. A pause that is longer
-than the patience of those in line turns them away, for nobody should find out after a day.
+a token how often a request leaves. The order matters:
+
+    pause     A request that waits for it holds no slot: slots may be shared with another model
+              whose gate is open.
+    slot      Taken before the token. A token taken while queueing for a slot would be spent long
+              before its request leaves, and the saved-up requests would leave as one burst.
+    dollars   Before the token, because they may take long to come free.
+    token     Last: the request leaves now.
+    again     If the pause closed meanwhile, all is given back and the request waits in line again,
+              in its old place.
+
+If the pause is longer than the patience of those in line, they are refused at once: nobody should
+find out after a day.
 """
 
 import asyncio
@@ -17,14 +25,17 @@ from itertools import count
 
 import msgspec
 
-from nbp_async._errors import ClosedError, NbpError, RateLimitError
-from nbp_async._events import GateClosed, GateOpened
-from nbp_async._pacing.bucket import RateLimiter
+from nbp_async._base.errors import ClosedError, NbpError, RateLimitError
+from nbp_async._models.events import GateClosed, GateOpened, LimitChanged
+from nbp_async._models.settings import Rate
+from nbp_async._pacing.learned_limit import LearnedLimit
 from nbp_async._pacing.pause import Pause
-from nbp_async._pacing.slots import Slots
-from nbp_async._pacing.window import Charge, SpendWindow
+from nbp_async._pacing.price_margins import ZERO, PriceKind
+from nbp_async._pacing.slots import NestedSlots, Slots
+from nbp_async._pacing.spend_window import Charge, SpendWindow
+from nbp_async._pacing.token_bucket import RateLimiter, TokenBucket
 
-ZERO = Decimal(0)
+MINUTE = 60.0
 
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
@@ -44,12 +55,26 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
 
 
 class GateStatistics(msgspec.Struct, frozen=True):
-    """A snapshot. `paused` is in seconds, 0.0 when open; `step` is None when open."""
+    """A snapshot.
+
+    Attributes:
+        in_flight: Requests that hold a slot.
+        waiting: Requests that wait for the pause or for a slot.
+        paused: Seconds until the vendor's pause is over; 0.0 when open.
+        step: How many may leave in this step of the ramp; None when open.
+        limit: How many may be in flight: the number that was set, or what is learned so far.
+        is_learned: The limit is learned (`max_in_flight="auto"`).
+    """
 
     in_flight: int
     waiting: int
     paused: float
     step: int | None
+    limit: int = 0
+    is_learned: bool = False
+
+
+GateEvent = GateClosed | GateOpened | LimitChanged
 
 
 class Gate:
@@ -61,11 +86,17 @@ class Gate:
         bucket: RateLimiter | None,
         *,
         rng: Callable[[], float],
-        on_change: Callable[[GateClosed | GateOpened], None] | None = None,
+        on_change: Callable[[GateEvent], None] | None = None,
         patience: float = math.inf,
         window: SpendWindow | None = None,
+        learned: LearnedLimit | None = None,
     ) -> None:
-        self._slots = slots
+        self._slots = slots if learned is None else NestedSlots(learned.value, slots)
+        self._learned = learned
+        # Requests that left and have not ended. Not the slots in use: the slot of one that was
+        # refused has gone to the next in line before the refusal is told of here.
+        self._out = 0
+        self._growth: asyncio.TimerHandle | None = None
         self._window = window
         self._bucket = bucket
         self._pause = Pause(rng)
@@ -74,7 +105,8 @@ class Gate:
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self._places = count()
-        # Who waits for the pause, by place in line: whoever must come back has kept theirs.
+        # The requests that wait for the pause, by place in line. A request that a pause sends back
+        # keeps its place, so this is a heap: it comes in front of those that arrived later.
         self._line: list[tuple[int, asyncio.Future[int]]] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -86,9 +118,10 @@ class Gate:
         if not self._slots.acquire_nowait():
             return None
         now = self._loop.time()
+        self._count_departure(now)
         return Ticket(now, now, pause.phase)
 
-    async def enter(self, price: Decimal = ZERO) -> Ticket:
+    async def enter(self, price: Decimal = ZERO, kind: PriceKind | None = None) -> Ticket:
         """Wait for the pause, a slot, room for `price` in the spend window, and a token; in turn.
 
         Cancelled, nothing stays taken.
@@ -107,7 +140,7 @@ class Gate:
                     await slots.acquire()
                 at = left = self._loop.time()
                 if self._window is not None or self._bucket is not None:
-                    charge = await self._dollars_and_token(price, phase)
+                    charge = await self._dollars_and_token(price, kind, phase)
                     left = self._loop.time()
             except BaseException:
                 self._take_back(phase)
@@ -115,12 +148,14 @@ class Gate:
             if pause.holds(phase):
                 if pause.state != "open":
                     pause.departed(phase, left)
-                    self._look_again()
+                    self._set_timer()
+                self._count_departure(left)
                 return Ticket(at, left, phase, charge)
-            self._give_back(charge)  # it closed meanwhile
+            self._give_back(charge)  # the pause closed meanwhile
 
     def leave(self, ticket: Ticket) -> None:  # noqa: ARG002  a ticket proves that there is a slot
         """Give the slot back."""
+        self._out -= 1
         self._slots.release()
 
     def settle(self, ticket: Ticket, cost: Decimal) -> None:
@@ -131,18 +166,35 @@ class Gate:
     def throttled(self, ticket: Ticket, retry_after: float | None, reason: str) -> float:
         """The server answered 429 or 503: close for all. Returns the seconds until it reopens."""
         now = self._loop.time()
+        if self._learned is not None:
+            if self._learned.refused(now, ticket.left, self._out):
+                self._apply_limit(reason)
+            self._set_growth()
         closed = self._pause.close(now, retry_after, ticket.left)
         delay = self._pause.remaining(now)
         if closed:
-            self._look_again()
+            self._set_timer()
             if delay > self._patience:
                 self._dismiss(_too_long(delay))
             if self._on_change is not None:
                 self._on_change(GateClosed(delay, reason))
         return delay
 
+    def announced(self, per_minute: int) -> None:
+        """The vendor named its rate. It is kept where the user left the limits to us."""
+        if self._learned is not None and self._bucket is None:
+            self._bucket = TokenBucket(Rate(per_minute, MINUTE))
+
+    def lost(self, ticket: Ticket, reason: str) -> None:
+        """An attempt ended so that it may have been billed: a time-out, a cut, an error's page."""
+        if self._learned is not None:
+            now = self._loop.time()
+            if self._learned.lost(now, now - ticket.left):
+                self._apply_limit(reason)
+            self._set_growth()
+
     def succeeded(self, ticket: Ticket) -> None:
-        """An attempt ended well: while ramping that is proof enough for its own step."""
+        """An attempt succeeded: while ramping, that accepts its step at once."""
         if self._pause.proves(ticket.phase):
             self._accept()
 
@@ -156,13 +208,17 @@ class Gate:
             waiting=self._slots.waiting + sum(not waiter.done() for _, waiter in self._line),
             paused=self.paused_for(),
             step=None if self._pause.state == "open" else self._pause.step,
+            limit=self._slots.limit,
+            is_learned=self._learned is not None,
         )
 
     def close(self) -> None:
-        """Stop the timer; whoever still waits for the pause is told so with a ClosedError."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Stop the timers; requests that still wait for the pause end with a ClosedError."""
+        for timer in (self._timer, self._growth):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._growth = None
+        self._learned = None
         self._dismiss(ClosedError("The client was closed. Nothing was sent."))
 
     def _give_back(self, charge: Charge | None) -> None:
@@ -170,15 +226,19 @@ class Gate:
             self._window.settle(charge, ZERO)
         self._slots.release()
 
-    async def _dollars_and_token(self, price: Decimal, phase: int) -> Charge | None:
+    async def _dollars_and_token(
+        self, price: Decimal, kind: PriceKind | None, phase: int
+    ) -> Charge | None:
         """Take both while holding the slot, and give all of it back if that is cancelled.
 
-        One at a time, so that those who see the pause when their turn comes waste no token on it.
+        Tokens are taken one request at a time, each after a look at the pause: when it closes,
+        those that still queue for a token waste none.
         """
         charge = None
         try:
             if self._window is not None:
-                charge = self._window.reserve_nowait(price) or await self._window.reserve(price)
+                window = self._window
+                charge = window.reserve_nowait(price, kind) or await window.reserve(price, kind)
             if self._bucket is not None:
                 async with self._turn:
                     if self._pause.holds(phase):
@@ -200,16 +260,18 @@ class Gate:
         try:
             return await waiter
         except BaseException:
+            # Done, not cancelled and without an error: it was admitted in the same turn of the loop
+            # in which its task was cancelled. Another request may leave in its place.
             if not waiter.cancel() and not waiter.cancelled() and waiter.exception() is None:
-                self._take_back(waiter.result())  # let in at the moment of the cancellation
+                self._take_back(waiter.result())
             raise
 
     def _take_back(self, phase: int) -> None:
         if self._pause.take_back(phase):
-            self._let_go()
+            self._wake_line()
 
-    def _let_go(self) -> None:
-        """Wake as many as may leave now, in turn."""
+    def _wake_line(self) -> None:
+        """Wake as many as may leave now, in the order of their places."""
         now = self._loop.time()
         while self._line:
             waiter = self._line[0][1]
@@ -220,13 +282,13 @@ class Gate:
             heappop(self._line)
 
     def _dismiss(self, error: NbpError) -> None:
-        """Tell all in line that they need not wait."""
+        """End the wait of all in line with this error."""
         line, self._line = self._line, []
         for _, waiter in line:
             if not waiter.done():
                 waiter.set_exception(error)
 
-    def _look_again(self) -> None:
+    def _set_timer(self) -> None:
         """Set the one timer for when the pause may change by itself."""
         until = self._pause.until
         if self._timer is not None:
@@ -241,13 +303,40 @@ class Gate:
             self._accept()
             return
         self._pause.reopen(self._loop.time())
-        self._look_again()
-        self._let_go()
+        self._set_timer()
+        self._wake_line()
+
+    def _count_departure(self, now: float) -> None:
+        self._out += 1
+        if self._learned is not None:
+            self._learned.departed(now, self._out)
+            self._set_growth()
+
+    def _set_growth(self) -> None:
+        """Set the timer for when the learned limit may grow."""
+        until = self._learned.until if self._learned is not None else None
+        if self._growth is not None:
+            if self._growth.when() == until:
+                return
+            self._growth.cancel()
+        self._growth = None if until is None else self._loop.call_at(until, self._grow)
+
+    def _grow(self) -> None:
+        self._growth = None
+        if self._learned is not None and self._learned.grow(self._loop.time()):
+            self._apply_limit("accepted")
+        self._set_growth()
+
+    def _apply_limit(self, reason: str) -> None:
+        assert self._learned is not None, "only a learned limit changes"
+        before, self._slots.limit = self._slots.limit, self._learned.value
+        if self._on_change is not None:
+            self._on_change(LimitChanged(before, self._learned.value, reason))
 
     def _accept(self) -> None:
-        self._pause.accepted(self._slots.limit)
-        self._look_again()
-        self._let_go()
+        self._pause.accepted(self._slots.limit, self._out)
+        self._set_timer()
+        self._wake_line()
         if self._on_change is not None:
             opened = self._pause.state == "open"
             self._on_change(GateOpened(None if opened else self._pause.step))

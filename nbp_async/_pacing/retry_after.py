@@ -1,6 +1,6 @@
-"""How long a server asks us to wait, read from the headers it may say it in.
+"""How long a server asks us to wait, read from the headers of its response.
 
-RFC 9110 10.2.3 has seconds or an HTTP date; some vendors send decimals, or milliseconds in
+RFC 9110 10.2.3 allows seconds or an HTTP date; some vendors send decimals, or milliseconds in
 `retry-after-ms`. Anything else is ignored: a wrong wait is worse than our own backoff.
 """
 
@@ -17,8 +17,8 @@ _MILLISECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 def parse_retry_after(headers: Mapping[str, str], *, now: Callable[[], float]) -> float | None:
     """Seconds to wait, 0.0 for a date in the past, or None if the headers do not say.
 
-    A date is measured against the answer's own Date header, so that a clock that is wrong on
-    either side does not matter; `now` gives seconds since 1970 where that header is missing.
+    A date is compared with the response's own Date header, so that a wrong clock on either side
+    does not matter; `now` gives seconds since 1970 where that header is missing.
     """
     milliseconds = headers.get("retry-after-ms", "").strip()
     if _MILLISECONDS.fullmatch(milliseconds):

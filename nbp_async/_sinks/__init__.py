@@ -1,1 +1,1 @@
-"""Where an image comes to rest."""
+"""Places for images: a folder, memory, an object store."""

@@ -1,38 +1,38 @@
-"""Where an image comes to rest: open, write, and then commit or discard."""
+"""The contract of every place for images: open, write, and then commit or discard."""
 
 from typing import Protocol
 
-from nbp_async._errors import StorageError
-from nbp_async._models import Stored
+from nbp_async._base.errors import StorageError
+from nbp_async._models.outcomes import Stored
 
 
-class Writer(Protocol):
-    """One image on its way. Exactly one of `commit` and `discard` ends it.
+class ImageWriter(Protocol):
+    """One image that is being written. `commit` or `discard` ends it.
 
-    The image is paid for. Where it can't be written to where it should be, it goes on in memory,
-    and the sink's `trouble` says why. Nothing is visible before commit. `discard` may be called in
-    any state, more than once, and from a `finally` while the task is being cancelled: it does not
-    wait, and it does not raise. After a commit it changes nothing.
+    The image is paid for: if its place cannot take it, it is kept in memory, and the sink's `error`
+    says why. Nothing is visible before `commit`. `discard` may be called in any state, more than
+    once, and from a `finally` while the task is being cancelled: it does not wait and does not
+    raise. After a commit it changes nothing.
     """
 
     @property
     def stored(self) -> Stored | None:
-        """Where the image is, once it is committed; known even if who committed was cancelled."""
+        """Where the image is, once it is committed; set even if `commit` was cancelled."""
         ...
 
     async def write(self, data: bytes) -> None:
         """Append; returns when the sink can take more.
 
         Raises:
-            StorageError: What had come is lost. The writer is to be discarded.
+            StorageError: The bytes so far are lost. Discard the writer.
         """
         ...
 
     async def commit(self, stem: str, suffix: str) -> Stored:
-        """Make it safe and visible, as `{stem}-{start of its SHA-256}{suffix}`; or in memory.
+        """Make it safe and visible, as `{stem}-{start of its SHA-256}{suffix}`.
 
-        Once begun it is carried to its end: if the caller is cancelled meanwhile, the cancellation
-        is raised after that, and `stored` says where the image is.
+        Once begun it runs to its end: if the caller is cancelled meanwhile, the cancellation is
+        raised after that, and `stored` says where the image is.
 
         Raises:
             StorageError: It is lost.
@@ -48,24 +48,24 @@ class Sink(Protocol):
     """A place for images."""
 
     @property
-    def trouble(self) -> StorageError | None:
-        """Why images can't be kept where they should be, or None.
+    def error(self) -> StorageError | None:
+        """Why images cannot be stored in their place, or None. The first reason is kept.
 
-        The first reason is remembered. What had come is kept in memory and handed out as an image
-        like any other, with a path of ""; but memory ends, too. So the flow looks at this after
-        each image, sends nothing more once it is set, and returns what is there.
+        An image that its place could not take is kept in memory and returned like any other, with a
+        path of "". Memory is finite, so callers check this after each image, and send nothing more
+        once it is set.
         """
         ...
 
-    async def open(self) -> Writer:
+    async def open(self) -> ImageWriter:
         """Begin an image.
 
         Raises:
-            StorageError: There is no place for it. Called before the first request of a run, so
-                that nothing is bought then.
+            StorageError: The place cannot be used. A run opens a writer before its first request,
+                so that nothing is bought then.
         """
         ...
 
     async def aclose(self) -> None:
-        """Free what the sink holds but the images; committed ones stay."""
+        """Free what the sink holds; committed images stay."""
         ...

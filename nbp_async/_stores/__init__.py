@@ -1,1 +1,1 @@
-"""Stores of one's own: where they are, what opens them, and what goes in and out."""
+"""Object stores: their addresses, their credentials, and whole objects in and out."""

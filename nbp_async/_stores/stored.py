@@ -5,26 +5,26 @@ from typing import Protocol
 import msgspec
 
 
-class Store(Protocol):
-    """Counts the bytes that are held in memory."""
+class MemoryCounter(Protocol):
+    """Counts the bytes of images in memory."""
 
     def release(self, size: int) -> None:
-        """Bytes that nobody holds any more."""
+        """These bytes are freed."""
         ...
 
 
-class Held(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """Bytes in memory; tells the store that counts them when nobody holds them any more."""
+class MemoryBytes(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """Bytes in memory; tells their counter when nothing refers to them any more."""
 
     data: bytes
-    store: Store | None = None
+    counter: MemoryCounter | None = None
 
     def __del__(self) -> None:
-        if self.store is not None:
-            self.store.release(len(self.data))
+        if self.counter is not None:
+            self.counter.release(len(self.data))
 
     def __repr__(self) -> str:
-        return f"Held({len(self.data)} bytes)"
+        return f"MemoryBytes({len(self.data)} bytes)"
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -35,11 +35,11 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
         digest: SHA-256 of the bytes.
         path: The file, or the object's address (`s3://…`), or "" while the bytes are in memory.
         held: The bytes in memory, or None.
-        keep: What must live as long as the bytes do (a folder of temporary files), or None.
+        keep: An object that must live as long as the bytes (a folder of temporary files), or None.
     """
 
     size: int
     digest: bytes
     path: str = ""
-    held: Held | None = None
+    held: MemoryBytes | None = None
     keep: object = None

@@ -1,1 +1,1 @@
-"""What moves bytes. Knows no JSON, no image, no price."""
+"""Transports move bytes. They know no JSON, no image and no price."""

@@ -1,35 +1,43 @@
 """The default transport, over aiohttp.
 
-All of aiohttp's own time-outs, limits, redirects, repetitions, cookies, decompression and proxies
-are off: the watch is the one timer, the gate the one bound. Whether bytes may have left is told
-by `_Request.send`, which aiohttp calls once it has a connection and before it writes: refused
-ports, unknown names, failed handshakes and cancelled connects never come so far.
+aiohttp's own time-outs, limits, redirects, retries, cookies, decompression and proxies are all
+off: the stage timer is the only timer, the gate the only bound. `aiohttp_internals` holds what
+aiohttp does not document, the proof that nothing was sent among it.
 """
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-from aiohttp import http_exceptions
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.http_writer import StreamWriter
-from aiohttp.payload import Payload
-from multidict import CIMultiDict
 from yarl import URL
 
-from nbp_async._errors import ClosedError, NbpError
-from nbp_async._http import HttpRequest, ReplyHead
-from nbp_async._transports.base import LARGE, Watch
-from nbp_async._transports.errors import bad_head, compressed, translated, truncated, unsendable
-from nbp_async._transports.sockets import RECEIVE, make_socket, receive_less, tls_context
+from nbp_async._base.errors import ClosedError, NbpError
+from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._transports.aiohttp_internals import (
+    PARSER_ERRORS,
+    Body,
+    ObservedRequest,
+    abort,
+    has_ended,
+    read_larger_chunks,
+    receive_less,
+    take_left_over,
+)
+from nbp_async._transports.content_coding import ContentDecoder
+from nbp_async._transports.sockets import make_socket, tls_context
+from nbp_async._transports.stage_timer import StageTimer
+from nbp_async._transports.transport_errors import (
+    bad_head,
+    translated,
+    truncated,
+    unsendable,
+)
 
 READ_BUFFER = 64 * 1024  # bytes; aiohttp stops reading a connection at twice this
-_SLICE = 64 * 1024  # bytes; a larger upload leaves in such slices, so that its end is seen
+MAX_FIELD = 32 * 1024  # bytes of one header; gateways add policies and cookies of 17 kB
+MAX_HEADERS = 1000
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _IDLE = 2.0  # seconds that a reused connection may have been idle
 
@@ -40,7 +48,7 @@ class AiohttpTransport:
     Args:
         vendor: What messages call the other side.
         reuse: Keep connections for the next request; off, each request has its own.
-        guard: Asked about each address before it is dialled; raises PermissionError to refuse.
+        guard: Gets each address before it is dialled; raises PermissionError to refuse it.
         ca: File of certificate authorities to trust instead of the system's.
     """
 
@@ -60,8 +68,8 @@ class AiohttpTransport:
         self._session: aiohttp.ClientSession | None = None
         self._urls: dict[str, URL] = {}
 
-    def send(self, request: HttpRequest, watch: Watch) -> "_Exchange":
-        return _Exchange(self, request, watch)
+    def send(self, request: HttpRequest, timer: StageTimer) -> "AiohttpReply":
+        return AiohttpReply(self, request, timer)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -77,12 +85,13 @@ class AiohttpTransport:
         return self._session
 
     def url(self, text: str) -> URL:
-        """Parsed once: a client asks the same few addresses, but for image links."""
+        """Parse each URL once: apart from image links, a client uses the same few."""
         url = self._urls.get(text)
         if url is None:
             if len(self._urls) >= 100:
                 self._urls.clear()
-            url = self._urls[text] = URL(text)
+            # As it is: a link may be signed, and with `%2F` spelled anew its signature is wrong.
+            url = self._urls[text] = URL(text, encoded=text.isascii() and " " not in text)
         return url
 
     def _open(self) -> aiohttp.ClientSession:
@@ -99,39 +108,47 @@ class AiohttpTransport:
         )
         return aiohttp.ClientSession(
             connector=connector,
-            request_class=_Request,
+            request_class=ObservedRequest,
             timeout=_NO_TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity", "User-Agent": "nbp-async", **close},
             auto_decompress=False,
             trust_env=False,
             read_bufsize=READ_BUFFER,
-            max_field_size=16 * 1024,
+            max_field_size=MAX_FIELD,
+            max_headers=MAX_HEADERS,
         )
 
 
-class _Exchange:
+class AiohttpReply:
     """One request and its reply, as a context."""
 
     __slots__ = (
-        "_begun", "_coding", "_owner", "_request", "_response", "_wire", "accepted", "head",
-        "session", "watch",
-    )  # fmt: skip
+        "_body_accepted",
+        "_content",
+        "_has_read",
+        "_owner",
+        "_request",
+        "_response",
+        "_timer",
+        "_transport",
+        "head",
+        "session",
+    )
 
-    def __init__(self, owner: AiohttpTransport, request: HttpRequest, watch: Watch) -> None:
+    def __init__(self, owner: AiohttpTransport, request: HttpRequest, timer: StageTimer) -> None:
         self._owner = owner
         self._request = request
-        self.watch = watch
-        self._begun = False
-        self.accepted = not request.body
-        """All of the body has been taken from us."""
-        self._wire: asyncio.Transport | None = None
+        self._timer = timer
+        self._has_read = False
+        self._body_accepted = not request.body
+        self._transport: asyncio.Transport | None = None
 
     async def __aenter__(self) -> Self:
         request, self.session = self._request, self._owner.session()
         problem: NbpError | None = unsendable(request, self._owner.vendor)
         if problem is None:
-            body = _Body(request.body, self) if request.body else None
+            body = Body(request.body, self) if request.body else None
             try:
                 response = await self.session.request(
                     request.method,
@@ -139,21 +156,22 @@ class _Exchange:
                     data=body,
                     headers=request.headers,
                     allow_redirects=False,
-                    middlewares=None if body is not None else (self._once,),
+                    middlewares=None if body is not None else (self._send_once,),
                 )
             except Exception as exc:  # noqa: BLE001  whatever it is: it may have been paid for
                 problem = self._translate(exc)
             except BaseException:
-                self._drop()
+                self._abort()
                 raise
             else:
-                problem = self._unread(response)
+                problem = self._check_head(response)
         if problem is not None:
-            self._drop()
+            self._abort()
             raise problem
-        self.watch.first_byte()
+        self._timer.mark_first_byte()
         self._response = response
-        self._coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        codings = ",".join(response.headers.getall("Content-Encoding", ()))
+        self._content = ContentDecoder(codings, self._owner.vendor)
         self.head = ReplyHead(response.status, response.headers)
         return self
 
@@ -161,162 +179,90 @@ class _Exchange:
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         response = self._response
-        # A body that was read to its end has given its connection back by itself.
-        ended = response.connection is None and self.accepted
+        # aiohttp takes the connection back by itself once the body was read to its end. The reply
+        # may be complete before the upload is; then the rest of the upload must not go on.
+        ended = response.connection is None and self._body_accepted
         if not (ended and self._owner.reuse):
-            self._drop()
+            self._abort()
             response.close()
 
     async def read(self) -> bytes:
         """See `base.Reply`."""
-        if self._coding not in ("identity", ""):
-            raise compressed(self._coding, self._owner.vendor)
+        while True:
+            piece = await self._read_as_sent()
+            data = self._content.feed(piece) if piece else self._content.close()
+            if data or not piece:
+                return data
+
+    async def _read_as_sent(self) -> bytes:
+        """The next piece as it came; `b""` at the end."""
         content = self._response.content
         try:
-            ended = content.at_eof() and content.exception() is None
-            if self._begun and not ended:
-                # Who comes for a second piece has a turn: its socket need not be stopped for each.
-                content.set_read_chunk_size(RECEIVE)
+            ended = has_ended(content)
+            if self._has_read and not ended:
+                # From the second chunk on the caller holds a decode turn, so read larger chunks.
+                read_larger_chunks(content)
             piece = b"" if ended else await content.readany()
-            self._begun = True
+            self._has_read = True
         except Exception as exc:  # noqa: BLE001  the same
+            if rest := take_left_over(content):
+                return rest
             problem = truncated(exc, self._owner.vendor)
         else:
             if not piece:
-                self.watch.rest()
+                self._timer.pause()
             return piece
         raise problem
 
-    def may_send(self, wire: asyncio.Transport | None) -> None:
-        """There is a connection, and nothing was written to it yet."""
-        self._wire = wire
-        self.watch.may_send()
-        if wire is not None:
-            receive_less(wire)
+    def connected(self, transport: asyncio.Transport | None) -> None:
+        """See `SendObserver`."""
+        self._transport = transport
+        self._timer.mark_sent()
+        if transport is not None:
+            receive_less(transport)
 
-    async def _once(
+    def accepted_body(self) -> None:
+        """See `SendObserver`."""
+        self._timer.mark_uploaded()
+        self._body_accepted = True
+
+    async def _send_once(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Carry a request that has no body to carry us."""
-        assert isinstance(request, _Request)
-        request.exchange = self
+        """Observe a request without a body, and keep aiohttp from sending it a second time.
+
+        aiohttp repeats a GET or PUT whose reused connection broke (aio-libs/aiohttp#7363), and has
+        no switch for it (#10790). It goes by the class of the error; so another class leaves here.
+        """
+        assert isinstance(request, ObservedRequest)
+        request.observer = self
         try:
             return await handler(request)
         except (aiohttp.ClientError, OSError) as exc:
-            raise _FailedOnce from exc
+            raise _NoSecondAttempt from exc
 
-    def _unread(self, response: aiohttp.ClientResponse) -> NbpError | None:
-        """A head that aiohttp's parser in Python lets pass, and the one in C does not."""
+    def _check_head(self, response: aiohttp.ClientResponse) -> NbpError | None:
+        """Refuse a head that aiohttp's parser in Python accepts, and its parser in C does not."""
         version, lengths = response.version, response.headers.getall("Content-Length", ())
         if version is not None and version.major == 1 and len(set(lengths)) < 2:
             return None
         response.close()
         return bad_head(self._owner.vendor)
 
-    def _drop(self) -> None:
-        """Close the socket now.
-
-        aiohttp closes politely: what was not taken yet is still to be sent, and TLS waits for the
-        other side's farewell, both for as long as it takes.
-        """
-        if self._wire is not None:
-            # A TLS transport that was closed twice has nothing to abort any more; Python 3.11.2
-            # stumbles over that.
-            with suppress(AttributeError):
-                self._wire.abort()
+    def _abort(self) -> None:
+        if self._transport is not None:
+            abort(self._transport)
 
     def _translate(self, exc: Exception) -> NbpError:
-        if isinstance(exc, _FailedOnce) and exc.__cause__ is not None:
-            return self._translate_cause(exc.__cause__)
-        return self._translate_cause(exc)
-
-    def _translate_cause(self, exc: BaseException) -> NbpError:
-        # The parser written in Python lets its own errors out, unwrapped.
-        unread = isinstance(exc, aiohttp.ClientResponseError | http_exceptions.HttpProcessingError)
-        sent, vendor = self.watch.sent, self._owner.vendor
-        return translated(exc, sent=sent, vendor=vendor, unread=unread)
-
-
-class _Request(aiohttp.ClientRequest):
-    """A request that tells its exchange when its bytes may leave.
-
-    Before Python 3.12 aiohttp makes a task for each body, which costs as much as all that is done
-    with a small answer. A small body leaves here, in one piece with its head.
-    """
-
-    exchange: _Exchange
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        body = self.body
-        if isinstance(body, _Body) and body.size <= LARGE:
-            return await self._send_at_once(conn, body)
-        exchange = body.exchange if isinstance(body, _Body) else self.exchange
-        _check_clean(conn)
-        exchange.may_send(conn.transport)
-        return await super().send(conn)
-
-    async def _send_at_once(self, conn: Connection, body: "_Body") -> aiohttp.ClientResponse:
-        """What aiohttp's `send` does for a body in memory; nothing can fail once it is written."""
-        # All that is ready in this turn of the loop leaves together, and wakes the other side once.
-        await asyncio.sleep(0)
-        writer = StreamWriter(_check_clean(conn), self.loop)
-        await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
-        response = aiohttp.ClientResponse(
-            self.method,
-            self.original_url,
-            writer=None,
-            continue100=None,
-            timer=self._timer,
-            request_info=self.request_info,
-            traces=[],
-            loop=self.loop,
-            session=body.exchange.session,
-            stream_writer=writer,
+        cause = exc.__cause__ if isinstance(exc, _NoSecondAttempt) else None
+        cause = cause or exc
+        return translated(
+            cause,
+            sent=self._timer.sent,
+            vendor=self._owner.vendor,
+            unread=isinstance(cause, PARSER_ERRORS),
         )
-        body.exchange.may_send(conn.transport)
-        await writer.write(body.data, drain=False)
-        body.exchange.accepted = True
-        return response
 
 
-def _check_clean(conn: Connection) -> ResponseHandler:
-    """The connection's protocol, if a request may be written to it."""
-    protocol, wire = conn.protocol, conn.transport
-    if protocol is None or protocol.should_close or wire is None or wire.is_closing():
-        # Bytes that nobody asked for are waiting, and would be taken for the answer; or it broke.
-        raise aiohttp.ClientConnectionError("the connection is not clean")
-    return protocol
-
-
-class _Body(Payload):
-    """A body in memory. A large one is written in slices, and tells when the last was accepted."""
-
-    _headers = CIMultiDict({"Content-Type": "application/json"})
-
-    def __init__(self, data: bytes, exchange: _Exchange) -> None:
-        # The base's would make a table of headers for each body.
-        self.data = data
-        self.exchange = exchange
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    @property
-    def autoclose(self) -> bool:
-        return True
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        return self.data.decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        body = memoryview(self.data)
-        for start in range(0, len(body), _SLICE):
-            await writer.write(body[start : start + _SLICE])
-        await writer.drain()
-        self.exchange.watch.uploaded()
-        self.exchange.accepted = True
-
-
-class _FailedOnce(aiohttp.ClientError):
-    """Takes an error past the loop in aiohttp that sends a GET a second time."""
+class _NoSecondAttempt(aiohttp.ClientError):
+    """Carries an error past aiohttp's own repetition."""

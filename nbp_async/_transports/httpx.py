@@ -1,13 +1,14 @@
-"""The other transport, over httpx; with HTTP/2 if asked.
+"""The other transport, over httpx; with HTTP/2 on request.
 
-It works one floor below `httpx.AsyncClient`, on httpx's own transport: so there are no redirects,
-cookies, proxies or time-outs to switch off. Its pool goes through all connections for every
-request, which with hundreds of calls in flight costs more than the calls. So each call gets a
-pool for itself, but where HTTP/2 connections are to be shared. A connection of HTTP/1.1 is never
-used twice: stray bytes after an answer would be taken for the next one.
+It stands one level below `httpx.AsyncClient`, on httpx's own transport, so there are no redirects,
+cookies, proxies or time-outs to switch off. httpcore's pool goes through all its connections for
+every request (encode/httpx#3215, encode/httpcore#929), which costs more than the calls when
+hundreds are in flight. So each call has a pool of its own, unless HTTP/2 connections are shared.
+A connection of HTTP/1.1 is never used twice: stray bytes after a response would be taken for the
+next one.
 
-Whether bytes may have left is told by httpcore's trace: the headers' event comes once there is a
-connection, and before the first byte of the request is written to it.
+httpcore's trace proves whether bytes may have left: `send_request_headers.started` comes once
+there is a connection, and before the first byte of the request is written to it.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -18,11 +19,12 @@ from typing import Any, Self
 import anyio
 import httpx
 
-from nbp_async._errors import ClosedError, NbpError
-from nbp_async._http import HttpRequest, ReplyHead
-from nbp_async._transports.base import Watch
-from nbp_async._transports.errors import compressed, translated, truncated, unsendable
+from nbp_async._base.errors import ClosedError, NbpError
+from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._transports.content_coding import ContentDecoder
 from nbp_async._transports.sockets import KEEPALIVE, tls_context
+from nbp_async._transports.stage_timer import StageTimer
+from nbp_async._transports.transport_errors import translated, truncated, unsendable
 
 _IDLE = 2.0  # seconds that a reused connection may have been idle
 _SHARED = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE)
@@ -33,11 +35,13 @@ _HEADERS = {
     "Connection": "close",  # HTTP/2 has no such header, and leaves it out
     "User-Agent": "nbp-async",
 }
-# What says by its class alone that nothing left, where no trace tells.
+# Errors whose class alone proves that nothing left. They decide where there is no trace, as with a
+# mock.
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
+    httpx.ProxyError,
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
@@ -46,13 +50,13 @@ _NEVER_SENT = (
 class HttpxTransport:
     """See `base.Transport`. Opens at its first request; belongs to that event loop.
 
-    The answer is read only once the request is out: where a server refuses a large upload before
-    it has taken it, and hangs up, the refusal is lost (DisconnectedError).
+    httpx reads the response only after the request is out. If a server refuses a large upload
+    early and closes the connection, the refusal is lost (DisconnectedError).
 
     Args:
         vendor: What messages call the other side.
-        reuse: Let requests share a connection of HTTP/2, and end together if it breaks; off, each
-            request has its own. HTTP/1.1 is not affected.
+        reuse: Requests may share an HTTP/2 connection, and then fail together if it breaks; off,
+            each request has its own. HTTP/1.1 is not affected.
         http2: Speak HTTP/2 where the server does (https only).
         ca: File of certificate authorities to trust instead of the system's.
         through: An httpx transport to use instead: a mock, or one that goes through a proxy.
@@ -74,8 +78,8 @@ class HttpxTransport:
         self._shared = through
         self._closed = False
 
-    def send(self, request: HttpRequest, watch: Watch) -> "_Exchange":
-        return _Exchange(self, request, watch)
+    def send(self, request: HttpRequest, timer: StageTimer) -> "HttpxReply":
+        return HttpxReply(self, request, timer)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -83,7 +87,7 @@ class HttpxTransport:
             await self._shared.aclose()
 
     def pool(self) -> httpx.AsyncBaseTransport:
-        """What to send through: one pool for all requests, or a fresh one."""
+        """The pool to send through: one for all requests, or a fresh one."""
         if self._closed:
             raise ClosedError("This transport is closed. Nothing was sent.")
         if self._shared is None and not self._share:
@@ -97,8 +101,8 @@ class HttpxTransport:
         if pool is not self._shared:
             await pool.aclose()
 
-    def spell(self, request: HttpRequest, trace: object) -> httpx.Request:
-        """The request in httpx's words."""
+    def build(self, request: HttpRequest, trace: object) -> httpx.Request:
+        """The request as httpx wants it."""
         return httpx.Request(
             request.method,
             request.url,
@@ -118,32 +122,41 @@ class HttpxTransport:
         )
 
 
-class _Exchange:
+class HttpxReply:
     """One request and its reply, as a context."""
 
     __slots__ = (
-        "_coding", "_owner", "_pieces", "_pool", "_request", "_response", "_socket",
-        "_spelled", "_traced", "_watch", "head",
-    )  # fmt: skip
+        "_content",
+        "_has_trace",
+        "_is_built",
+        "_owner",
+        "_pieces",
+        "_pool",
+        "_request",
+        "_response",
+        "_socket",
+        "_timer",
+        "head",
+    )
 
-    def __init__(self, owner: HttpxTransport, request: HttpRequest, watch: Watch) -> None:
+    def __init__(self, owner: HttpxTransport, request: HttpRequest, timer: StageTimer) -> None:
         self._owner = owner
         self._request = request
-        self._watch = watch
+        self._timer = timer
         self._response: httpx.Response | None = None
         self._pieces: AsyncIterator[bytes] | None = None
         self._socket: Any = None
-        self._spelled = False
-        self._traced = False
+        self._is_built = False
+        self._has_trace = False
 
     async def __aenter__(self) -> Self:
         self._pool = self._owner.pool()
         problem: NbpError | None = unsendable(self._request, self._owner.vendor)
         if problem is None:
             try:
-                spelled = self._owner.spell(self._request, self._trace)
-                self._spelled = True
-                response = await self._pool.handle_async_request(spelled)
+                built = self._owner.build(self._request, self._trace)
+                self._is_built = True
+                response = await self._pool.handle_async_request(built)
             except Exception as exc:  # noqa: BLE001  whatever it is: it may have been paid for
                 problem = self._translate(exc)
             except BaseException:
@@ -152,14 +165,15 @@ class _Exchange:
         if problem is not None:
             await self._close()
             raise problem
-        if not self._watch.sent:
-            self._watch.may_send()  # through something that tells nothing
-        self._watch.first_byte()
+        if not self._timer.sent:
+            self._timer.mark_sent()  # through a transport without a trace
+        self._timer.mark_first_byte()
         self._response = response
         assert isinstance(response.stream, httpx.AsyncByteStream)
         self._pieces = aiter(response.stream)
         self.head = ReplyHead(response.status_code, _first_values(response.headers))
-        self._coding = response.headers.get("content-encoding", "identity").strip().lower()
+        codings = response.headers.get("content-encoding", "")
+        self._content = ContentDecoder(codings, self._owner.vendor)
         return self
 
     async def __aexit__(
@@ -169,15 +183,21 @@ class _Exchange:
 
     async def read(self) -> bytes:
         """See `base.Reply`."""
-        if self._coding not in ("identity", ""):
-            raise compressed(self._coding, self._owner.vendor)
+        while True:
+            piece = await self._read_as_sent()
+            data = self._content.feed(piece) if piece else self._content.close()
+            if data or not piece:
+                return data
+
+    async def _read_as_sent(self) -> bytes:
+        """The next piece as it came; `b""` at the end."""
         assert self._pieces is not None
         try:
             async for piece in self._pieces:
                 if piece:
                     break
             else:
-                self._watch.rest()
+                self._timer.pause()
                 piece = b""
         except Exception as exc:  # noqa: BLE001  the same
             problem = truncated(exc, self._owner.vendor)
@@ -186,48 +206,50 @@ class _Exchange:
         raise problem
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
-        self._traced = True
+        self._has_trace = True
+        if getattr(info.get("request"), "method", b"") == b"CONNECT":
+            return  # to a proxy: nothing of the request itself is in it
         if event == "connection.connect_tcp.complete":
             self._socket = info["return_value"]
         elif event.endswith(".send_request_headers.started"):
-            if self._watch.sent:
-                # The pool would send it again where HTTP/2 says that it was not looked at.
+            if self._timer.sent:
+                # The pool is about to send it a second time, as HTTP/2 allows after GOAWAY.
                 raise httpx.RemoteProtocolError("the server went away")
-            self._watch.may_send()
+            self._timer.mark_sent()
         elif event.endswith(".send_request_body.complete"):
-            self._watch.uploaded()
+            self._timer.mark_uploaded()
 
     async def _close(self) -> None:
-        """Free the connection; also when cancelled, and once more while at it."""
+        """Free the connection, although the task is cancelled, even a second time meanwhile."""
         with anyio.CancelScope(shield=True), suppress(Exception):
             if isinstance(self._pieces, AsyncGenerator):
                 await self._pieces.aclose()
             if self._response is not None:
                 await self._response.aclose()
-            if self._socket is not None and not self._watch.sent:
+            if self._socket is not None and not self._timer.sent:
                 await self._socket.aclose()
             await self._owner.leave(self._pool)
 
     def _translate(self, exc: Exception) -> NbpError:
-        watch = self._watch
-        if self._spelled and not self._traced and not isinstance(exc, _NEVER_SENT):
-            watch.may_send()
+        timer = self._timer
+        if self._is_built and not self._has_trace and not isinstance(exc, _NEVER_SENT):
+            timer.mark_sent()
         unread = isinstance(exc, httpx.ProtocolError) and _is_from_parser(exc)
-        return translated(exc, sent=watch.sent, vendor=self._owner.vendor, unread=unread)
+        return translated(exc, sent=timer.sent, vendor=self._owner.vendor, unread=unread)
 
 
 def _is_from_parser(exc: BaseException) -> bool:
-    """Bytes came that the HTTP parser refused; else the connection just ended."""
-    one: BaseException | None = exc
-    while one is not None:
-        if type(one).__module__.partition(".")[0] in ("h11", "h2"):
+    """The HTTP parser refused bytes that came. Otherwise the connection ended."""
+    cause: BaseException | None = exc
+    while cause is not None:
+        if type(cause).__module__.partition(".")[0] in ("h11", "h2"):
             return True
-        one = one.__cause__ or one.__context__
+        cause = cause.__cause__ or cause.__context__
     return False
 
 
 def _first_values(headers: httpx.Headers) -> httpx.Headers:
-    """Of a repeated header, the first value; httpx would join them."""
+    """The first value of each header; httpx would join repeated ones."""
     first: dict[bytes, bytes] = {}
     for name, value in headers.raw:
         first.setdefault(name.lower(), value)

@@ -1,28 +1,25 @@
-"""Sockets that notice a dead peer: keep-alive on, and no waiting for acknowledgements for ever.
+"""Sockets that notice a dead peer: with keep-alive, and a limit on waiting for acknowledgements.
 
-A held call is silent for minutes. NATs and load balancers forget such a flow (after 240 to 350 s
-at the large clouds), and nobody is told. A probe every 30 s keeps it alive, and ends the wait
-within a minute if the peer is gone.
+A held call is silent for minutes. NATs and load balancers forget such a flow (after 240 to 350 s at
+the large clouds) and tell neither side. A probe every 30 s keeps it alive, and ends the wait within
+a minute if the peer is gone.
 """
 
-import asyncio
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
 
-from nbp_async._errors import ConfigError
+from nbp_async._base.errors import ConfigError
 
 IDLE, INTERVAL, COUNT = 30, 10, 3  # seconds, seconds, probes
-# It overrides the number of probes, so it is what they take together.
+# On Linux it overrides the number of probes, so it is as long as they take together.
 USER_TIMEOUT = 60_000  # milliseconds
-RECEIVE = 160 * 1024  # bytes that are taken from a socket at once
-RECEIVE_TLS = 32 * 1024  # bytes; two records
 
 KEEPALIVE: list[tuple[int, int, int]] = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 for _name, _value in (
     ("TCP_KEEPIDLE", IDLE),
-    ("TCP_KEEPALIVE", IDLE),  # what macOS calls it
+    ("TCP_KEEPALIVE", IDLE),  # the same on macOS
     ("TCP_KEEPINTVL", INTERVAL),
     ("TCP_KEEPCNT", COUNT),
     ("TCP_USER_TIMEOUT", USER_TIMEOUT),
@@ -36,8 +33,8 @@ def make_socket(
 ) -> socket.socket:
     """A non-blocking socket for an entry of getaddrinfo.
 
-    `guard` is asked about the address that is really dialled, after all name look-ups, and
-    raises PermissionError to refuse it.
+    `guard` gets the address that is really dialled, after all name look-ups, and raises
+    PermissionError to refuse it.
     """
     family, kind, protocol, _, peer = address
     if guard is not None:
@@ -51,24 +48,6 @@ def make_socket(
         sock.close()
         raise
     return sock
-
-
-def receive_less(wire: asyncio.Transport) -> None:
-    """Make one of asyncio's transports take smaller pieces; one of another loop stays as it is.
-
-    It takes 256 KiB at once, and two such pieces may wait for each of a hundred bodies that arrive
-    together. Over TLS each connection also keeps a buffer of that size while it waits, and a held
-    call does nothing but wait. There is no official way to set it for a single connection, so
-    what is not found is left alone.
-    """
-    tls = getattr(wire, "_ssl_protocol", None)
-    if tls is None:
-        if hasattr(wire, "max_size"):
-            wire.max_size = RECEIVE
-    elif hasattr(tls, "max_size") and hasattr(tls, "_ssl_buffer"):
-        tls.max_size = RECEIVE_TLS
-        # Made anew, and smaller, when something arrives.
-        tls._ssl_buffer = bytearray()  # noqa: SLF001
 
 
 def tls_context(ca: str | None) -> ssl.SSLContext:

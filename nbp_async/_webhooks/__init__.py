@@ -1,6 +1,15 @@
-"""Webhooks that come in: checked, kept once, and passed on as a hint that a task may be done.
+"""Webhooks that come in: verified, kept once, and passed on as a hint that a task may be done.
 
-The way of one: `app.py` takes the bytes, `verify.py` says whether they are the sender's,
-`inbox.py` keeps that they came before the sender is told so, and then someone is told the task's
-id. Nothing in a webhook is believed beyond it: what became of the task, a look at it will say.
+The way of one webhook, eight functions, each of which does one thing:
+
+    socket ─► HookConnection.data_received   a slow client is cut off
+           ─► Receiver._respond              any error becomes its HTTP status
+           ─► Receiver._post                 path, size, body
+           ─► Receiver._verify               with the keys that are known, or newer ones
+           ─► signature.verify               pure: is it the sender's? parses it, once
+           ─► Receiver._accept               in a task that a hang-up does not end
+           ─► Inbox.add                      durable, and only then 200
+           ─► Receiver._dispatch             wakes the poller that waits for the task
+
+Only the task's id is used of a webhook: the service is asked what became of the task.
 """

@@ -1,76 +1,53 @@
-"""Which webhooks came, kept before their sender is told so: each id counts once.
+"""Which webhooks came, kept before their sender is answered: each id counts once.
 
 A sender tries again for days (75 hours and 35 minutes, by Standard Webhooks' own schedule), each
-time with a fresh signature, so that ids are remembered for a week.
+time with a fresh signature, so ids are remembered for a week.
 
-What is kept is "new" until it was handed on, and then "known". A process that is killed in between
-hands it on when it starts again; that it then comes twice is better than never.
+    add ──► row with its body ──► 200 to the sender ──► dispatched ──► row without its body
+              │                                              │
+              └─ a process that is killed in between: `open` gives the event to the next one
+
+Dispatching an event twice after a crash is better than never.
 """
 
-import asyncio
 import sqlite3
-import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 
-from nbp_async._errors import ConfigError
+from nbp_async._base.errors import ConfigError
+from nbp_async._base.sqlite_thread import SqliteClosedError, SqliteThread, SqliteWriteError
+from nbp_async._webhooks.webhook_message import RetryLaterError, WebhookEvent
 
-KEPT = 7 * 86_400.0  # seconds
-_MOST_IN_MEMORY = 100_000  # ids; about 20 MB
-_MOST_WAITING = 1_000  # operations, before senders are told to come later
-_MOST_TOGETHER = 200  # operations of one commit
-_SWEEP = 3600.0  # seconds between two clearings of old ids
-
-
-class FullError(Exception):
-    """It cannot be kept now: its sender is told to come again."""
+RETENTION = 7 * 86_400.0  # seconds
+_MAX_IN_MEMORY = 100_000  # ids; about 20 MB
+_MAX_WAITING = 1_000  # events that wait for the disk, before senders must try later
+_CLEANUP_INTERVAL = 3600.0  # seconds between two deletions of old ids
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A webhook that is its sender's, and came for the first time.
-
-    Attributes:
-        id: The sender's id of it, or what stands for one.
-        task: The id of the task that it tells of, or "". A hint: ask the service what is true.
-        state: What it says of the task, in lower case, or "".
-        scheme: How it was signed.
-        body: What it says, as it came.
-        received_at: When it came, in seconds since 1970.
-    """
-
-    id: str
-    task: str
-    state: str
-    scheme: str
-    body: bytes = field(repr=False)
-    received_at: float
+class InboxFullError(RetryLaterError):
+    """It cannot be kept now."""
 
 
 class Inbox(Protocol):
-    """Keeps which events came. `keep` is durable when it returns, as far as this one can be."""
+    """Keeps which events came. What `add` has returned for is as durable as this inbox can be."""
 
-    async def open(self) -> list[Event]:
-        """Make it ready; the events that were kept and not handed on."""
+    async def open(self) -> list[WebhookEvent]:
+        """Make it ready; returns the events that were kept but not dispatched."""
         ...
 
-    async def keep(self, event: Event) -> bool:
-        """Keep it; False if it was there.
+    async def add(self, event: WebhookEvent) -> bool:
+        """Keep an event; False if its id is known.
 
         Raises:
-            FullError: It could not be kept.
+            InboxFullError: It could not be kept.
         """
         ...
 
-    def handed(self, event: Event) -> None:
-        """It was handed on: its words are not needed any more."""
+    def mark_dispatched(self, event: WebhookEvent) -> None:
+        """It was dispatched: its body is not needed any more. Does not wait."""
         ...
 
     async def aclose(self) -> None: ...
@@ -82,21 +59,21 @@ class MemoryInbox:
     def __init__(self) -> None:
         self._known: OrderedDict[str, float] = OrderedDict()
 
-    async def open(self) -> list[Event]:
+    async def open(self) -> list[WebhookEvent]:
         return []
 
-    async def keep(self, event: Event) -> bool:
+    async def add(self, event: WebhookEvent) -> bool:
         if event.id in self._known:
             return False
         while self._known:
             oldest, at = next(iter(self._known.items()))
-            if event.received_at - at < KEPT and len(self._known) < _MOST_IN_MEMORY:
+            if event.received_at - at < RETENTION and len(self._known) < _MAX_IN_MEMORY:
                 break
             del self._known[oldest]
         self._known[event.id] = event.received_at
         return True
 
-    def handed(self, event: Event) -> None:
+    def mark_dispatched(self, event: WebhookEvent) -> None:
         pass
 
     async def aclose(self) -> None:
@@ -109,117 +86,94 @@ CREATE TABLE IF NOT EXISTS event (
     task TEXT NOT NULL,
     state TEXT NOT NULL,
     scheme TEXT NOT NULL,
-    body BLOB,  -- NULL once it was handed on
+    body BLOB,  -- NULL once it was dispatched
     received_at_s REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS event_age ON event (received_at_s);
 CREATE INDEX IF NOT EXISTS event_new ON event (received_at_s) WHERE body IS NOT NULL;
 """
 _APPLICATION, _VERSION = 0x6E627077, 1  # "nbpw"
-_Work = Callable[[sqlite3.Connection], Any]
-
-
-@dataclass(slots=True)
-class _Order:
-    work: _Work
-    done: "asyncio.Future[Any] | None"
-    result: Any = None
 
 
 class SqliteInbox:
-    """A file of this process alone, written by one thread; what waits is committed together.
+    """Ids in a file, which only one process may use at a time.
 
     Args:
-        path: The file; made if it is not there, readable by its owner alone.
+        path: The file; made if it is missing, readable by its owner only.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        # It goes on after an error: a full disk is freed some day, and until then each sender is
+        # told to try again.
+        self._thread = SqliteThread(self._connect, name="nbp-inbox")
         self._waiting = 0
-        self._swept_at = float("-inf")
+        self._cleaned_at = float("-inf")
 
-    async def open(self) -> list[Event]:
+    async def open(self) -> list[WebhookEvent]:
         """See `Inbox`.
 
         Raises:
             ConfigError: The file cannot be used: not ours, not writable, or in use by another.
         """
-        self._loop = asyncio.get_running_loop()
-        ready: asyncio.Future[list[Event]] = self._loop.create_future()
-        self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._work, args=(ready,), name="nbp-inbox")
-        self._thread.daemon = True
-        self._thread.start()
         try:
-            return await asyncio.shield(ready)
+            await self._thread.open()
+            return await self._thread.run(_not_dispatched)
+        except (sqlite3.Error, OSError, ConfigError) as exc:
+            error = self._unusable(exc)
+        except SqliteWriteError as exc:
+            error = self._unusable(exc.cause)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.aclose()
             raise
+        await self.aclose()
+        raise error
 
-    async def keep(self, event: Event) -> bool:
-        if self._thread is None or self._waiting >= _MOST_WAITING:
-            raise FullError("too many webhooks at once")
+    async def add(self, event: WebhookEvent) -> bool:
+        if self._waiting >= _MAX_WAITING:
+            raise InboxFullError("too many webhooks at once")
 
-        def work(connection: sqlite3.Connection) -> bool:
+        def insert(connection: sqlite3.Connection) -> bool:
             row = (*(getattr(event, name) for name in _COLUMNS),)
             done = connection.execute("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?)", row)
-            if event.received_at - self._swept_at > _SWEEP:
-                self._swept_at = event.received_at
-                old = (event.received_at - KEPT,)
+            if event.received_at - self._cleaned_at > _CLEANUP_INTERVAL:
+                self._cleaned_at = event.received_at
+                old = (event.received_at - RETENTION,)
                 connection.execute("DELETE FROM event WHERE received_at_s < ?", old)
             return done.rowcount == 1
 
-        order = _Order(work, self._loop.create_future())
         self._waiting += 1
-        self._orders.put(order)
-        assert order.done is not None
         try:
-            new: bool = await order.done
+            return await self._thread.run(insert)
+        except SqliteWriteError as exc:
+            error = InboxFullError(f"the inbox cannot be written: {exc}")
+        except SqliteClosedError:
+            error = InboxFullError("the inbox is closed")
         finally:
             self._waiting -= 1
-        return new
+        raise error
 
-    def handed(self, event: Event) -> None:
-        def work(connection: sqlite3.Connection) -> None:
+    def mark_dispatched(self, event: WebhookEvent) -> None:
+        def update(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE event SET body = NULL WHERE id = ?", (event.id,))
 
-        self._orders.put(_Order(work, None))
+        self._thread.post(update)
 
     async def aclose(self) -> None:
-        """Write what waits, and close the file. Safe to call more than once."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._orders.put(None)
-            await asyncio.shield(self._ended)
-
-    def _work(self, ready: "asyncio.Future[list[Event]]") -> None:
-        """The thread."""
-        try:
-            connection = self._connect()
-        except (sqlite3.Error, OSError, ConfigError) as exc:
-            self._tell(_settle, ready, None, self._unusable(exc))
-        else:
-            try:
-                new = [Event(*row) for row in connection.execute(_NEW)]
-                self._tell(_settle, ready, new, None)
-                self._obey(connection)
-            finally:
-                connection.close()
-        self._tell(_settle, self._ended, None, None)
+        """Write what is queued, and close the file. Safe to call more than once."""
+        await self._thread.aclose()
 
     def _connect(self) -> sqlite3.Connection:
         self.path.touch(0o600)
         connection = sqlite3.connect(self.path, timeout=1.0, isolation_level=None)
         try:
-            # Held for as long as it is open: what two processes hand on would come twice.
+            # Locked for as long as it is open: two processes would each dispatch what is kept.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
-            _check_ours(connection)
+            _refuse_foreign(connection)
             for statement in filter(str.strip, _TABLES.split(";")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {_APPLICATION}")
@@ -231,68 +185,29 @@ class SqliteInbox:
         return connection
 
     def _unusable(self, exc: Exception) -> ConfigError:
-        why = "another process has it open" if "locked" in str(exc) else exc.args[0]
-        problem = ConfigError(f"The inbox {self.path} cannot be used: {why}.")
-        problem.__cause__ = exc
-        return problem
-
-    def _obey(self, connection: sqlite3.Connection) -> None:
-        ended = False
-        while not ended:
-            orders: list[_Order] = []
-            waiting = self._orders.get()
-            while waiting is not None:
-                orders.append(waiting)
-                if len(orders) >= _MOST_TOGETHER or self._orders.empty():
-                    break
-                waiting = self._orders.get()
-            ended = waiting is None
-            if orders:
-                self._commit(connection, orders)
-
-    def _commit(self, connection: sqlite3.Connection, orders: list[_Order]) -> None:
-        """Commit these together. What fails now may work again later: disks are freed."""
-        problem: Exception | None = None
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            for order in orders:
-                order.result = order.work(connection)
-            connection.execute("COMMIT")
-        except Exception as exc:  # noqa: BLE001  every one who waits must hear of it
-            problem = FullError(f"it cannot be kept: {exc}")
-            if connection.in_transaction:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-        for order in orders:
-            if order.done is not None:
-                self._tell(_settle, order.done, order.result, problem)
-
-    def _tell(self, call: Callable[..., None], *args: Any) -> None:
-        try:
-            self._loop.call_soon_threadsafe(call, *args)
-        except RuntimeError:
-            return  # the loop is closed: nobody waits any more
+        why = str((isinstance(exc, OSError) and exc.strerror) or exc.args[0])
+        if "locked" in why:
+            why = "another process has it open"
+        error = ConfigError(f"The inbox {self.path} cannot be used: {why}.")
+        error.__cause__ = exc
+        return error
 
 
-def _check_ours(connection: sqlite3.Connection) -> None:
-    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+def _refuse_foreign(connection: sqlite3.Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if (mark, version) != (_APPLICATION, _VERSION) and (tables or mark or version):
-        raise ConfigError("it is another program's, or of another version")
+    is_blank = not (tables or application or version)
+    if (application, version) != (_APPLICATION, _VERSION) and not is_blank:
+        raise ConfigError("it belongs to another program, or to another version")
 
 
 _COLUMNS = ("id", "task", "state", "scheme", "body", "received_at")
-_NEW = (
+_SELECT_NOT_DISPATCHED = (
     "SELECT id, task, state, scheme, body, received_at_s FROM event WHERE body IS NOT NULL "
     "ORDER BY received_at_s"
 )
 
 
-def _settle(done: "asyncio.Future[Any]", result: object, problem: Exception | None) -> None:
-    if done.done():
-        return
-    if problem is not None:
-        done.set_exception(problem)
-    else:
-        done.set_result(result)
+def _not_dispatched(connection: sqlite3.Connection) -> list[WebhookEvent]:
+    return [WebhookEvent(*row) for row in connection.execute(_SELECT_NOT_DISPATCHED)]

@@ -1,7 +1,7 @@
 """Public keys of services, as they publish them: fetched when first needed, kept for a day.
 
-The address is fixed by the scheme, https, and never taken from what came in. A key that is not
-known has them fetched once more, but not oftener than once a minute: whoever forges can name new
+The address is fixed by the scheme, is https, and never taken from what came in. A signature by an
+unknown key makes us fetch the keys once more, but at most once a minute: a forger can invent new
 keys all day long.
 """
 
@@ -10,91 +10,92 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from nbp_async._errors import ConfigError
-from nbp_async._webhooks.keys import Key, load, read_jwks
+from nbp_async._base.errors import ConfigError
+from nbp_async._webhooks.verification_keys import Key, import_cryptography, parse_jwks
+from nbp_async._webhooks.webhook_message import RetryLaterError
 
-KEPT = 86_400.0  # seconds
-_AGAIN = 60.0  # seconds between two fetches, whatever comes in
-_PATIENCE = 10.0  # seconds for a fetch
-_LARGEST = 65_536  # bytes
-Read = Callable[[str], Awaitable[bytes]]
+MAX_AGE = 86_400.0  # seconds
+_MIN_INTERVAL = 60.0  # seconds between two fetches, whatever comes in
+_TIMEOUT = 10.0  # seconds for a fetch
+_MAX_BYTES = 65_536
+FetchJwks = Callable[[str], Awaitable[bytes]]
 
 
-class NoKeysError(Exception):
-    """The sender's keys cannot be had now: nothing is proved, and nothing disproved."""
+class KeysUnavailableError(RetryLaterError):
+    """The sender's keys cannot be fetched now: nothing is proved, and nothing disproved."""
 
 
 class PublicKeys:
-    """What one service signs with. Belongs to one event loop.
+    """The keys that one service signs with. Belongs to one event loop.
 
     Args:
         url: The JWKS.
-        read: Fetches it; for tests.
+        fetch: Fetches it; for tests.
     """
 
-    def __init__(self, url: str, read: Read | None = None) -> None:
-        if not url.startswith("https://") and read is None:
-            raise ConfigError(f"A sender's keys are fetched over https alone, not from {url}.")
+    def __init__(self, url: str, fetch: FetchJwks | None = None) -> None:
+        if not url.startswith("https://") and fetch is None:
+            raise ConfigError(f"A sender's keys are fetched over https only, not from {url}.")
         self._url = url
-        self._read = read or fetch
+        self._fetch = fetch or fetch_jwks
         self._keys: tuple[Key, ...] = ()
-        self._read_at = self._tried_at = float("-inf")
-        self._turn = asyncio.Lock()
+        self._fetched_at = self._tried_at = float("-inf")
+        self._fetching = asyncio.Lock()
 
-    async def known(self) -> tuple[Key, ...]:
+    async def current(self) -> tuple[Key, ...]:
         """The keys, at most a day old.
 
         Raises:
-            NoKeysError: They cannot be had.
+            KeysUnavailableError: They cannot be fetched.
         """
         now = asyncio.get_running_loop().time()
-        if now - self._read_at >= KEPT:
-            await self._renew(self._read_at)
+        if now - self._fetched_at >= MAX_AGE:
+            await self._refresh(self._fetched_at)
         return self._keys
 
     async def newer(self) -> tuple[Key, ...]:
-        """The keys, fetched again if that was not done just now; () if there is nothing newer."""
-        before = self._read_at
+        """The keys, fetched again unless that was done just now; () if there are none newer."""
+        before = self._fetched_at
         try:
-            await self._renew(before)
-        except NoKeysError:
+            await self._refresh(before)
+        except KeysUnavailableError:
             return ()
-        return self._keys if self._read_at > before else ()
+        return self._keys if self._fetched_at > before else ()
 
-    async def _renew(self, seen: float) -> None:
-        """Fetch, unless another one has since `seen`."""
+    async def _refresh(self, known_at: float) -> None:
+        """Fetch, unless another caller has done so since `known_at`."""
         clock = asyncio.get_running_loop().time
-        async with self._turn:
-            if self._read_at > seen:
+        async with self._fetching:
+            if self._fetched_at > known_at:
                 return
-            if clock() - self._tried_at < _AGAIN:
-                raise NoKeysError("the sender's keys were asked for just now")
+            if clock() - self._tried_at < _MIN_INTERVAL:
+                raise KeysUnavailableError("the sender's keys were fetched just now")
             self._tried_at = clock()
             try:
-                await asyncio.to_thread(load)
-                async with asyncio.timeout(_PATIENCE):
-                    self._keys = read_jwks(await self._read(self._url))
-            except (aiohttp.ClientError, OSError, ValueError) as exc:  # a time-out is an OSError
-                raise NoKeysError(f"the sender's keys cannot be had: {exc}") from exc
-            self._read_at = clock()
+                await asyncio.to_thread(import_cryptography)
+                async with asyncio.timeout(_TIMEOUT):
+                    self._keys = parse_jwks(await self._fetch(self._url))
+            except (aiohttp.ClientError, OSError, ValueError) as exc:  # TimeoutError is an OSError
+                raise KeysUnavailableError(f"the sender's keys cannot be fetched: {exc}") from exc
+            self._fetched_at = clock()
 
 
-async def fetch(url: str) -> bytes:
-    """What is at this address: no redirects, no proxy of the environment's, not much of it.
+async def fetch_jwks(url: str) -> bytes:
+    """GET a small document, without redirects and without the environment's proxy.
 
     Raises:
         aiohttp.ClientError, ValueError: It cannot be had.
     """
-    patience = aiohttp.ClientTimeout(total=_PATIENCE)
+    timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
     async with (
-        aiohttp.ClientSession(timeout=patience, cookie_jar=aiohttp.DummyCookieJar()) as session,
-        session.get(url, allow_redirects=False) as reply,
+        aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
+        session.get(url, allow_redirects=False) as response,
     ):
-        if reply.status != 200:
-            raise ValueError(f"status {reply.status}")
+        if response.status != 200:
+            raise ValueError(f"status {response.status}")
         body = b""
-        async for piece in reply.content.iter_any():
-            body += piece
-            if len(body) > _LARGEST:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > _MAX_BYTES:
                 raise ValueError("too large")
         return body

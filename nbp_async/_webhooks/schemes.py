@@ -1,89 +1,94 @@
-"""How services sign their webhooks. Data, and no code: a service that signs otherwise is a table.
+"""How services sign their webhooks. Data, no code: a service with another scheme is one more table.
 
-What is signed is a few parts with a joint between them. Where the body is not among these parts,
-whoever knows an old signature can put other words under it: one more reason to believe nothing of
-them.
+What is signed is a few parts with a separator between them. Where the body is not among these
+parts, whoever has an old signature can put another body under it: one more reason to treat a
+webhook as a hint, and to ask the service what is true.
 """
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-Part = Literal["id", "time", "user", "task", "body", "sha256"]
-How = Literal["hmac", "ed25519", "rs256"]
+SignedPart = Literal["id", "time", "user", "task", "body", "sha256"]
+Algorithm = Literal["hmac", "ed25519", "rs256"]
 SchemeName = Literal["standard", "kie", "fal", "google", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scheme:
+class SignatureScheme:
     """How one kind of sender signs.
 
     Attributes:
         name: What it is called here.
-        mark: Header of the signature; "" where nothing is signed.
-        id, time, user: Headers of the message's id, of the time (whole seconds since 1970) and of
-            the account it is for; "" where there is none.
-        signed: What is signed, in order: those headers, the task's id as the body has it, the body
-            itself, or its SHA-256 in hex.
-        joint: What stands between these parts.
-        how: What a signature is, by the version that is written before it; "" for one without.
-        hexed: A signature is hex, and not base64.
-        keys: Address of the sender's public keys (a JWKS), or "" where a secret is shared.
+        signature_header: Header of the signatures; "" where nothing is signed.
+        id_header, time_header, user_header: Headers of the message's id, of the time (whole
+            seconds since 1970) and of the account it is for; "" where there is none.
+        signed_parts: What is signed, in order: those headers, the task's id from the body, the
+            body itself, or its SHA-256 in hex.
+        separator: What stands between these parts.
+        algorithms: By the version that stands before a signature; "" for signatures without one.
+        is_hex: A signature is hexadecimal, not base64.
+        jwks_url: Address of the sender's public keys (a JWKS), or "" where a secret is shared.
     """
 
     name: str
-    mark: str = ""
-    id: str = ""
-    time: str = ""
-    user: str = ""
-    signed: tuple[Part, ...] = ()
-    joint: str = "."
-    how: dict[str, How] = field(default_factory=dict)
-    hexed: bool = False
-    keys: str = ""
+    signature_header: str = ""
+    id_header: str = ""
+    time_header: str = ""
+    user_header: str = ""
+    signed_parts: tuple[SignedPart, ...] = ()
+    separator: str = "."
+    algorithms: dict[str, Algorithm] = field(default_factory=dict)
+    is_hex: bool = False
+    jwks_url: str = ""
 
     @property
-    def shared(self) -> bool:
+    def needs_secret(self) -> bool:
         """It needs a secret that both sides know, or a public key that was handed over."""
-        return bool(self.mark) and not self.keys
+        return bool(self.signature_header) and not self.jwks_url
+
+    @property
+    def is_token(self) -> bool:
+        """The signature is a JWT."""
+        return "rs256" in self.algorithms.values()
 
 
-SCHEMES: dict[str, Scheme] = {
-    # Standard Webhooks: Google's own static hooks, Replicate, relays. Several signatures during a
-    # change of secrets; any one that holds is enough.
-    "standard": Scheme(
+SCHEMES: dict[str, SignatureScheme] = {
+    # Standard Webhooks: Google's own static hooks, Replicate, relays. Several signatures while a
+    # secret is being changed; one valid signature is enough.
+    "standard": SignatureScheme(
         name="standard",
-        mark="webhook-signature",
-        id="webhook-id",
-        time="webhook-timestamp",
-        signed=("id", "time", "body"),
-        how={"v1": "hmac", "v1a": "ed25519"},
+        signature_header="webhook-signature",
+        id_header="webhook-id",
+        time_header="webhook-timestamp",
+        signed_parts=("id", "time", "body"),
+        algorithms={"v1": "hmac", "v1a": "ed25519"},
     ),
-    "kie": Scheme(
+    "kie": SignatureScheme(
         name="kie",
-        mark="x-webhook-signature",
-        time="x-webhook-timestamp",
-        signed=("task", "time"),
-        how={"": "hmac"},
+        signature_header="x-webhook-signature",
+        time_header="x-webhook-timestamp",
+        signed_parts=("task", "time"),
+        algorithms={"": "hmac"},
     ),
-    "fal": Scheme(
+    "fal": SignatureScheme(
         name="fal",
-        mark="x-fal-webhook-signature",
-        id="x-fal-webhook-request-id",
-        time="x-fal-webhook-timestamp",
-        user="x-fal-webhook-user-id",
-        signed=("id", "user", "time", "sha256"),
-        joint="\n",
-        how={"": "ed25519"},
-        hexed=True,
-        keys="https://rest.fal.ai/.well-known/jwks.json",
+        signature_header="x-fal-webhook-signature",
+        id_header="x-fal-webhook-request-id",
+        time_header="x-fal-webhook-timestamp",
+        user_header="x-fal-webhook-user-id",
+        signed_parts=("id", "user", "time", "sha256"),
+        separator="\n",
+        algorithms={"": "ed25519"},
+        is_hex=True,
+        jwks_url="https://rest.fal.ai/.well-known/jwks.json",
     ),
-    # A JWT for each webhook that was asked for with the request; its audience is the address.
-    "google": Scheme(
+    # A JWT for each webhook that a request asked for; its audience is our address.
+    "google": SignatureScheme(
         name="google",
-        mark="webhook-signature",
-        how={"": "rs256"},
-        keys="https://generativelanguage.googleapis.com/.well-known/jwks.json",
+        signature_header="webhook-signature",
+        algorithms={"": "rs256"},
+        jwks_url="https://generativelanguage.googleapis.com/.well-known/jwks.json",
     ),
-    # Nothing is signed: that the path cannot be guessed is all there is.
-    "none": Scheme(name="none"),
+    # Nothing is signed: the only protection is a path that cannot be guessed.
+    "none": SignatureScheme(name="none"),
 }

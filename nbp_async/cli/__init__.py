@@ -1,1 +1,1 @@
-"""The command line: one file per command; what is said on stdout is data, on stderr for people."""
+"""The command line, one module for each command. Data goes to stdout, messages to stderr."""

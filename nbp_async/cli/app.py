@@ -1,5 +1,5 @@
-"""The group of commands. A command's file is imported when the command is called, not before:
-`nbp --help` must not load an HTTP client to print ten lines.
+"""The group of commands. A command's module is imported only when the command is called:
+`nbp --help` must not import an HTTP client to print ten lines.
 """
 
 from importlib import import_module
@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from nbp_async import __version__
-from nbp_async._near import meant
+from nbp_async.display.formats import suggest
 
 _WELCOME = """\
 nbp makes hundreds of Nano Banana Pro images at once; nothing paid for is lost.
@@ -15,7 +15,7 @@ nbp makes hundreds of Nano Banana Pro images at once; nothing paid for is lost.
   nbp demo                              see it work: no key, no cost, 20 seconds
   nbp gen "a red bicycle" -o bike.png   one image
   nbp many prompts.txt --out catalogue  a whole list
-  nbp show catalogue                    what came of it, and what it cost
+  nbp show catalogue                    what it made, and what it cost
 
 The key comes from the environment: NBP_API_KEY, or the vendor's own
 (GOOGLE_API_KEY and so on); else from `nbp auth set`. NBP_BASE_URL names
@@ -27,24 +27,26 @@ _COMMANDS = {
     "gen": "Make one image.",
     "many": "Make one image for each prompt of a file.",
     "show": "Show a run: images, failures, cost, what may have been billed.",
-    "batch": "Hand in jobs at half the price; look, fetch, cancel on any day.",
-    "fetch": "Bring the images of a run that are only links yet.",
+    "batch": "Submit jobs at half the price; check, fetch, cancel on any day.",
+    "fetch": "Download the images of a run that are only links yet.",
+    "recover": "Read kept answers of a run again, and store their images.",
+    "rebuild": "Make the lost journal of a run from its manifest and images.",
     "export": "Write a run as CSV, Parquet or JSON.",
-    "listen": "Take webhooks in, and print what they say.",
-    "auth": "Keep a key, say which is used, or forget it.",
-    "doctor": "Check key, network, clock and disk, and say how to mend each.",
+    "listen": "Receive webhooks, and print what they say.",
+    "auth": "Store a key, show which is used, or remove it.",
+    "doctor": "Check key, network, clock and disk, and how to fix each.",
     "prices": "Show what an image costs, where, and since when.",
     "fake": "Run the fake server.",
-    "bench": "Compare ways of calling: the repository's benchmark.",
+    "bench": "Run the repository's benchmark.",
     "completion": "Complete commands and options with the Tab key.",
     "help": "Explain a topic: keys, money, runs, limits and so on.",
 }
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name and one line; imports one when it is called."""
+    """Lists its commands by name and one line; imports a command when it is called."""
 
-    # ruff: noqa: ARG002  the signatures are click's
+    # ruff: noqa: ARG002  click sets the signatures
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -52,15 +54,17 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"nbp_async.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(
+            import_module(f"nbp_async.cli.{cmd_name}_command"), cmd_name
+        )
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in _COMMANDS:
-            near = meant(args[0], _COMMANDS)
-            ctx.fail(f"No such command {args[0]!r}: {near}nbp --help lists them.")
+            suggestion = suggest(args[0], _COMMANDS)
+            ctx.fail(f"No such command {args[0]!r}: {suggestion}nbp --help lists them.")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -72,8 +76,9 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 all images made, or a run stopped with nothing open; 2 usage; "
-    "3 some failed, or may have been billed; 4 the key is missing or was refused; 130 stopped.",
+    epilog="Exit codes: 0 all images made; 2 usage; 3 some failed, or may have been billed; 4 the "
+    "key is missing or was refused; 5 a run was stopped before its end, with nothing unclear; "
+    "130 stopped.",
 )
 @click.version_option(__version__, prog_name="nbp")
 @click.pass_context

@@ -1,4 +1,4 @@
-"""Where words go: data to stdout, as lines; what people read to stderr."""
+"""Data goes to stdout, one item a line; messages for people go to stderr."""
 
 import json
 import os
@@ -16,34 +16,34 @@ from rich.text import Text
 from nbp_async import Image, Listener, Outcome
 
 
-def people() -> Console:
+def stderr_console() -> Console:
     """The console on stderr. It honours NO_COLOR, FORCE_COLOR and TERM=dumb."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def say(console: Console, text: str) -> None:
-    """A line for people, its text taken as it is; wrapped between words where a terminal is.
-
-    What begins further in goes on further in.
-    """
+def print_line(console: Console, text: str) -> None:
+    """Print a line without markup; a terminal wraps it between words, and keeps its indent."""
     inner = text.lstrip(" ")
     if not console.is_terminal or inner == text:
         console.print(Text(text), soft_wrap=not console.is_terminal)
         return
-    before = (0, 0, 0, len(text) - len(inner))
-    console.print(Padding(Text(inner), before, expand=False))
+    indent = (0, 0, 0, len(text) - len(inner))
+    console.print(Padding(Text(inner), indent, expand=False))
 
 
-class Data(Listener):
-    """Writes lines about each outcome to stdout, from a thread of its own.
+class OutcomePrinter(Listener):
+    """Writes lines about each outcome to stdout, in a thread of its own.
 
-    Whoever reads stdout may be slow (`nbp many ... | less`); the event loop, where paid calls
-    live, must not wait for them.
+    The reader of stdout may be slow (`nbp many ... | less`), and the event loop with its paid
+    requests must not wait for it.
 
     Args:
         lines: Makes the lines of one outcome; called in the thread.
-        console: Where a bar may be drawn. If stdout is the same terminal, lines go above it.
-        gone: Called in the thread when the reader has left (`nbp many ... | head`).
+        console: Where a progress bar may be. If stdout is the same terminal, lines go above it.
+        gone: Called in the thread when the reader has closed stdout (`nbp many ... | head`).
+
+    Attributes:
+        patience: Seconds that the end waits for the reader; None (default) for no limit.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Data(Listener):
         self._console = console
         self._gone = gone
         self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
-        # A daemon: a reader that never reads must not keep the process from ending.
+        # A daemon thread: a reader that never reads must not keep the process alive.
         self._thread = Thread(target=self._write_all, name="nbp-stdout", daemon=True)
         self.patience: float | None = None
 
@@ -70,7 +70,7 @@ class Data(Listener):
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        """Wait until all is written, but no longer than `patience` seconds, if it was set."""
+        """Wait until all lines are written, for at most `patience` seconds."""
         self._outcomes.put(None)
         self._thread.join(self.patience)
 
@@ -79,24 +79,24 @@ class Data(Listener):
         while (outcome := self._outcomes.get()) is not None:
             for line in self._lines(outcome):
                 if closed:
-                    continue  # making the line may have named the file: that goes on
+                    continue  # making the line may rename the image's file, so go on
                 try:
                     self._write(line)
                 except BrokenPipeError:
                     closed = True
-                    # Python flushes stdout once more at its end, and would complain there.
+                    # Python flushes stdout once more when it exits, and would print an error.
                     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                     self._gone()
 
     def _write(self, line: str) -> None:
         if self._console.is_terminal and sys.stdout.isatty():
-            self._console.print(Text(line), soft_wrap=True)  # data: never wrapped by us
+            self._console.print(Text(line), soft_wrap=True)  # data: never wrapped
             return
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
 
-def record(outcome: Outcome, path: str | None) -> str:
+def outcome_json(outcome: Outcome, path: str | None) -> str:
     """An outcome as one line of JSON; units are in the names. `path` is a file or an address."""
     attempts = outcome.attempts
     facts: dict[str, Any] = {
@@ -121,6 +121,7 @@ def record(outcome: Outcome, path: str | None) -> str:
             "model": outcome.model,
             "url": outcome.url,
             "mismatch": outcome.mismatch,
+            "notes": list(outcome.notes),
         }
     else:
         facts |= {"reason": type(outcome.error).__name__, "message": str(outcome.error)}

@@ -1,119 +1,149 @@
-"""One line about a run that is under way: a bar on a terminal, a plain line now and then elsewhere.
+"""How far a call is, as a value: what `Running.progress` gives and every display draws."""
 
-It goes to stderr, where people look; stdout is left to the data.
-"""
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any, Literal
 
-import asyncio
-from types import TracebackType
-from typing import Self
+import msgspec
 
-from rich.console import Console
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from nbp_async._base.errors import NbpError
+from nbp_async._models.outcomes import ZERO, Failure, Image, Outcome
 
-from nbp_async._words import money, span
-from nbp_async.display.counts import Counts
-
-_WIDEST_BAR = 40
-_NARROWEST_BAR = 8  # characters: a shorter one says nothing
-_SLACK = 4  # characters kept free: a terminal that echoes ^C must not wrap the line
+ProgressState = Literal["running", "stopping", "done", "stopped", "cancelled", "broken"]
+_MOST_INDEXES = 10
 
 
-class Progress:
-    """Shows `counts` while its context lasts.
+class FailureGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Failures with the same class of error.
+
+    Attributes:
+        reason: The class of their errors.
+        count: How many there are.
+        message: What the latest of them says.
+        billed: How many of them were billed.
+        maybe_billed: How many of them may have been billed.
+        spent: US dollars that they certainly cost.
+        maybe: US dollars that they may have cost in addition.
+        indexes: Where the first ten of them are in the batch, from 0.
+    """
+
+    reason: str
+    count: int
+    message: str
+    billed: int = 0
+    maybe_billed: int = 0
+    spent: Decimal = ZERO
+    maybe: Decimal = ZERO
+    indexes: tuple[int, ...] = ()
+
+
+class FailureGroups:
+    """Groups failures by reason, one at a time, in memory that does not grow with them.
 
     Args:
-        counts: What to show; it is read, never changed.
-        console: Where. On a terminal the line is drawn again eight times a second; elsewhere a
-            line is added every `every` seconds.
-        quiet: Show nothing.
+        failures: Those to begin with.
+        describe: Words their errors.
     """
 
     def __init__(
-        self, counts: Counts, console: Console, *, every: float = 10.0, quiet: bool = False
+        self, failures: Iterable[Failure] = (), *, describe: Callable[[NbpError], str] = str
     ) -> None:
-        self.console = console
-        self._counts = counts
-        self._every = every
-        self._quiet = quiet
-        self._live: Live | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._groups: dict[str, FailureGroup] = {}
+        self._describe = describe
+        for failure in failures:
+            self.add(failure)
+
+    def __contains__(self, reason: str) -> bool:
+        return reason in self._groups
+
+    def add(self, failure: Failure) -> None:
+        """Count one more failure."""
+        reason = type(failure.error).__name__
+        group = self._groups.get(reason) or FailureGroup(reason=reason, count=0, message="")
+        self._groups[reason] = FailureGroup(
+            reason=reason,
+            count=group.count + 1,
+            message=self._describe(failure.error),
+            billed=group.billed + (failure.billing == "yes"),
+            maybe_billed=group.maybe_billed + (failure.billing == "maybe"),
+            spent=group.spent + failure.spent,
+            maybe=group.maybe + failure.maybe_spent,
+            indexes=(*group.indexes, failure.index)[:_MOST_INDEXES],
+        )
+
+    def by_count(self) -> tuple[FailureGroup, ...]:
+        """The most frequent first."""
+        return tuple(sorted(self._groups.values(), key=lambda group: -group.count))
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a call is at one moment.
+
+    Attributes:
+        state: "running"; "stopping" while nothing more is sent and the rest is awaited; or how it
+            ended: "done", "stopped" before all was sent, "cancelled", or "broken" by an error.
+        total: Images that were asked for, or None while unknown.
+        images: Prompts that ended with an image; `resumed` of these were made by earlier calls.
+        failed: Prompts that ended without one; `reasons` groups them, the most frequent first.
+        in_flight: Requests in flight, or tasks that the vendor works on.
+        spent: US dollars that this call has certainly cost.
+        maybe: US dollars that may have been billed in addition.
+        saved: US dollars that earlier calls had paid for the resumed images.
+        elapsed: Seconds since it began.
+        left: Seconds until it ends, as far as one can tell, or None.
+        paused: Seconds for which the vendor asked everybody to wait, or 0.0.
+        pause_reason: Class of the error that asked for it, or "".
+        limit: How a limit that is learned changed last, as "64 → 72", or "".
+        note: What stopped or broke it, or what to do meanwhile, or "".
+    """
+
+    state: ProgressState = "running"
+    total: int | None = None
+    images: int = 0
+    resumed: int = 0
+    failed: int = 0
+    reasons: tuple[FailureGroup, ...] = ()
+    in_flight: int = 0
+    spent: Decimal = ZERO
+    maybe: Decimal = ZERO
+    saved: Decimal = ZERO
+    elapsed: float = 0.0
+    left: float | None = None
+    paused: float = 0.0
+    pause_reason: str = ""
+    limit: str = ""
+    note: str = ""
 
     @property
-    def drawn(self) -> bool:
-        """There is a bar on the terminal: whatever else is printed must go through `console`."""
-        return self._live is not None
+    def done(self) -> int:
+        """Prompts that have ended, with an image or without."""
+        return self.images + self.failed
 
-    async def __aenter__(self) -> Self:
-        if self._quiet:
-            return self
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
-            self._live = Live(
-                get_renderable=self.line,
-                console=self.console,
-                refresh_per_second=8,
-                redirect_stdout=False,
-            )
-            self._live.start()
-        else:
-            self._timer = asyncio.get_running_loop().call_later(self._every, self._say)
-        return self
+    @property
+    def ended(self) -> bool:
+        """Nothing more comes."""
+        return self.state not in ("running", "stopping")
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    @property
+    def not_sent(self) -> int:
+        """Prompts without an outcome, if the total is known: once the call has ended, those that
+        were never sent.
+        """
+        return max(0, (self.total or 0) - self.done)
 
-    def line(self) -> Table:
-        """The line as it stands now, as wide as the terminal allows."""
-        counts = self._counts
-        facts = Text(" · ").join(self._facts())
-        total = "" if counts.total is None else f"/{counts.total}"
-        count = Text(f"{counts.done}{total}", "bold")
-        room = self.console.width - count.cell_len - facts.cell_len - 4 - _SLACK
-        line = Table.grid(padding=(0, 2, 0, 0))
-        cells: list[Text | ProgressBar] = [count, facts]
-        if room >= _NARROWEST_BAR:
-            bar = ProgressBar(
-                counts.total,
-                counts.done,
-                width=min(room, _WIDEST_BAR),
-                pulse=counts.total is None,
-                finished_style="green" if not counts.failed else "yellow",
-            )
-            cells.insert(1, bar)
-        for _ in cells:
-            line.add_column(no_wrap=True, overflow="crop")
-        line.add_row(*cells)
-        return line
 
-    def _facts(self) -> list[Text]:
-        counts = self._counts
-        facts = []
-        if counts.done != counts.total:
-            facts.append(Text(f"{counts.in_flight} in flight", "cyan"))
-        if counts.failed:
-            facts.append(Text(f"{counts.failed} failed", "red"))
-        facts.append(Text(money(counts.spent)))
-        if counts.maybe:
-            facts.append(Text(f"perhaps {money(counts.maybe)} more", "yellow"))
-        if counts.pause:
-            facts.append(Text(f"paused ({counts.pause})", "yellow"))
-        elif counts.stopping:
-            facts.append(Text("finishing", "yellow"))
-        elif counts.left is not None and counts.done != counts.total:
-            facts.append(Text(f"about {span(counts.left)} left", "dim"))
-        return facts
-
-    def _say(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._every, self._say)
-        counts = self._counts
-        total = "" if counts.total is None else f" of {counts.total}"
-        words = ", ".join(fact.plain for fact in self._facts())
-        self.console.print(f"{counts.done}{total} done, {words}", markup=False, soft_wrap=True)
+def progress_of(outcomes: Iterable[Outcome], **known: Any) -> Progress:
+    """Count outcomes; `known` are the fields of `Progress` that they do not tell."""
+    counted = list(outcomes)
+    images = [outcome for outcome in counted if isinstance(outcome, Image)]
+    failures = [outcome for outcome in counted if isinstance(outcome, Failure)]
+    return Progress(
+        images=len(images),
+        resumed=sum(image.resumed for image in images),
+        failed=len(failures),
+        reasons=FailureGroups(failures).by_count(),
+        spent=sum((outcome.spent for outcome in counted), ZERO),
+        maybe=sum((outcome.maybe_spent for outcome in counted), ZERO),
+        saved=sum((image.spent_earlier for image in images), ZERO),
+        **known,
+    )

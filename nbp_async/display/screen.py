@@ -1,8 +1,8 @@
-"""The notebook that this program runs in, if it does: where what is live can be shown.
+"""The notebook that this program runs in, if any: where HTML can be shown and updated.
 
-Jupyter's kernels (JupyterLab, VS Code, Colab and so on) take HTML, and replace it by its id: no
-widget and no extension is needed. IPython is looked for among what is loaded already, and never
-imported: in a kernel it is there, and elsewhere it would only cost time.
+Jupyter's kernels (JupyterLab, VS Code, Colab and so on) take HTML and replace it by its id, without
+a widget or an extension. IPython is looked up among the loaded modules and never imported: in a
+kernel it is loaded, and elsewhere importing it would only cost time.
 """
 
 import os
@@ -16,11 +16,11 @@ OFF = "NBP_PROGRESS"  # the environment variable that turns live displays off, w
 
 
 class Screen(Protocol):
-    """Shows HTML, with text for where there is none, and replaces it by its id."""
+    """Shows HTML, with text for viewers that show none, and replaces it by its id."""
 
     @property
     def cell(self) -> object:
-        """Something that is another one in each cell."""
+        """A value that differs from cell to cell."""
 
     def show(self, bundle: Mapping[str, str], name: str) -> None:
         """Show it in the cell that runs now."""
@@ -30,15 +30,15 @@ class Screen(Protocol):
 
 
 class Notebook:
-    """A kernel's own display. May be used from its main thread alone.
+    """A kernel's display. To be used from its main thread only.
 
-    What saves a notebook as it runs listens only while a cell runs. What was renewed between two
-    cells is therefore said once more as the next one begins.
+    A front end that saves a running notebook listens only while a cell runs. Updates between two
+    cells are therefore published once more when the next cell begins.
     """
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._renewed: dict[str, Mapping[str, str]] = {}
+        self._updated: dict[str, Mapping[str, str]] = {}
 
     @property
     def cell(self) -> object:
@@ -48,17 +48,17 @@ class Notebook:
         self._publish(bundle, name, update=False)
 
     def update(self, bundle: Mapping[str, str], name: str) -> None:
-        # In a context of nobody's, for the cell that began this may have ended: what runs the cell
-        # of now listens for that one alone, and would not keep how it went on.
+        # An empty context drops the parent header of the cell that began this. That cell may have
+        # ended, and a front end that runs another cell ignores messages for the first one.
         Context().run(self._publish, bundle, name, update=True)
-        if not self._renewed:
-            self._shell.events.register("pre_run_cell", self._say_again)
-        self._renewed[name] = bundle
+        if not self._updated:
+            self._shell.events.register("pre_run_cell", self._publish_again)
+        self._updated[name] = bundle
 
-    def _say_again(self, _info: object) -> None:
-        self._shell.events.unregister("pre_run_cell", self._say_again)
-        renewed, self._renewed = self._renewed, {}
-        for name, bundle in renewed.items():
+    def _publish_again(self, _info: object) -> None:
+        self._shell.events.unregister("pre_run_cell", self._publish_again)
+        updated, self._updated = self._updated, {}
+        for name, bundle in updated.items():
             self._publish(bundle, name, update=True)
 
     def _publish(self, bundle: Mapping[str, str], name: str, *, update: bool) -> None:
@@ -69,12 +69,12 @@ class Notebook:
 def notebook() -> Notebook | None:
     """The kernel that this thread runs cells for, or None."""
     if threading.current_thread() is not threading.main_thread():
-        return None  # what computes in a thread may do so in another time, and very often
+        return None  # IPython's display is not thread-safe, and threads may run outside of any cell
     find = getattr(sys.modules.get("IPython"), "get_ipython", None)
     shell = find() if find is not None else None
     return Notebook(shell) if getattr(shell, "kernel", None) is not None else None
 
 
 def screen_for(progress: bool) -> Screen | None:
-    """Where to show a call, if that is wanted and can be done."""
+    """Where to show a call, if the caller wants it shown and a kernel can show it."""
     return notebook() if progress and os.environ.get(OFF) != "0" else None

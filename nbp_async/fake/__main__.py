@@ -5,7 +5,7 @@ import sys
 
 import msgspec
 
-from nbp_async.fake.process import Address, options_of, serve
+from nbp_async.fake.process import ServerAddress, options_of, serve
 from nbp_async.fake.server import FakeServer
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fault")
     parser.add_argument("--weight")
-    parser.add_argument("--kind", default="png", choices=("png", "jpeg"))
+    parser.add_argument("--kind", choices=("png", "jpeg"))
     parser.add_argument("--delivery", default="b64_json", choices=("b64_json", "url"))
     parser.add_argument("--key")
     parser.add_argument("--rate", type=int)
@@ -43,8 +43,10 @@ def main() -> None:
 
 
 def announce(server: FakeServer) -> None:
-    """Say the address in one line of JSON."""
-    line = msgspec.json.encode(Address(server.base_url, server.key, server.webhook_secret)).decode()
+    """Write the address as one line of JSON."""
+    line = msgspec.json.encode(
+        ServerAddress(server.base_url, server.key, server.webhook_secret)
+    ).decode()
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -1,7 +1,8 @@
 """The vendor at work: from a request to an image, a bill and an answer.
 
-A paid call goes through the same stops as at a real vendor: key, request, quota, work, ledger,
-answer. A client that leaves does not stop the work, nor take its row out of the ledger.
+    key ──► request ──► quota ──► work (held) ──► ledger ──► answer
+
+A client that leaves neither stops the work nor removes its entry from the ledger.
 """
 
 import asyncio
@@ -11,281 +12,295 @@ from functools import partial
 import msgspec
 from aiohttp import web
 
-from nbp_async.fake.answers import Body, torn
-from nbp_async.fake.asks import MODELS, Ask
-from nbp_async.fake.bank import Account, Bank, Row
-from nbp_async.fake.batch_desk import BatchDesk
+from nbp_async.fake import google_models
+from nbp_async.fake.accounting import Accounting
+from nbp_async.fake.api_errors import (
+    ApiError,
+    ApiStyle,
+    error_body,
+    http_status,
+    moderation_error,
+    quota_error,
+)
+from nbp_async.fake.bank import Bank, BankAccount, LedgerEntry
+from nbp_async.fake.connections import ConnectionServer
 from nbp_async.fake.counters import Counters
-from nbp_async.fake.door import Door
-from nbp_async.fake.faults import Break, Fault, Raw, Refuse, Spoil, Travel
-from nbp_async.fake.files import Files
-from nbp_async.fake.front import Front, Visit
-from nbp_async.fake.gemini_batch import Batches
-from nbp_async.fake.odds import Script
-from nbp_async.fake.openai_desk import OpenAIDesk
+from nbp_async.fake.fake_settings import FakeSettings
+from nbp_async.fake.fault_control import control_faults
+from nbp_async.fake.fault_injection import HEADER, FaultScript
+from nbp_async.fake.faults import BadPayload, BadTransfer, Fault, NoAnswer, precedes_work
+from nbp_async.fake.google_address import asks_google, google_address
+from nbp_async.fake.google_batches import GoogleBatches
+from nbp_async.fake.image_spec import ImageSpec
+from nbp_async.fake.image_store import ImageStore
+from nbp_async.fake.model_table import FAKE_MODELS
+from nbp_async.fake.openai_batches import OpenAIBatches
+from nbp_async.fake.payloads import Payload, corrupt_payload
 from nbp_async.fake.quotas import Denial
-from nbp_async.fake.reading import payer, read_ask, voice_of
-from nbp_async.fake.refusals import RefusalError, Voice, denied, moderated, said, status_of
-from nbp_async.fake.settings import Settings
-from nbp_async.fake.signing import Keys
-from nbp_async.fake.store import Store
-from nbp_async.fake.studio import Studio
+from nbp_async.fake.renderer import Renderer
+from nbp_async.fake.request_reader import (
+    api_style_of,
+    authenticate,
+    read_document,
+    read_image_request,
+)
+from nbp_async.fake.responder import RequestContext, Responder
+from nbp_async.fake.seeded_random import digest
+from nbp_async.fake.signing import SigningKeys
 from nbp_async.fake.tasks import services_of
-from nbp_async.fake.tasks.desk import Desk
-from nbp_async.fake.tasks.workshop import Workshop
-from nbp_async.fake.webhooks import Post
-from nbp_async.fake.works import Works
+from nbp_async.fake.tasks.task_api import TaskApi
+from nbp_async.fake.vendor_parts import VendorParts
+from nbp_async.fake.webhook_sender import WebhookSender
 
-Serve = Callable[[Visit], Awaitable[web.StreamResponse]]
+Serve = Callable[[RequestContext], Awaitable[web.StreamResponse]]
 
 
-class Vendor:
-    """Serves both APIs and the image store; one for each server, on one loop."""
+class VendorApp:
+    """Serves all APIs and the image store; one for each server, on one event loop."""
 
     def __init__(
-        self, settings: Settings, *, bank: Bank, store: Store, script: Script,
-        counters: Counters, root: str, keys: Keys,
-    ) -> None:  # fmt: skip
-        self._settings = settings
-        self._bank = bank
-        self._store = store
-        self._script = script
-        self._counters = counters
-        self._studio = Studio(settings, store, root)
+        self,
+        settings: FakeSettings,
+        bank: Bank,
+        script: FaultScript,
+        counters: Counters,
+        keys: SigningKeys,
+        root: str,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._replays: dict[tuple[str, str], asyncio.Task[Row | Denial]] = {}
-        self._visits: set[Visit] = set()
-        self.door = Door(self._handle, counters)
-        self._front = Front(settings, counters, self.door.gone)
-        self._works = Works(bank, self._studio, self._front.meter)
-        self.post = Post(settings, keys, counters)
-        self._workshop = Workshop(
-            settings, bank=bank, counters=counters, studio=self._studio, works=self._works,
-            unsettled=self._front.unsettled, post=self.post, root=root,
-        )  # fmt: skip
-        self._files = files = Files(settings.clock)
-        self._batches = Batches(
-            settings, bank=bank, studio=self._studio, files=files,
-            unsettled=self._front.unsettled, script=script, post=self.post,
-        )  # fmt: skip
-        self._batch_desk = BatchDesk(
-            bank=bank, files=files, batches=self._batches, script=script, counters=counters,
-            front=self._front, root=root, keys=keys,
-        )  # fmt: skip
-        self._openai = OpenAIDesk(
-            settings, bank=bank, studio=self._studio, script=script, front=self._front
+        self._replays: dict[tuple[str, str], asyncio.Task[LedgerEntry | Denial]] = {}
+        self._contexts: set[RequestContext] = set()
+        self._store = ImageStore(
+            digest("links", settings.seed), settings.links_expire, settings.clock
         )
-        self._desk = Desk(
-            settings, services_of(interactions=settings.interactions), bank=bank, script=script,
-            counters=counters, studio=self._studio, workshop=self._workshop, front=self._front,
+        self.connections = ConnectionServer(self._handle, counters)
+        self.webhooks = WebhookSender(settings, keys, counters)
+        self._settings, self._bank, self._script, self._counters = settings, bank, script, counters
+        self._renderer = Renderer(settings, self._store, root)
+        self._responder = Responder(settings, counters, self.connections.wait_for_disconnect)
+        self._accounting = Accounting(bank, self._renderer, self._responder.meter)
+        parts = VendorParts(
+            settings=settings,
+            bank=bank,
+            script=script,
+            counters=counters,
             keys=keys,
-        )  # fmt: skip
+            root=root,
+            renderer=self._renderer,
+            responder=self._responder,
+            accounting=self._accounting,
+            webhooks=self.webhooks,
+        )
+        self._google_batches = GoogleBatches(parts)
+        self._openai_batches = OpenAIBatches(parts)
+        self._task_api = TaskApi(parts, services_of(interactions=settings.interactions))
 
-    async def drained(self) -> None:
+    async def wait_until_settled(self) -> None:
         """Return when no paid call can add to the ledger, or change it, any more."""
-        await self._front.unsettled.none()
+        await self._responder.pending_charges.wait_for_none()
 
-    def abandon(self) -> None:
+    def shut_down(self) -> None:
         """Stop all work: the vendor goes down."""
-        for visit in self._visits:
-            if visit.task is not None:
-                visit.task.cancel()
+        for ctx in self._contexts:
+            if ctx.task is not None:
+                ctx.task.cancel()
         for replay in self._replays.values():
             replay.cancel()
-        self._workshop.abandon()
-        self._batches.abandon()
-        self._openai.abandon()
-        self._files.close()
+        self._google_batches.shut_down()
+        self._openai_batches.engine.shut_down()
+        self._task_api.shut_down()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = request.path
-        voice = voice_of(path)
-        if voice is not None and request.method == "POST":
-            return await self._paid(request, voice, self._serve)
-        task = self._desk.find(request.method, path, request.query)
+        style, serve, paid = self._route(request)
+        return await self._serve(request, style, serve, paid=paid)
+
+    def _route(self, request: web.BaseRequest) -> tuple[ApiStyle, Serve, bool]:
+        """Whose API is asked, what serves it, and whether it is a paid call."""
+        path, method = request.path, request.method
+        style = api_style_of(path)
+        if style is not None and method == "POST":
+            return style, self._make_image, True
+        task = self._task_api.find(method, path, request.query)
         if task is not None:
-            service, stop = task
-            serve = partial(self._desk.serve, service=service, stop=stop)
-            handle = self._paid if stop.verb == "submit" else self._asked
-            return await handle(request, service.voice, serve)
-        openai = self._openai.find(request.method, path, request.headers)
-        if openai is not None:
-            return await self._asked(request, "openai", openai)
-        batch = self._batch_desk.find(request.method, path)
-        if batch is not None:
-            return await self._asked(request, "google", batch)
+            service, route = task
+            serve = partial(self._task_api.serve, service=service, route=route)
+            return service.style, serve, route.submits
+        if asks_google(request):
+            return "google", self._google_batches.find(method, path) or self._serve_free, False
         self._counters.downloads += path.startswith("/images/")
-        voice = "google" if path.startswith("/v1beta") else "openai"
-        return await self._asked(request, voice, partial(self._free, path=path))
+        return "openai", self._openai_batches.find(method, path) or self._serve_free, False
 
-    async def _asked(
-        self, request: web.BaseRequest, voice: Voice, serve: Serve
+    async def _serve(
+        self, request: web.BaseRequest, style: ApiStyle, serve: Serve, *, paid: bool = False
     ) -> web.StreamResponse:
-        """A visit that costs nothing."""
-        visit = self._front.visit(request, voice)
-        self._visits.add(visit)
+        """Answer a request; a paid one is counted, and holds the ledger open until it ends."""
+        ctx = self._responder.open(request, style)
+        self._contexts.add(ctx)
+        if paid:
+            self._counters.begin_request()
+            self._responder.begin_charge(ctx)
         try:
-            return await serve(visit)
-        except RefusalError as no:
-            return await self._front.say(visit, status_of(voice, no.status), said(voice, no))
+            return await serve(ctx)
+        except ApiError as exc:
+            body = error_body(style, exc)
+            return await self._responder.reply(ctx, http_status(style, exc.status), body)
         except ConnectionError:
-            return web.Response()  # the client left while it was still asking
+            return web.Response()  # the client left before it had sent all of its request
         finally:
-            self._visits.discard(visit)
+            self._contexts.discard(ctx)
+            if paid:
+                self._responder.settle(ctx)
+                self._counters.end_request(ctx.status)
 
-    async def _paid(
-        self, request: web.BaseRequest, voice: Voice, serve: Serve
-    ) -> web.StreamResponse:
-        counters = self._counters
-        counters.arrived()
-        visit = self._front.visit(request, voice)
-        self._front.pays(visit)
-        self._visits.add(visit)
-        try:
-            return await serve(visit)
-        except RefusalError as no:
-            return await self._front.say(visit, status_of(voice, no.status), said(voice, no))
-        except ConnectionError:
-            return web.Response()  # the client left while it was still asking
-        finally:
-            self._front.settle(visit)
-            self._visits.discard(visit)
-            counters.in_flight -= 1
-            counters.by_status[visit.status] += 1
-
-    async def _serve(self, visit: Visit) -> web.StreamResponse:
-        request = visit.request
+    async def _make_image(self, ctx: RequestContext) -> web.StreamResponse:
+        """Serve a held call."""
+        request, responder = ctx.request, self._responder
         early = self._script.take_early()
         if early is not None:
-            return await self._front.instead(visit, early)
-        visit.account = account = payer(request, visit.voice, self._bank)
-        ask, document = await read_ask(request)
+            return await responder.send_fault(ctx, early)
+        ctx.account = account = authenticate(request, ctx.style, self._bank)
+        spec, document = await read_image_request(request)
+        batches = self._google_batches if ctx.style == "google" else self._openai_batches
+        for name in spec.files:
+            batches.find_file(name, account)
         self._counters.record(request.path, request.headers, document, self._loop.time())
-        fault = self._script.take(ask.prompt) or self._studio.fault(ask)
-        if _comes_first(fault):
-            assert fault is not None
-            return await self._front.instead(visit, fault)
-        spoil = fault if isinstance(fault, Spoil) else None
-        if spoil is not None and spoil.what == "blocked" and visit.voice == "openai":
-            raise moderated()
-        row = await self._once(visit, account, ask, fault)
-        if isinstance(row, Denial):
-            body, headers = denied(visit.voice, row, ask.model)
-            return await self._front.say(visit, 429, body, headers)
-        if isinstance(fault, Break | Raw | Refuse):
-            self._bank.settle(row, delivered=False)
-            return await self._front.instead(visit, fault)
-        answer = torn(self._studio.answer(ask, visit.id, fault), spoil)
-        return await self._deliver(visit, row, answer, fault)
+        named = request.headers.get(HEADER, "")
+        fault = self._script.take(spec.prompt, named) or self._renderer.draw_fault(spec)
+        if precedes_work(fault):
+            return await responder.send_fault(ctx, fault)
+        damage = fault if isinstance(fault, BadPayload) else None
+        answers = ctx.style == "google" or spec.chat  # in its answer it says that it is refused
+        if damage is not None and damage.what == "blocked" and not answers:
+            raise moderation_error()
+        entry = await self._render_once(ctx, account, spec, fault)
+        if isinstance(entry, Denial):
+            body, headers = quota_error(ctx.style, entry, spec.model)
+            return await responder.reply(ctx, 429, body, headers)
+        if isinstance(fault, NoAnswer):
+            self._bank.settle(entry, delivered=False)
+            return await responder.send_fault(ctx, fault)
+        payload = corrupt_payload(self._renderer.payload(spec, ctx.id, fault), damage)
+        headers = {}
+        if ctx.style == "google":
+            headers["x-gemini-service-tier"] = self._renderer.given_tier(spec, fault)
+        return await self._deliver(ctx, entry, payload, fault, headers)
 
-    async def _once(
-        self, visit: Visit, account: Account, ask: Ask, fault: Fault | None
-    ) -> Row | Denial:
-        """Do the work; for an idempotency key that is known, only wait for what it brought."""
-        name = visit.request.headers.get("Idempotency-Key")
+    async def _render_once(
+        self, ctx: RequestContext, account: BankAccount, spec: ImageSpec, fault: Fault | None
+    ) -> LedgerEntry | Denial:
+        """Do the work; for a known idempotency key only wait for the first request's result."""
+        name = ctx.request.headers.get("Idempotency-Key")
         if name is None or not self._settings.idempotency:
-            return await self._make(visit, account, ask, fault)
+            return await self._render(ctx, account, spec, fault)
         known = self._replays.get((account.key, name))
-        if known is None or _brought_nothing(known):
-            known = self._loop.create_task(self._make(visit, account, ask, fault))
+        if known is None or _made_nothing(known):
+            known = self._loop.create_task(self._render(ctx, account, spec, fault))
             self._replays[account.key, name] = known
-        return await asyncio.shield(known)
+        return await asyncio.shield(known)  # a client that leaves must not cancel the others' work
 
-    async def _make(
-        self, visit: Visit, account: Account, ask: Ask, fault: Fault | None
-    ) -> Row | Denial:
-        """Hold the call as long as the work takes, and write it down; or say which quota forbids.
+    async def _render(
+        self, ctx: RequestContext, account: BankAccount, spec: ImageSpec, fault: Fault | None
+    ) -> LedgerEntry | Denial:
+        """Hold the call as long as the work takes, and bill it; or say which quota forbids it.
 
-        What is refused for its words is refused at once, and costs only the reading.
+        A refused prompt is answered at once, and costs only the reading.
         """
-        price = self._works.admit(account, ask)
+        price = self._accounting.admit(account, spec)
         if isinstance(price, Denial):
             return price
         try:
-            hold = self._studio.hold(ask)
-            if hold > 0 and not (isinstance(fault, Spoil) and fault.what == "blocked"):
+            hold = self._renderer.draw_hold(spec)
+            if hold > 0 and not (isinstance(fault, BadPayload) and fault.what == "blocked"):
                 await asyncio.sleep(hold)
         except asyncio.CancelledError:
-            self._works.drop(account, price)
+            self._accounting.release(account, price)
             raise
-        return self._works.render(visit.id, account, ask, fault, price)
+        return self._accounting.charge(ctx.id, account, spec, fault, price)
 
     async def _deliver(
-        self, visit: Visit, row: Row, body: Body, fault: Fault | None
+        self,
+        ctx: RequestContext,
+        entry: LedgerEntry,
+        payload: Payload,
+        fault: Fault | None,
+        headers: dict[str, str],
     ) -> web.StreamResponse:
-        if isinstance(fault, Travel) and fault.silent:
-            self._bank.settle(row, delivered=True)
-            self._front.settle(visit)
-        sent = await self._front.send(visit, 200, body, fault)
-        if not row.delivered:
-            self._bank.settle(row, delivered=sent.delivered)
+        if isinstance(fault, BadTransfer) and fault.silent:
+            # The body never ends, and neither does this call: the ledger is final before.
+            self._bank.settle(entry, delivered=True)
+            self._responder.settle(ctx)
+        sent = await self._responder.send(ctx, 200, payload, fault, headers)
+        if not entry.delivered:
+            self._bank.settle(entry, delivered=sent.delivered)
         return sent.response
 
-    async def _free(self, visit: Visit, path: str) -> web.StreamResponse:
-        """What costs nothing: images, lists of models, the witness."""
-        request = visit.request
-        if request.method not in ("GET", "HEAD"):
-            return await self._unknown(visit)
-        if path.startswith("/images/"):
-            return await self._download(visit)
-        if path == "/stats":
-            return await self._front.say(visit, 200, self._witness("prompts" in request.query))
-        if path in ("/v1/models", "/v1beta/models"):
-            try:
-                payer(request, visit.voice, self._bank)
-            except RefusalError as no:
-                return await self._front.say(visit, no.status, said(visit.voice, no))
-            return await self._front.say(visit, 200, _models(visit.voice))
-        return await self._unknown(visit)
+    async def _serve_free(self, ctx: RequestContext) -> web.StreamResponse:
+        """Images, lists of models, statistics."""
+        request, path = ctx.request, ctx.request.path
+        if request.method in ("GET", "HEAD"):
+            if path.startswith("/images/"):
+                return await self._download(ctx)
+            if path == "/stats":
+                body = self._witness(with_prompts="prompts" in request.query)
+                return await self._responder.reply(ctx, 200, body)
+        if path == "/__faults__":
+            ordered = control_faults(self._script, request.method, await request.read())
+            return await self._responder.reply(ctx, 200, msgspec.json.encode(ordered))
+        listed = await self._describe(ctx)
+        if listed is not None:
+            return await self._responder.reply(ctx, 200, msgspec.json.encode(listed))
+        raise ApiError(404, f"Invalid URL ({request.method} {path})")
 
-    async def _unknown(self, visit: Visit) -> web.StreamResponse:
-        no = RefusalError(404, f"Invalid URL ({visit.request.method} {visit.request.path})")
-        return await self._front.say(visit, 404, said(visit.voice, no))
+    async def _describe(self, ctx: RequestContext) -> object:
+        """What is asked of the models; None if it is something else."""
+        request, address = ctx.request, google_address(ctx.request.path)
+        if address is None:
+            return None
+        authenticate(request, ctx.style, self._bank)
+        if ctx.style == "openai":
+            return _openai_models(address.model) if request.method == "GET" else None
+        if address.verb == "countTokens" and request.method == "POST":
+            document, _ = await read_document(request)
+            return google_models.count_tokens(address, document)
+        if address.verb or request.method != "GET":
+            return None
+        if address.model:
+            return google_models.get_model(address)
+        return google_models.list_models(address, request.query)
 
-    async def _download(self, visit: Visit) -> web.StreamResponse:
+    async def _download(self, ctx: RequestContext) -> web.StreamResponse:
         fault = self._script.take_download()
-        if isinstance(fault, Refuse | Break | Raw):
-            return await self._front.instead(visit, fault)
-        found = await self._store.find(visit.request)
-        headers = dict(found.headers)
-        body = [] if visit.request.method == "HEAD" else found.body
-        if visit.request.method == "HEAD":
-            headers["Content-Length"] = str(sum(map(len, found.body)))
-        sent = await self._front.send(visit, found.status, Body(body, found.kind), fault, headers)
-        return sent.response
+        if isinstance(fault, NoAnswer):
+            return await self._responder.send_fault(ctx, fault)
+        found = await self._store.find(ctx.request)
+        headers, body = dict(found.headers), found.body
+        if ctx.request.method == "HEAD":
+            headers["Content-Length"] = str(sum(map(len, body)))
+            body = []
+        payload = Payload(body, found.kind)
+        return (await self._responder.send(ctx, found.status, payload, fault, headers)).response
 
-    def _witness(self, with_prompts: bool) -> bytes:
+    def _witness(self, *, with_prompts: bool) -> bytes:
         bank = self._bank
-        stats = self._counters.stats(
-            asyncio.get_running_loop().time(),
-            dollars=bank.billed,
-            images=bank.images,
-            lost=bank.lost,
-        )
+        stats = self._counters.stats(bank, self._loop.time())
         document: dict[str, object] = {"stats": stats, "rows": len(bank.ledger)}
         if with_prompts:
             document["images_by_prompt"] = bank.by_digest()
         return msgspec.json.encode(document)
 
 
-def _brought_nothing(work: "asyncio.Task[Row | Denial]") -> bool:
+def _made_nothing(work: "asyncio.Task[LedgerEntry | Denial]") -> bool:
     return work.done() and (work.cancelled() or isinstance(work.result(), Denial))
 
 
-def _comes_first(fault: Fault | None) -> bool:
-    """The fault comes before any work."""
-    if isinstance(fault, Refuse):
-        return not fault.billed
-    return isinstance(fault, Break | Raw) and fault.before
-
-
-def _models(voice: Voice) -> bytes:
-    if voice == "google":
-        methods = ["generateContent"]
-        listed = [
-            {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
-            for name in MODELS
-        ]
-        return msgspec.json.encode({"models": listed})
-    data = [{"id": name, "object": "model", "created": 0, "owned_by": "fake"} for name in MODELS]
-    return msgspec.json.encode({"object": "list", "data": data})
+def _openai_models(name: str) -> object:
+    """One model, or all of them."""
+    models = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "fake"} for name in FAKE_MODELS
+    ]
+    if not name:
+        return {"object": "list", "data": models}
+    if name not in FAKE_MODELS:
+        words = f"The model '{name}' does not exist"
+        raise ApiError(404, words, code="model_not_found", param="model")
+    return next(model for model in models if model["id"] == name)

@@ -1,7 +1,7 @@
-"""The vendor's books: accounts, and a row for each image the moment it is rendered.
+"""The vendor's bank: accounts, and an entry in the ledger the moment an image is rendered.
 
-The row is written before the first byte of the answer leaves, and stays whether or not anybody
-hears of it: this is what a client's own account of its spending is checked against.
+The entry is written before the first byte of the answer leaves, and stays whether or not the
+client gets the answer. A client's own account of its spending is checked against it.
 """
 
 from collections import Counter
@@ -10,27 +10,29 @@ from decimal import Decimal
 
 import msgspec
 
-from nbp_async._http import Usage
-from nbp_async._prices import GOOGLE, Prices
-from nbp_async.fake.chance import digest
+from nbp_async.fake.image_spec import ImageSpec
+from nbp_async.fake.model_table import SHARE_OF, TokenCount, fake_model
+from nbp_async.fake.seeded_random import digest
 
-Keys = str | Iterable[str] | Mapping[str, Decimal | float | int | str | None]
-"""One key, several, or keys with the dollars that are left to them (None: no end)."""
+ApiKeys = str | Iterable[str] | Mapping[str, Decimal | float | int | str | None]
+"""One key, several, or keys with the dollars that each may spend (None for no limit)."""
+FlatPrices = Mapping[str, Decimal | float | int | str]
+"""US dollars of an answer, by size; "*" stands for every other size."""
 
 
-class Row(msgspec.Struct, gc=False):
-    """One line of the ledger.
+class LedgerEntry(msgspec.Struct, gc=False):
+    """One entry of the ledger.
 
     Attributes:
-        id: The request's id, as its x-request-id said.
+        id: The id of the request, as in its x-request-id; or of the task or batch job.
         key: The key that pays.
         prompt: The prompt's text.
         size: "1K", "2K" or "4K".
         images: How many images were rendered for it.
         price: US dollars.
         at: When it was rendered, in seconds on the loop's clock.
-        delivered: The whole answer was handed to a connection that still stood; None while it is
-            on its way. True does not say that anybody read it.
+        delivered: The whole answer was written to an open connection; None while it is on its way.
+            True does not say that anybody read it.
     """
 
     id: str
@@ -43,8 +45,8 @@ class Row(msgspec.Struct, gc=False):
     delivered: bool | None = None
 
 
-class Account:
-    """What one key may spend, and has spent. `balance` is None where there is no end."""
+class BankAccount:
+    """What one key may spend, and has spent. `balance` is None for no limit."""
 
     __slots__ = ("balance", "key", "spent")
 
@@ -61,17 +63,18 @@ class Bank:
     """Accounts and ledger.
 
     Args:
-        keys: Who may draw images, and for how much.
-        prices: What they cost.
+        keys: Who may buy images, and for how much.
+        prices: What they cost, whatever the model and the tokens; None for what each model costs at
+            its maker's.
 
     Attributes:
-        ledger: All rows, oldest first.
+        ledger: All entries, oldest first.
         billed: Sum of the ledger in US dollars.
         images: How many images were rendered.
-        lost: How many answers that cost something did not reach the client whole.
+        lost: How many answers were billed and did not reach the client whole.
     """
 
-    def __init__(self, keys: Keys, prices: Prices = GOOGLE) -> None:
+    def __init__(self, keys: ApiKeys, prices: FlatPrices | None = None) -> None:
         named: dict[str, Decimal | None]
         if isinstance(keys, str):
             named = {keys: None}
@@ -81,53 +84,63 @@ class Bank:
             named = dict.fromkeys(keys)
         if not named or not all(named):
             raise ValueError("a bank needs at least one key, and none of them empty")
-        self.accounts = {key: Account(key, balance) for key, balance in named.items()}
-        self.prices = prices
-        self.ledger: list[Row] = []
+        self.accounts = {key: BankAccount(key, balance) for key, balance in named.items()}
+        self._flat = (
+            None
+            if prices is None
+            else {size: Decimal(str(price)) for size, price in prices.items()}
+        )
+        self.ledger: list[LedgerEntry] = []
         self.billed = Decimal(0)
         self.images = 0
         self.lost = 0
         self._by_prompt: Counter[str] = Counter()
 
-    def estimate(self, size: str, images: int) -> Decimal:
+    def estimate(self, spec: ImageSpec) -> Decimal:
         """The price of these images, before they are made."""
-        return self.prices.estimate(size) * images
+        return self._price(spec, spec.images, None) * SHARE_OF[spec.service_tier]
 
     def charge(
-        self, request: str, account: Account, prompt: str, size: str, images: int,
-        usage: Usage | None, at: float, share: Decimal = Decimal(1),
-    ) -> Row:  # fmt: skip
-        """Write down what was rendered; without images, what the words cost.
+        self,
+        request: str,
+        account: BankAccount,
+        spec: ImageSpec,
+        images: int,
+        tokens: TokenCount | None,
+        at: float,
+        tier: str = "standard",
+    ) -> LedgerEntry:
+        """Bill what was rendered; without images, the tokens of the text.
 
-        `share` is the part of the price that is charged: half, in a batch.
+        `tier` is how it was done, whatever was asked: a key of `SHARE_OF`.
         """
-        if not images:
-            price = self.prices.cost_without_image(usage)
-        elif usage is None:
-            price = self.estimate(size, images)
-        else:
-            price = self.prices.cost(size, usage)
-        price *= share
-        row = Row(request, account.key, prompt, size, images, price, at)
-        self.ledger.append(row)
+        price = self._price(spec, images, tokens) * SHARE_OF[tier]
+        entry = LedgerEntry(request, account.key, spec.prompt, spec.size, images, price, at)
+        self.ledger.append(entry)
         self.billed += price
         account.spent += price
         self.images += images
         if images:
-            self._by_prompt[prompt] += images
-        return row
+            self._by_prompt[spec.prompt] += images
+        return entry
 
-    def settle(self, row: Row, *, delivered: bool) -> None:
-        """Note whether the answer that belongs to this row went out whole, at last."""
-        self.lost += (not delivered) - (row.delivered is False)
-        row.delivered = delivered
+    def _price(self, spec: ImageSpec, images: int, tokens: TokenCount | None) -> Decimal:
+        if self._flat is None:
+            return fake_model(spec.model).price(spec.size, images, tokens)
+        price = self._flat.get(spec.size, self._flat.get("*", 0))
+        return Decimal(str(price)) * max(images, 1)
+
+    def settle(self, entry: LedgerEntry, *, delivered: bool) -> None:
+        """Note whether the answer that belongs to this entry was sent whole."""
+        self.lost += (not delivered) - (entry.delivered is False)
+        entry.delivered = delivered
 
     def billed_for(self, prompt: str) -> int:
-        """How many images were rendered of this prompt's text."""
+        """How many images were rendered for this prompt's text."""
         return self._by_prompt[prompt]
 
     def by_digest(self) -> dict[str, int]:
-        """Images rendered by `prompt_digest`: a ledger that shows nobody's words."""
+        """Images by `prompt_digest`: a count that shows no prompt's text."""
         return {prompt_digest(prompt): count for prompt, count in self._by_prompt.items()}
 
 

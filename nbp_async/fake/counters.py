@@ -1,4 +1,4 @@
-"""What the server saw: an independent witness of what a client says it did."""
+"""What the server counted: an independent witness of what a client says it did."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+
+from nbp_async.fake.bank import Bank
 
 _KEPT = 1000
 _SHORT = 200  # characters of a long text that are kept in a recorded body
@@ -18,27 +20,27 @@ class Stats(msgspec.Struct, frozen=True):
 
     Attributes:
         requests: Paid calls that arrived.
-        in_flight: Paid calls in work or on their way out now.
+        in_flight: Paid calls in work, or whose answer is being sent.
         peak_in_flight: The most there were at once.
-        connections: Connections that were accepted.
-        open_connections: Connections that stand now.
+        connections: Connections that were accepted so far.
+        open_connections: Connections that are open now.
         peak_connections: The most there were at once.
         peak_carrying: The most of them that carried a request at once.
         connection_seconds: How long connections carried a request, from its head to the end of its
-            answer, all together, on the loop's clock.
+            answer; the sum of all, on the loop's clock.
         downloads: Requests to the image store.
-        bytes_out: Bytes of bodies that were handed to connections.
+        bytes_out: Bytes of bodies that were written to connections.
         dollars: Sum of the ledger.
         images: Images that were rendered.
-        lost: Answers that cost something and did not reach the client whole.
-        by_status: Paid calls by the status of their answer; 0 for those that got none.
-        tasks: Tasks that were taken in.
+        lost: Answers that were billed and did not reach the client whole.
+        by_status: Paid calls by the status of their answer; 0 for calls without an answer.
+        tasks: Tasks that were accepted.
         open_tasks: Tasks that are in work now.
-        looks: Looks at tasks, known or not.
-        peak_looks_per_second: The most looks in any second, on the loop's clock.
-        webhooks: Tries to deliver a webhook.
-        webhooks_delivered: Webhooks that were taken.
-        webhooks_failed: Webhooks that were given up.
+        looks: Polls of tasks, known or not.
+        peak_looks_per_second: The most polls in any second, on the loop's clock.
+        webhooks: Attempts to deliver a webhook.
+        webhooks_delivered: Webhooks that a receiver accepted.
+        webhooks_failed: Webhooks that were abandoned.
     """
 
     requests: int = 0
@@ -64,7 +66,7 @@ class Stats(msgspec.Struct, frozen=True):
     webhooks_failed: int = 0
 
 
-class Received(msgspec.Struct, frozen=True):
+class RecordedRequest(msgspec.Struct, frozen=True):
     """A paid call as it arrived.
 
     Attributes:
@@ -81,15 +83,15 @@ class Received(msgspec.Struct, frozen=True):
     at: float
 
 
-class Posted(msgspec.Struct, frozen=True):
-    """One try to deliver a webhook.
+class WebhookAttempt(msgspec.Struct, frozen=True):
+    """One attempt to deliver a webhook.
 
     Attributes:
         id: The message's id.
         task: The id of the task that it is about.
         url: Where it went.
-        attempt: Which try, from 1; 0 for a forged one.
-        status: What the receiver answered; 0 if nothing came.
+        attempt: Counts from 1; 0 for a forged one.
+        status: HTTP status of the receiver's answer; 0 if there was none.
         forged: What was wrong with it, or "".
         at: When it was answered, in seconds on the loop's clock.
         headers: As they were sent.
@@ -114,13 +116,9 @@ class Counters:
         self.requests = 0
         self.in_flight = 0
         self.peak_in_flight = 0
-        self.accepted = 0
-        self.open = 0
-        self.peak_open = 0
-        self._carried = 0.0
-        self._carried_until = 0.0
-        self._carrying = 0
-        self._peak_carrying = 0
+        self.connections = 0
+        self.open_connections = 0
+        self.peak_connections = 0
         self.downloads = 0
         self.bytes_out = 0
         self.by_status: Counter[int] = Counter()
@@ -131,69 +129,94 @@ class Counters:
         self.webhooks = 0
         self.webhooks_delivered = 0
         self.webhooks_failed = 0
-        self.posted: deque[Posted] = deque(maxlen=_KEPT)
-        self._looked: deque[float] = deque()
+        self.webhook_attempts: deque[WebhookAttempt] = deque(maxlen=_KEPT)
+        self._busy = 0
+        self._peak_busy = 0
+        self._busy_seconds = 0.0
+        self._busy_until = 0.0
+        self._polls: deque[float] = deque()
         self._received: deque[tuple[str, Mapping[str, str], object, float]] = deque(maxlen=_KEPT)
 
-    def arrived(self) -> None:
-        """A paid call began."""
+    def begin_request(self) -> None:
+        """A paid call begins."""
         self.requests += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
 
-    def opened(self) -> None:
+    def end_request(self, status: int) -> None:
+        """A paid call ends with this status; 0 if it got no answer."""
+        self.in_flight -= 1
+        self.by_status[status] += 1
+
+    def open_connection(self) -> None:
         """A connection was accepted."""
-        self.accepted += 1
-        self.open += 1
-        self.peak_open = max(self.peak_open, self.open)
+        self.connections += 1
+        self.open_connections += 1
+        self.peak_connections = max(self.peak_connections, self.open_connections)
 
-    def closed(self) -> None:
-        """A connection ended."""
-        self.open -= 1
+    def close_connection(self) -> None:
+        """A connection has ended."""
+        self.open_connections -= 1
 
-    def carries(self, now: float, change: int) -> None:
-        """So many more (or fewer) connections carry a request from now on."""
-        self._carried += self._carrying * (now - self._carried_until)
-        self._carried_until = now
-        self._carrying += change
-        self._peak_carrying = max(self._peak_carrying, self._carrying)
+    def change_busy(self, now: float, change: int) -> None:
+        """From now on so many more connections carry a request; or fewer, or as many."""
+        self._busy_seconds += self._busy * (now - self._busy_until)
+        self._busy_until = now
+        self._busy += change
+        self._peak_busy = max(self._peak_busy, self._busy)
 
-    def looked(self, now: float) -> None:
-        """Somebody looked at a task."""
+    def record_poll(self, now: float) -> None:
+        """A task is polled."""
         self.looks += 1
-        looked = self._looked
-        looked.append(now)
-        while looked[0] <= now - 1.0:
-            looked.popleft()
-        self.peak_looks = max(self.peak_looks, len(looked))
+        polls = self._polls
+        polls.append(now)
+        while polls[0] <= now - 1.0:
+            polls.popleft()
+        self.peak_looks = max(self.peak_looks, len(polls))
 
     def record(self, path: str, headers: Mapping[str, str], body: object, at: float) -> None:
         """Keep what a paid call asked."""
         self._received.append((path, headers, body, at))
 
     @property
-    def received(self) -> list[Received]:
+    def received(self) -> list[RecordedRequest]:
         """The last thousand paid calls that could be read, oldest first."""
         return [
-            Received(path, _without_key(headers), body, at)
+            RecordedRequest(path, _without_key(headers), body, at)
             for path, headers, body, at in self._received
         ]
 
-    def stats(self, now: float | None, *, dollars: Decimal, images: int, lost: int) -> Stats:
-        """A snapshot; what the bank knows is given to it."""
+    def stats(self, bank: Bank, now: float | None) -> Stats:
+        """A snapshot; `now` is None before the server has started."""
         if now is not None:
-            self.carries(now, 0)
+            self.change_busy(now, 0)
         return Stats(
-            self.requests, self.in_flight, self.peak_in_flight, self.accepted, self.open,
-            self.peak_open, self._peak_carrying, self._carried, self.downloads, self.bytes_out,
-            dollars, images, lost, dict(self.by_status),
-            self.tasks, self.open_tasks, self.looks, self.peak_looks, self.webhooks,
-            self.webhooks_delivered, self.webhooks_failed,
-        )  # fmt: skip
+            requests=self.requests,
+            in_flight=self.in_flight,
+            peak_in_flight=self.peak_in_flight,
+            connections=self.connections,
+            open_connections=self.open_connections,
+            peak_connections=self.peak_connections,
+            peak_carrying=self._peak_busy,
+            connection_seconds=self._busy_seconds,
+            downloads=self.downloads,
+            bytes_out=self.bytes_out,
+            dollars=bank.billed,
+            images=bank.images,
+            lost=bank.lost,
+            by_status=dict(self.by_status),
+            tasks=self.tasks,
+            open_tasks=self.open_tasks,
+            looks=self.looks,
+            peak_looks_per_second=self.peak_looks,
+            webhooks=self.webhooks,
+            webhooks_delivered=self.webhooks_delivered,
+            webhooks_failed=self.webhooks_failed,
+        )
 
 
 def shortened(body: object) -> object:
-    """The same document without its long texts: what would fill the memory with references."""
+    """The same document with long texts cut: reference images would fill the memory."""
     if isinstance(body, str) and len(body) > _LONG:
         return f"{body[:_SHORT]}… ({len(body)} characters)"
     if isinstance(body, dict):

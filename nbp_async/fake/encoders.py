@@ -1,8 +1,8 @@
-"""PNG and JPEG files of flat rectangles, written in a fraction of the time that pixels would take.
+"""PNG and JPEG files of flat rectangles, much faster than encoding pixels.
 
-A 4096x4096 picture of rectangles has about twenty different rows. PNG's "same as the row above" and
-deflate's blocks that can be joined make it a matter of those twenty; JPEG's restart markers do the
-same for rows of 8x8 blocks, each of which is one colour and therefore one number.
+A 4096x4096 image of rectangles has about twenty different rows, and only those are compressed. In a
+PNG, a row can be "same as above", and deflate's blocks can be joined. In a JPEG, restart markers
+make rows of 8x8 blocks independent, and a block of one colour is one number.
 """
 
 import struct
@@ -13,7 +13,7 @@ Run = tuple[int, int]
 """A colour's index, and how many pixels (or rows) in a sequence it covers."""
 Colour = tuple[int, int, int]
 Bands = list[tuple[int, tuple[Run, ...]]]
-"""A picture from top to bottom: how many equal rows, and one of them as runs of colours."""
+"""An image from top to bottom: how many equal rows, and one of them as runs of colours."""
 
 _ADLER = 65521
 _MOST_AT_ONCE = 64  # equal rows that are compressed together
@@ -33,12 +33,14 @@ def png(width: int, height: int, palette: list[Colour], bands: Bands) -> bytes:
     """
     head = struct.pack(">IIBBBBB", width, height, 4, 3, 0, 0, 0)
     colours = b"".join(map(bytes, palette))
-    return b"".join((
-        b"\x89PNG\r\n\x1a\n",
-        chunk(b"IHDR", head),
-        chunk(b"PLTE", colours),
-        chunk(b"IDAT", _image_data(width, bands)),
-    ))  # fmt: skip
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", head),
+            chunk(b"PLTE", colours),
+            chunk(b"IDAT", _image_data(width, bands)),
+        )
+    )
 
 
 def _image_data(width: int, bands: Bands) -> bytes:
@@ -61,7 +63,7 @@ def _image_data(width: int, bands: Bands) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _repeats(row_bytes: int, rows: int) -> tuple[bytes, int, int]:
-    """Deflated, so many rows that are the same as the one above; their checksum and length."""
+    """So many rows that equal the row above, deflated; their checksum and length."""
     if rows <= _MOST_AT_ONCE:
         data = (b"\x02" + bytes(row_bytes)) * rows
         squeeze = _compressor()
@@ -72,12 +74,12 @@ def _repeats(row_bytes: int, rows: int) -> tuple[bytes, int, int]:
 
 
 def _compressor() -> "zlib._Compress":
-    """Flushed in full, it gives whole deflate blocks that refer to nothing outside of them."""
+    """A full flush ends a deflate block that refers to nothing before it."""
     return zlib.compressobj(6, zlib.DEFLATED, -11, 4)
 
 
 def _joined(first: int, second: int, length: int) -> int:
-    """The Adler-32 of two pieces from those of each; `length` is the second's."""
+    """The Adler-32 of two pieces, from that of each; `length` is the second's."""
     a1, b1, a2, b2 = first & 0xFFFF, first >> 16, second & 0xFFFF, second >> 16
     a = (a1 + a2 - 1) % _ADLER
     b = (b1 + b2 + (a1 - 1) * length) % _ADLER
@@ -88,11 +90,13 @@ def _joined(first: int, second: int, length: int) -> int:
 # are five bits), one with nothing but "end of block" (the bit 0).
 _STEP = ("0", *(format(0b10000 + n, "05b") for n in range(11)))
 _SAME = "00" * 3
-_TABLES = b"".join((
-    b"\xff\xdb\x00\x43\x00" + b"\x08" * 64,
-    b"\xff\xc4\x00\x1f\x00" + bytes((1, 0, 0, 0, 11, *(0,) * 11)) + bytes(range(12)),
-    b"\xff\xc4\x00\x14\x10" + bytes((1, *(0,) * 15)) + b"\x00",
-))  # fmt: skip
+_TABLES = b"".join(
+    (
+        b"\xff\xdb\x00\x43\x00" + b"\x08" * 64,
+        b"\xff\xc4\x00\x1f\x00" + bytes((1, 0, 0, 0, 11, *(0,) * 11)) + bytes(range(12)),
+        b"\xff\xc4\x00\x14\x10" + bytes((1, *(0,) * 15)) + b"\x00",
+    )
+)
 JPEG_START = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
 
@@ -109,14 +113,16 @@ def jpeg(width: int, height: int, palette: list[Colour], bands: Bands) -> bytes:
         rows += [known[runs]] * ((height_of + 7) // 8)
     marked = b"".join(row + bytes((0xFF, 0xD0 + n % 8)) for n, row in enumerate(rows))[:-2]
     components = b"\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"
-    return b"".join((
-        _TABLES,
-        b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", height, width) + components,
-        b"\xff\xdd\x00\x04" + struct.pack(">H", blocks_a_row),
-        b"\xff\xda\x00\x0c\x03\x01\x00\x02\x00\x03\x00\x00\x3f\x00",
-        marked,
-        b"\xff\xd9",
-    ))  # fmt: skip
+    return b"".join(
+        (
+            _TABLES,
+            b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", height, width) + components,
+            b"\xff\xdd\x00\x04" + struct.pack(">H", blocks_a_row),
+            b"\xff\xda\x00\x0c\x03\x01\x00\x02\x00\x03\x00\x00\x3f\x00",
+            marked,
+            b"\xff\xd9",
+        )
+    )
 
 
 def _levels(colour: Colour) -> Colour:
@@ -127,7 +133,7 @@ def _levels(colour: Colour) -> Colour:
 
 
 def _row(runs: tuple[Run, ...], steps: list[Colour]) -> bytes:
-    """One row of blocks; it starts from nothing, as after each restart marker."""
+    """One row of blocks; its differences start from 0, as after each restart marker."""
     bits: list[str] = []
     last: Colour = (0, 0, 0)
     for colour, pixels in runs:

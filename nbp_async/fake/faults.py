@@ -1,36 +1,37 @@
-"""What can go wrong at a vendor, as values; how it is done to a socket is told elsewhere.
+"""What can go wrong at a vendor, as values; `wire` does it to a socket.
 
 Fault
-├── Refuse    an answer that is no success, instead of the image or after it was made
-├── Break     the connection ends, or nothing ever comes
-├── Cut       the connection ends within what is handed in
-├── Raw       exactly these bytes
-├── Travel    the right answer, and something happens to it on the way
-└── Spoil     the answer arrives whole and is not what it should be
+├── ErrorReply     an error status, instead of the image or after it was made
+├── Disconnect     the connection ends, or no answer ever comes
+├── UploadCut      the connection ends within an upload
+├── RawReply       exactly these bytes
+├── BadTransfer    the right answer, damaged or slowed down on the way
+├── BadPayload     a whole answer with the wrong content
+└── MixedResults   a batch job's results that do not match its requests
 
-"Before" means before the work: nothing is rendered and nothing billed. What comes after the work
-is billed, as a vendor does it, whether or not the client hears of it.
+"Before" means before the work: nothing is rendered, and nothing is billed. A fault after the work
+is billed, as vendors do it, whether or not the client gets the answer.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import msgspec
 
 Framing = Literal["length", "chunked", "close"]
-"""What tells a client where a body ends: its length, a last chunk, the end of the connection."""
+"""What marks the end of a body: its length, a last chunk, or the end of the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Nothing goes wrong. `download` makes it a matter of the image store."""
+    """Nothing goes wrong. `download`: it is for the image store."""
 
     download: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse(Fault):
+class ErrorReply(Fault):
     """See `status`."""
 
     code: int
@@ -42,7 +43,7 @@ class Refuse(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Break(Fault):
+class Disconnect(Fault):
     """See `disconnect`, `reset` and `hang`."""
 
     how: Literal["close", "reset", "hang"]
@@ -51,7 +52,7 @@ class Break(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Mixed(Fault):
+class MixedResults(Fault):
     """See `mixed_results`."""
 
     missing: int = 0
@@ -60,14 +61,14 @@ class Mixed(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Cut(Fault):
+class UploadCut(Fault):
     """See `cut_upload`."""
 
     at: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Raw(Fault):
+class RawReply(Fault):
     """See `raw`."""
 
     data: bytes
@@ -76,7 +77,7 @@ class Raw(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Travel(Fault):
+class BadTransfer(Fault):
     """See `slow_body`, `cut_body`, `no_terminator` and `gzipped`."""
 
     pace: float | None = None
@@ -88,7 +89,7 @@ class Travel(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Spoil(Fault):
+class BadPayload(Fault):
     """See the functions from `bad_json` on. `kind` is its variety, `count` its amount."""
 
     what: str
@@ -97,16 +98,34 @@ class Spoil(Fault):
     text: str = ""
 
 
+NoAnswer = ErrorReply | Disconnect | RawReply
+"""Faults that replace the right answer."""
+
+
+def precedes_work(fault: Fault | None) -> TypeGuard[NoAnswer]:
+    """The fault comes before the work: nothing is rendered, and nothing is billed."""
+    if isinstance(fault, ErrorReply):
+        return not fault.billed
+    return isinstance(fault, Disconnect | RawReply) and fault.before
+
+
+def precedes_reading(fault: Fault) -> TypeGuard[NoAnswer]:
+    """The fault comes before the request's body is read."""
+    if isinstance(fault, ErrorReply):
+        return fault.early
+    return isinstance(fault, Disconnect) and fault.unread
+
+
 def ok() -> Fault:
-    """No fault: a place in a script that goes well."""
+    """No fault: this request goes well."""
     return Fault()
 
 
 def download(fault: Fault) -> Fault:
-    """The same for the next download from the image store instead of the next paid call."""
-    if isinstance(fault, Spoil):
+    """The same fault for the next download from the image store, not for the next paid call."""
+    if isinstance(fault, BadPayload):
         raise ValueError(  # noqa: TRY004  the type is right, the choice is not
-            "an image store has no answers to spoil: use a fault of the connection"
+            "a download has no JSON to damage: use a fault of the connection"
         )
     return replace(fault, download=True)
 
@@ -120,26 +139,26 @@ def status(
     billed: bool = False,
     early: bool = False,
 ) -> Fault:
-    """An answer of this status.
+    """An answer with this status.
 
     Args:
         code: HTTP status.
-        retry_after: Seconds, said as the vendor says it (a header, or RetryInfo in the body); a
-            text goes into the header as it is, "http-date" or "http-date:7" as the date in 5 or
-            7 s. Said exactly so, whatever the server's speed.
-        body: Instead of the vendor's own words.
-        headers: More of them.
-        billed: The work was done first, and is billed.
+        retry_after: Seconds, written as the vendor writes it (a header, or RetryInfo in the
+            body). A text goes into the header as it is; "http-date" or "http-date:7" becomes the
+            date in 5 or 7 s. The server's speed does not change it.
+        body: Replaces the vendor's own body.
+        headers: More headers.
+        billed: The work is done first, and billed.
         early: Before the request's body is read.
     """
     if billed and early:
-        raise ValueError("what is said before the body is read cannot be billed")
+        raise ValueError("an answer before the body is read cannot be billed")
     if isinstance(body, Mapping):
         body = msgspec.json.encode(dict(body))
     elif isinstance(body, str):
         body = body.encode()
     more = tuple((headers or {}).items())
-    return Refuse(code, retry_after, body, more, billed=billed, early=early)
+    return ErrorReply(code, retry_after, body, more, billed=billed, early=early)
 
 
 def rate_limited(retry_after: float | str | None = 1.0) -> Fault:
@@ -153,47 +172,47 @@ def overloaded(retry_after: float | str | None = None) -> Fault:
 
 
 def disconnect(*, before: bool = False) -> Fault:
-    """The connection is closed instead of an answer."""
-    return Break("close", before)
+    """The connection is closed; there is no answer."""
+    return Disconnect("close", before)
 
 
 def reset(*, before: bool = False) -> Fault:
-    """The connection is reset instead of an answer."""
-    return Break("reset", before)
+    """The connection is reset; there is no answer."""
+    return Disconnect("reset", before)
 
 
 def hang(*, before: bool = False, unread: bool = False) -> Fault:
-    """No answer ever comes. With `unread`, the request's body is not even read (nor billed)."""
-    return Break("hang", before or unread, unread)
+    """No answer ever comes. `unread`: the request's body is not read, nothing is billed."""
+    return Disconnect("hang", before or unread, unread)
 
 
 def raw(data: bytes, *, before: bool = False, keep_open: bool = False) -> Fault:
     """Exactly these bytes, head and all; then the connection is closed unless `keep_open`."""
-    return Raw(data, before, keep_open)
+    return RawReply(data, before, keep_open)
 
 
 def slow_body(bytes_per_second: float, chunk: int = 1024) -> Fault:
     """The body comes slowly: `chunk` bytes at a time, at so many bytes per simulated second."""
     if bytes_per_second <= 0 or chunk < 1:
-        raise ValueError("a slow body still moves: bytes_per_second and chunk are above 0")
-    return Travel(pace=bytes_per_second, chunk=chunk)
+        raise ValueError("bytes_per_second and chunk must be above 0")
+    return BadTransfer(pace=bytes_per_second, chunk=chunk)
 
 
 def cut_body(at: float = 0.6, framing: Framing = "length") -> Fault:
     """The connection ends within the body, after the share `at` of it."""
     if not 0 <= at <= 1:
-        raise ValueError(f"a body is cut at a share of it, from 0 to 1, not at {at:g}")
-    return Travel(at=at, framing=framing)
+        raise ValueError(f"at must be a share of the body from 0 to 1, not {at:g}")
+    return BadTransfer(at=at, framing=framing)
 
 
 def no_terminator() -> Fault:
-    """The whole body in chunks; the last, empty one never comes, and the connection stays open."""
-    return Travel(framing="chunked", silent=True)
+    """The whole body in chunks, without the last, empty chunk; the connection stays open."""
+    return BadTransfer(framing="chunked", silent=True)
 
 
 def gzipped(at: float = 1.0) -> Fault:
-    """The body compressed, asked for or not; only the share `at` of it, under its right length."""
-    return Travel(at=at, gzip=True)
+    """The body compressed, requested or not; only the share `at` of it, with a matching length."""
+    return BadTransfer(at=at, gzip=True)
 
 
 def cut_download(at: float = 0.6) -> Fault:
@@ -204,64 +223,74 @@ def cut_download(at: float = 0.6) -> Fault:
 def cut_upload(at: float = 0.5) -> Fault:
     """The connection is reset within a piece of an upload; the share `at` of it has arrived."""
     if not 0 <= at <= 1:
-        raise ValueError(f"an upload is cut at a share of a piece, from 0 to 1, not at {at:g}")
-    return Cut(at=at)
+        raise ValueError(f"at must be a share of the piece from 0 to 1, not {at:g}")
+    return UploadCut(at=at)
 
 
 def bad_json(kind: Literal["cut", "garbage", "empty", "deep", "digits", "utf8"] = "cut") -> Fault:
-    """A body of the right length that is no JSON, or such as breaks a careless reader."""
-    return Spoil("json", kind)
+    """A body of the right length that is not JSON, or JSON that breaks a careless reader."""
+    return BadPayload("json", kind)
 
 
 def bad_base64(
     kind: Literal["junk", "nopad", "overpad", "newlines", "data-uri", "urlsafe"] = "junk",
 ) -> Fault:
-    """Image text that is wrong ("junk", "overpad"), or right in a way that nobody promised."""
-    return Spoil("base64", kind)
+    """Base64 that is wrong ("junk", "overpad"), or readable but not as documented."""
+    return BadPayload("base64", kind)
 
 
 def bad_image(
     kind: Literal["text", "truncated", "tiny", "empty", "huge", "mislabelled"] = "truncated",
 ) -> Fault:
-    """An image that is none: words, no end, 1x1, no bytes, 65535x65535, or of another type."""
-    return Spoil("image", kind)
+    """Not an image: text, no end, 1x1, no bytes, 65535x65535, or of another type."""
+    return BadPayload("image", kind)
 
 
 def html_page() -> Fault:
     """A web page with status 200."""
-    return Spoil("html")
+    return BadPayload("html")
 
 
 def wrong_size() -> Fault:
-    """An image of half the width and height that were asked."""
-    return Spoil("size")
+    """An image of half the requested width and height."""
+    return BadPayload("size")
 
 
 def thought_only() -> Fault:
-    """Every image is marked as a thought (Gemini; the images API has no thoughts, and no image)."""
-    return Spoil("thought")
+    """Every image is marked as a thought (Gemini). The images API has no thoughts: no image."""
+    return BadPayload("thought")
 
 
 def no_image(reason: str = "NO_IMAGE", text: str = "") -> Fault:
-    """A success without an image, perhaps with words; `reason` is Gemini's finishReason."""
-    return Spoil("none", reason, text=text)
+    """A success without an image, perhaps with a text; `reason` is Gemini's finishReason."""
+    return BadPayload("none", reason, text=text)
 
 
 def blocked(reason: str = "PROHIBITED_CONTENT") -> Fault:
     """The prompt is refused: by Gemini's blockReason; by the images API with a 400, at no cost."""
-    return Spoil("blocked", reason)
+    return BadPayload("blocked", reason)
+
+
+def unfinished() -> Fault:
+    """A stream of events that ends with its drafts, although the image was made (images API)."""
+    return BadPayload("unfinished")
 
 
 def extra_images(count: int = 1) -> Fault:
-    """More images than were asked."""
-    return Spoil("extra", count=count)
+    """More images than requested."""
+    return BadPayload("extra", count=count)
+
+
+def downgraded() -> Fault:
+    """An urgent call is served and billed as a standard one, as the answer's head says (Gemini)."""
+    return BadPayload("downgrade")
 
 
 def long_signature(size: int = 1 << 20) -> Fault:
     """A thought signature of `size` characters beside the image (Gemini)."""
-    return Spoil("signature", count=size)
+    return BadPayload("signature", count=size)
 
 
 def mixed_results(missing: int = 0, unknown: int = 0, twice: int = 0) -> Fault:
-    """A batch job's results miss so many lines, have others that nobody asked, or some twice."""
-    return Mixed(missing=missing, unknown=unknown, twice=twice)
+    """A batch job's results lack so many lines, have unknown ones, or have some twice."""
+    return MixedResults(missing=missing, unknown=unknown, twice=twice)

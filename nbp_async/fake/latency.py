@@ -1,6 +1,6 @@
-"""How long a request is held, in simulated seconds. Pure: luck comes in as a number in [0, 1).
+"""How long a request is held, in simulated seconds. Pure: chance comes in as a quantile in [0, 1).
 
-The default is what people see with Nano Banana Pro: 30 to 170 s, evenly spread.
+The default is what people measure with Nano Banana Pro: 30 to 170 s, evenly spread.
 """
 
 import math
@@ -9,19 +9,19 @@ from statistics import NormalDist
 from typing import Protocol
 
 _NORMAL = NormalDist()
-_LUCK_AT_MOST = 1 - 2**-40  # a normal distribution has no end, a request must have one
+_MOST = 1 - 2**-40  # a normal distribution has no end, a request must have one
 
 
 def _check(low: float, high: float) -> None:
     if not 0 <= low <= high < math.inf:
-        raise ValueError(f"a latency runs from 0 s upwards, not from {low:g} to {high:g}")
+        raise ValueError(f"a latency must be 0 s or more and finite, not {low:g} to {high:g}")
 
 
 class Latency(Protocol):
-    """Says how long one image takes; its text form is what `latency_of` reads."""
+    """How long images take; `str` of it is a text that `latency_of` reads."""
 
-    def seconds(self, luck: float, size: str) -> float:
-        """Simulated seconds for an image of `size` ("1K", "2K", "4K"), given luck in [0, 1)."""
+    def seconds(self, quantile: float, size: str) -> float:
+        """Simulated seconds of an image of `size` ("1K", "2K", "4K"), for a quantile in [0, 1)."""
         ...
 
 
@@ -34,7 +34,7 @@ class Fixed:
     def __post_init__(self) -> None:
         _check(self.hold, self.hold)
 
-    def seconds(self, luck: float, size: str) -> float:  # noqa: ARG002
+    def seconds(self, quantile: float, size: str) -> float:  # noqa: ARG002
         return self.hold
 
     def __str__(self) -> str:
@@ -51,8 +51,8 @@ class Uniform:
     def __post_init__(self) -> None:
         _check(self.low, self.high)
 
-    def seconds(self, luck: float, size: str) -> float:  # noqa: ARG002
-        return self.low + luck * (self.high - self.low)
+    def seconds(self, quantile: float, size: str) -> float:  # noqa: ARG002
+        return self.low + quantile * (self.high - self.low)
 
     def __str__(self) -> str:
         return f"{self.low:g}-{self.high:g}"
@@ -69,11 +69,11 @@ class Lognormal:
         _check(self.median, self.median)
         _check(self.sigma, self.sigma)
         if not self.median:
-            raise ValueError("a lognormal latency needs a median above 0 s")
+            raise ValueError("a lognormal latency must have a median above 0 s")
 
-    def seconds(self, luck: float, size: str) -> float:  # noqa: ARG002
-        luck = min(max(luck, 1 - _LUCK_AT_MOST), _LUCK_AT_MOST)
-        return self.median * math.exp(self.sigma * _NORMAL.inv_cdf(luck))
+    def seconds(self, quantile: float, size: str) -> float:  # noqa: ARG002
+        quantile = min(max(quantile, 1 - _MOST), _MOST)
+        return self.median * math.exp(self.sigma * _NORMAL.inv_cdf(quantile))
 
     def __str__(self) -> str:
         return f"lognormal:{self.median:g}:{self.sigma:g}"
@@ -83,25 +83,25 @@ class Lognormal:
 class BySize:
     """Evenly spread within what a relay measured: 1K 30-90 s, 2K 50-120 s, 4K 100-170 s."""
 
-    def seconds(self, luck: float, size: str) -> float:
+    def seconds(self, quantile: float, size: str) -> float:
         low, high = _MEASURED.get(size, _MEASURED["2K"])
-        return low + luck * (high - low)
+        return low + quantile * (high - low)
 
     def __str__(self) -> str:
         return "by-size"
 
 
-Span = Latency | float | tuple[float, float] | str
+LatencyOption = Latency | float | tuple[float, float] | str
 """What `latency_of` reads."""
 
 _MEASURED = {"1K": (30.0, 90.0), "2K": (50.0, 120.0), "4K": (100.0, 170.0)}
 DEFAULT = Uniform(30, 170)
 
 
-def latency_of(value: Span) -> Latency:
-    """The latency that `value` says: a number, a pair, or a text that `parse` reads."""
+def latency_of(value: LatencyOption) -> Latency:
+    """The latency of a number, a pair, or a text that `parse_latency` reads."""
     if isinstance(value, str):
-        return parse(value)
+        return parse_latency(value)
     if isinstance(value, int | float):
         return Fixed(float(value))
     if isinstance(value, tuple):
@@ -109,11 +109,11 @@ def latency_of(value: Span) -> Latency:
     return value
 
 
-def parse(text: str) -> Latency:
+def parse_latency(text: str) -> Latency:
     """Read "120", "30-170", "by-size" or "lognormal:90:0.4" (median, sigma).
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: It is not one of these.
     """
     try:
         if text == "by-size":

@@ -1,8 +1,8 @@
-"""The pictures: a quilt drawn from the prompt's hash, mirrored, in one hue and one accent.
+"""The images: a mirrored quilt in one hue and one accent, drawn from the prompt's hash.
 
-Two prompts look different at the size of a thumbnail; one prompt looks the same in every size and
-format. Nothing here draws pixels: a picture is a few rectangles (see `encoders`), and what makes a
-file as heavy as a real one is shared by all pictures of that weight.
+Two prompts look different even as thumbnails; one prompt looks the same in every size and format.
+No pixels are drawn: an image is a few rectangles (see `encoders`). The padding that makes a file as
+heavy as a real one is shared by all images of that weight.
 """
 
 import colorsys
@@ -14,21 +14,23 @@ from typing import Literal
 import msgspec
 import pybase64
 
-from nbp_async.fake.chance import digest
 from nbp_async.fake.encoders import JPEG_START, Bands, Colour, Run, chunk, jpeg, png
+from nbp_async.fake.seeded_random import digest
 
 Kind = Literal["png", "jpeg"]
 Weight = int | Mapping[str, int] | Literal["real"] | None
-"""Bytes of a file at least: of every one, by size, or about what real ones weigh."""
+"""The least bytes of a file: for all files, by size, or about what real ones have."""
 
 REAL: dict[str, int] = {"1K": 1_500_000, "2K": 4_000_000, "4K": 6_000_000}
 MIME = {"png": "image/png", "jpeg": "image/jpeg"}
-_GRAIN = 12288  # bytes; pads come in multiples of it, so that pictures of one weight share theirs
+_GRAIN = 12288  # bytes of a piece of padding; a multiple of three
+# Paddings are multiples of it, so that images of one weight share one. It fits into one comment.
+_SHARED_GRAIN = 5 * _GRAIN
 _CACHED = 128
 
 
-class Picture(msgspec.Struct, frozen=True):
-    """One image file, in pieces: `pad` is shared with others, and base64 can be joined there."""
+class DrawnImage(msgspec.Struct, frozen=True):
+    """One image file in three pieces, where base64 can be joined; others share `pad`."""
 
     kind: Kind
     width: int
@@ -61,11 +63,11 @@ def weight_of(weight: Weight, tier: str) -> int:
 
 
 @lru_cache(maxsize=_CACHED)
-def draw(seed: bytes, width: int, height: int, kind: Kind, weight: int = 0) -> Picture:
-    """The picture of `seed` (16 bytes, see `seed_of`) in this many pixels, at least so heavy.
+def draw(seed: bytes, width: int, height: int, kind: Kind, weight: int = 0) -> DrawnImage:
+    """The image of a seed (16 bytes, see `seed_of`) in these pixels, of `weight` bytes or more.
 
-    Head and pad are multiples of three bytes, so that base64 can be joined there; the whole is
-    none, so that its base64 ends in padding.
+    Head and pad are multiples of three bytes, so that base64 can be joined there. The whole file
+    is not, so that its base64 ends in "=".
     """
     palette = _palette(seed)
     bands = _quilt(seed, width, height)
@@ -77,33 +79,41 @@ def draw(seed: bytes, width: int, height: int, kind: Kind, weight: int = 0) -> P
         spare = max(0, weight - size - pad)
         spare += -(len(body) + 12 + spare) % 3
         head = body + chunk(b"noIs", _noise(spare))
-        return Picture(kind, width, height, head, _png_pad(pad), end)
+        return DrawnImage(kind, width, height, head, _png_pad(pad), end)
     tail = jpeg(width, height, palette, bands)
     tail = _comment(bytes((-len(tail)) % 3)) + tail  # with its head, no multiple of three
     size = len(JPEG_START) + 4 + len(tail)
     pad = _shared(weight - size)
     spare = max(0, weight - size - pad)
     spare += -(len(JPEG_START) + 4 + spare) % 3
-    return Picture(kind, width, height, JPEG_START + _comment(_noise(spare)), _jpeg_pad(pad), tail)
+    return DrawnImage(
+        kind, width, height, JPEG_START + _comment(_noise(spare)), _jpeg_pad(pad), tail
+    )
 
 
 def seed_of(prompt: str, copy: int = 0) -> bytes:
-    """What the picture of a prompt is drawn from; further copies of it look different."""
+    """The seed of a prompt's image; further copies look different."""
     return digest("picture", prompt, copy)
 
 
 def other(kind: Kind) -> Kind:
-    """The format that it is not."""
+    """The other format."""
     return "jpeg" if kind == "png" else "png"
 
 
 def _palette(seed: bytes) -> list[Colour]:
-    """A light ground, four tones of a hue, two of an accent."""
+    """A light background, four tones of a hue, two of an accent."""
     hue, turn = seed[0] / 256, (0.42 + seed[1] / 256 * 0.16)
     tones = [
-        (hue, 0.955, 0.55), (hue, 0.86, 0.50), (hue, 0.68, 0.48), (hue, 0.50, 0.50),
-        (hue, 0.31, 0.50), (hue + turn, 0.72, 0.72), (hue + turn, 0.56, 0.70), (hue, 0.99, 0.6),
-    ]  # fmt: skip
+        (hue, 0.955, 0.55),
+        (hue, 0.86, 0.50),
+        (hue, 0.68, 0.48),
+        (hue, 0.50, 0.50),
+        (hue, 0.31, 0.50),
+        (hue + turn, 0.72, 0.72),
+        (hue + turn, 0.56, 0.70),
+        (hue, 0.99, 0.6),
+    ]
     colours = (colorsys.hls_to_rgb(h % 1.0, light, depth) for h, light, depth in tones)
     return [(round(r * 255), round(g * 255), round(b * 255)) for r, g, b in colours]
 
@@ -114,16 +124,19 @@ _INNER = (2, 3, 4, 7, 7, 6, 5, 1)
 
 
 def _quilt(seed: bytes, width: int, height: int) -> Bands:
-    """Patches in rows and columns, each with a smaller one in it, mirrored both ways."""
+    """Patches in rows and columns, each with a smaller one inside, mirrored both ways."""
     unit = min(width, height) // 56 * 8
     if not unit:
         return [(height, ((2, width),))]
     columns, rows = width // unit - 2, height // unit - 2
-    luck = random.Random(seed)
+    rng = random.Random(seed)
     half = [
-        [(luck.choice(_OUTER), luck.choice(_INNER), luck.random() < 0.6)
-         for _ in range((columns + 1) // 2)] for _ in range((rows + 1) // 2)
-    ]  # fmt: skip
+        [
+            (rng.choice(_OUTER), rng.choice(_INNER), rng.random() < 0.6)
+            for _ in range((columns + 1) // 2)
+        ]
+        for _ in range((rows + 1) // 2)
+    ]
     left, top = _margin(width, columns * unit), _margin(height, rows * unit)
     inset = unit // 32 * 8
     lines: list[tuple[tuple[Run, ...], tuple[Run, ...]]] = []
@@ -154,13 +167,13 @@ def _line(patches: list[list[Run]], left: int, width: int) -> tuple[Run, ...]:
 
 
 def _shared(missing: int) -> int:
-    """How much of the missing weight a shared pad brings."""
-    return max(0, missing // _GRAIN * _GRAIN)
+    """How many of the missing bytes come from a shared pad."""
+    return max(0, missing // _SHARED_GRAIN * _SHARED_GRAIN)
 
 
 @lru_cache(maxsize=64)
 def _noise(size: int) -> bytes:
-    """Bytes that no compression makes fewer."""
+    """Bytes that do not compress."""
     return random.Random(size).randbytes(size)
 
 

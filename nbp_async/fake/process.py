@@ -1,7 +1,7 @@
-"""The fake server in a process of its own: by `spawn` from a program, or from a command line.
+"""The fake server in a process of its own: from a program by `spawn`, or from a command line.
 
-A process apart is what a bench or a demo needs: the client's thread then carries nothing but the
-client. The child ends when its standard input does, so that it never outlives who started it.
+A bench or a demo needs its own process: the client's thread then runs nothing but the client. The
+child ends when its standard input ends, so that it never outlives its parent.
 """
 
 import asyncio
@@ -13,21 +13,22 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
 
 from nbp_async.fake.bank import prompt_digest
 from nbp_async.fake.counters import Stats
-from nbp_async.fake.latency import Span
+from nbp_async.fake.fake_settings import refuse_unknown
+from nbp_async.fake.latency import LatencyOption
 from nbp_async.fake.server import FakeServer
 
 _COLLECT_EVERY = 50_000  # new objects
-_PATIENCE = 30.0  # seconds for the child to start, or to say what it counted
+_ANSWER_WITHIN = 30.0  # seconds for the child to start, or to answer /stats
 
 
-class Address(msgspec.Struct, frozen=True):
-    """What a child says once it listens."""
+class ServerAddress(msgspec.Struct, frozen=True):
+    """What a child writes when it listens."""
 
     base_url: str
     key: str
@@ -35,7 +36,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Witness(msgspec.Struct, frozen=True):
-    """The answer of `/stats`: `rows` of the ledger, and images by `prompt_digest` if asked for."""
+    """The answer of `/stats`: `rows` of the ledger, and on request images by `prompt_digest`."""
 
     stats: Stats
     rows: int = 0
@@ -56,10 +57,10 @@ class SpawnedServer:
         openai_url: Base URL of the images API.
         gemini_url: Base URL of the Gemini API.
         key: A key that works.
-        webhook_secret: What webhooks are signed with.
+        webhook_secret: Signs webhooks.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, address: Address) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, address: ServerAddress) -> None:
         self._process = process
         self.base_url = address.base_url
         self.openai_url = f"{address.base_url}/v1"
@@ -79,26 +80,43 @@ class SpawnedServer:
         return self._process.pid
 
     async def stats(self) -> Stats:
-        """A snapshot of what it saw so far."""
+        """A snapshot of what it counted so far."""
         return (await self.witness()).stats
 
     async def witness(self, *, prompts: bool = False) -> Witness:
-        """What it saw, and what its ledger holds; with `prompts`, also by prompt."""
+        """What it counted, and the size of its ledger; with `prompts`, also images by prompt."""
         import aiohttp
 
-        timeout = aiohttp.ClientTimeout(total=_PATIENCE)
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             url = f"{self.base_url}/stats{'?prompts=1' if prompts else ''}"
             async with session.get(url) as answer:
                 return msgspec.json.decode(await answer.read(), type=Witness)
 
+    async def script(self, *names: str, match: str | None = None) -> None:
+        """Order faults by name, as `FakeServer.script` does; see `fake.fault_control`.
+
+        Raises:
+            ValueError: There is no such fault.
+        """
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_WITHIN)
+        order = {"faults": names, "match": match}
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(f"{self.base_url}/__faults__", json=order) as answer,
+        ):
+            if answer.status != 200:
+                raise ValueError((await answer.json())["error"]["message"])
+
     async def billed_for(self, prompt: str) -> int:
-        """How many images it rendered of this prompt's text."""
+        """How many images it rendered for this prompt's text."""
         witness = await self.witness(prompts=True)
         return witness.images_by_prompt.get(prompt_digest(prompt), 0)
 
     async def aclose(self) -> None:
-        """Stop it: calls in work are dropped, and not billed."""
+        """Stop it: calls in work are dropped and not billed."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         await self._process.wait()
@@ -112,73 +130,91 @@ class SpawnedServer:
         await self.aclose()
 
 
-async def spawn(
-    *,
-    latency: Span = "30-170",
-    speed: float = 1.0,
-    seed: int = 0,
-    faults: str = "",
-    weight: int | str | None = None,
-    kind: str = "png",
-    delivery: str = "b64_json",
-    keys: str | None = None,
-    per_minute: int | None = None,
-    concurrency: int | None = None,
-    links_expire: float | None = None,
-    bandwidth: float | None = None,
-    submit_latency: Span = 0,
-    look_latency: Span = 0,
-    look_faults: str = "",
-    task_retention: float | None = None,
-    batch_latency: Span = (600, 7200),
-    webhook_secret: str | None = None,
-    interactions: bool = False,
-) -> SpawnedServer:
+class SpawnOptions(TypedDict, total=False):
+    """Options of `FakeServer` that fit on a command line.
+
+    Attributes:
+        per_minute: A quota: the requests that a key may begin in any minute.
+        concurrency: A quota: the requests that a key may have in work at once.
+    """
+
+    latency: LatencyOption
+    speed: float
+    seed: int
+    faults: str
+    weight: int | str | None
+    kind: str
+    delivery: str
+    keys: str | None
+    per_minute: int | None
+    concurrency: int | None
+    links_expire: float | None
+    bandwidth: float | None
+    submit_latency: LatencyOption
+    look_latency: LatencyOption
+    look_faults: str
+    task_retention: float | None
+    batch_latency: LatencyOption
+    webhook_secret: str | None
+    interactions: bool
+
+
+_FLAGS = {"faults": "fault", "keys": "key", "per_minute": "rate", "look_faults": "look-fault"}
+"""Options that have another name on the command line."""
+
+
+async def spawn(**options: Unpack[SpawnOptions]) -> SpawnedServer:
     """Start a fake server in a child process, and return once it listens.
 
     The options are those of `FakeServer`, in forms that fit on a command line; `per_minute` and
     `concurrency` are its quotas.
 
     Raises:
-        RuntimeError: It did not start; its words are in the message.
+        RuntimeError: It did not start; the message holds what it wrote to stderr.
+        TypeError: There is no such option.
     """
-    options: Mapping[str, object] = {
-        "latency": _text_of(latency), "speed": speed, "seed": seed, "fault": faults or None,
-        "weight": weight, "kind": kind, "delivery": delivery, "key": keys, "rate": per_minute,
-        "concurrency": concurrency, "links-expire": links_expire, "bandwidth": bandwidth,
-        "submit-latency": _text_of(submit_latency), "look-latency": _text_of(look_latency),
-        "look-fault": look_faults or None, "task-retention": task_retention,
-        "webhook-secret": webhook_secret, "batch-latency": _text_of(batch_latency),
-    }  # fmt: skip
-    words = [f"--{name}={value}" for name, value in options.items() if value is not None]
-    return await _started(words + ["--interactions"] * interactions)
+    refuse_unknown("spawn", options, SpawnOptions)
+    arguments = []
+    for name, value in options.items():
+        flag = f"--{_FLAGS.get(name, name.replace('_', '-'))}"
+        if value is True:
+            arguments.append(flag)
+        elif value is not None and value is not False and value != "":
+            arguments.append(f"{flag}={_text_of(value)}")
+    return await _start_child(arguments)
 
 
-def _text_of(latency: Span) -> str:
-    return "{:g}-{:g}".format(*latency) if isinstance(latency, tuple) else str(latency)
+def _text_of(value: object) -> str:
+    return "{:g}-{:g}".format(*value) if isinstance(value, tuple) else str(value)
 
 
-async def _started(words: list[str]) -> SpawnedServer:
-    # A file takes all that the child may ever have to say; a pipe that nobody reads would block it.
-    with tempfile.TemporaryFile() as said:
+async def _start_child(arguments: list[str]) -> SpawnedServer:
+    # A file takes any amount of output; a pipe that nobody reads would block the child.
+    with tempfile.TemporaryFile() as stderr:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "nbp_async.fake", "--child", *words,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=said,
-            start_new_session=True,  # Ctrl-C is for who started it, and still needs the witness
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "nbp_async.fake",
+            "--child",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,  # Ctrl-C goes to the parent, which still asks for the stats
+        )
         assert process.stdout is not None
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_ANSWER_WITHIN):
                 line = await process.stdout.readline()
-            return SpawnedServer(process, msgspec.json.decode(line, type=Address))
+            return SpawnedServer(process, msgspec.json.decode(line, type=ServerAddress))
         except (TimeoutError, msgspec.DecodeError):
             await _end(process)
-            said.seek(0)
-            words_of = said.read().decode("utf-8", "replace").strip()[-2000:]
+            stderr.seek(0)
+            output = stderr.read().decode("utf-8", "replace").strip()[-2000:]
         except asyncio.CancelledError:
             await _end(process)
             raise
-    raise RuntimeError(f"the fake server did not start: {words_of or 'it said nothing'}")
+    raise RuntimeError(f"the fake server did not start: {output or 'it wrote nothing to stderr'}")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -192,7 +228,7 @@ def serve(
 ) -> None:
     """Run `server` until Ctrl-C, or until standard input ends; `announce` it once it listens."""
     _raise_file_limit()
-    # With ten thousand calls held, the collector would look at all of them again and again.
+    # With ten thousand calls held, a garbage collection would visit all of them each time.
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY, 50, 100)
 
@@ -210,17 +246,17 @@ def serve(
         return
 
 
-def _when_input_ends(then: Callable[[], object]) -> None:
+def _when_input_ends(callback: Callable[[], object]) -> None:
     def wait() -> None:
         while os.read(0, 4096):
             pass
-        then()
+        callback()
 
     threading.Thread(target=wait, name="nbp-fake-parent", daemon=True).start()
 
 
 def _raise_file_limit() -> None:
-    """Ten thousand calls are ten thousand sockets; the usual soft limit is a tenth of that."""
+    """Ten thousand calls need ten thousand sockets; the usual soft limit is 1024."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -235,19 +271,11 @@ def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
     given = {name: value for name, value in values.items() if value not in (None, "", ())}
     quotas = Quotas(per_minute=given.pop("rate", None), concurrency=given.pop("concurrency", None))
-    keys, fault, weight = (
-        given.pop("key", None),
-        given.pop("fault", None),
-        given.pop("weight", None),
-    )
-    if keys is not None:
-        given["keys"] = keys
-    if fault is not None:
-        given["faults"] = fault
-    if "look_fault" in given:
-        given["look_faults"] = given.pop("look_fault")
-    if weight is not None:
-        given["weight"] = weight_of_text(str(weight))
+    for name, flag in _FLAGS.items():
+        if flag.replace("-", "_") in given:
+            given[name] = given.pop(flag.replace("-", "_"))
+    if "weight" in given:
+        given["weight"] = weight_of_text(str(given["weight"]))
     return {**given, "quotas": quotas}
 
 
@@ -255,7 +283,7 @@ def weight_of_text(text: str) -> int | str:
     """Read "real", "500000", "600KB" or "6MB".
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: It is not one of these.
     """
     if text == "real":
         return text
@@ -263,4 +291,4 @@ def weight_of_text(text: str) -> int | str:
         number = text.upper().removesuffix(unit)
         if text.upper().endswith(unit) and number.replace(".", "", 1).isdigit():
             return int(float(number) * factor)
-    raise ValueError(f'weight {text!r}: bytes as "500000", "600KB" or "6MB", or "real"')
+    raise ValueError(f'weight {text!r}: write bytes as "500000", "600KB" or "6MB", or "real"')

@@ -1,7 +1,7 @@
-"""How much one key may ask for: at once, per minute, and dollars in any ten minutes.
+"""How much one key may use: at once, per minute, and dollars in any ten minutes.
 
-All windows roll: a request counts for the next minute, not until the clock shows a new one. What
-was refused does not count.
+All windows slide: a request counts for the 60 s after it, not until the next full minute. Refused
+requests do not count.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ import msgspec
 
 _MINUTE = 60.0
 _TEN_MINUTES = 600.0
-_ONE_PLACE = 1.0  # simulated seconds that a full house asks for: nobody knows when a place is free
+_RETRY_WHEN_FULL = 1.0  # simulated seconds: nobody knows when a request will end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +22,8 @@ class Quotas:
 
     Attributes:
         concurrency: Requests in work at once.
-        per_minute: Requests begun in any minute.
-        dollars_per_ten_minutes: Dollars in any ten minutes; images in work count already.
+        per_minute: Requests that begin in any minute.
+        dollars_per_ten_minutes: Dollars in any ten minutes, with those of requests in work.
     """
 
     concurrency: int | None = None
@@ -34,16 +34,16 @@ class Quotas:
         for name in ("concurrency", "per_minute", "dollars_per_ten_minutes"):
             limit = getattr(self, name)
             if limit is not None and limit <= 0:
-                raise ValueError(f"{name} is above 0, or None for no limit, not {limit}")
+                raise ValueError(f"{name} must be above 0, or None for no limit, not {limit}")
 
 
 class Denial(msgspec.Struct, frozen=True):
-    """A quota says no.
+    """A quota forbids a request.
 
     Attributes:
         what: Which one.
         limit: Its limit, in words.
-        wait: Real seconds until it may say yes, or None where waiting does not help.
+        wait: Real seconds until it may allow one; None where waiting does not help.
     """
 
     what: Literal["concurrency", "requests", "spend", "balance"]
@@ -52,7 +52,7 @@ class Denial(msgspec.Struct, frozen=True):
 
 
 class Allowance(msgspec.Struct, frozen=True):
-    """What is left of the requests per minute, and the real seconds until all of it is back."""
+    """What is left of the requests per minute, and the real seconds until all are back."""
 
     limit: int
     remaining: int
@@ -64,14 +64,14 @@ class Meter:
 
     Args:
         quotas: The limits.
-        speed: How many times faster than real simulated time goes: it shortens the windows.
+        speed: How many times faster than real time simulated time goes; shortens the windows.
     """
 
     def __init__(self, quotas: Quotas, speed: float) -> None:
         self._quotas = quotas
         self._minute = _MINUTE / speed
         self._ten_minutes = _TEN_MINUTES / speed
-        self._place = _ONE_PLACE / speed
+        self._place = _RETRY_WHEN_FULL / speed
         self._begun: deque[float] = deque()
         self._paid: deque[tuple[float, Decimal]] = deque()
         self._spent = Decimal(0)
@@ -79,7 +79,7 @@ class Meter:
         self._working = 0
 
     def enter(self, now: float, price: Decimal) -> Denial | None:
-        """Count a request in, or say why not."""
+        """Count a request that begins, or say which quota forbids it."""
         q = self._quotas
         if q.concurrency is not None and self._working >= q.concurrency:
             return Denial("concurrency", str(q.concurrency), self._place)
@@ -100,7 +100,7 @@ class Meter:
         return None
 
     def leave(self, now: float, reserved: Decimal, paid: Decimal) -> None:
-        """Count a request out, which had reserved so much and cost so much."""
+        """Count a request that ends, with the dollars that it had reserved and those it cost."""
         self._working -= 1
         self._reserved -= reserved
         if paid and self._quotas.dollars_per_ten_minutes is not None:
@@ -108,7 +108,7 @@ class Meter:
             self._spent += paid
 
     def allowance(self, now: float) -> Allowance | None:
-        """What is left of this minute's requests, or None where they are not limited."""
+        """What is left of this minute's requests; None if they are not limited."""
         limit = self._quotas.per_minute
         if limit is None:
             return None
@@ -117,7 +117,7 @@ class Meter:
         return Allowance(limit, max(0, limit - len(self._begun)), reset)
 
     def _wait_for_spend(self, now: float) -> float:
-        """Until the oldest payment is forgotten; if all is still in work, one image's time."""
+        """Until the oldest payment leaves the window; a minute if everything is still in work."""
         if not self._paid:
             return self._minute
         return self._paid[0][0] + self._ten_minutes - now

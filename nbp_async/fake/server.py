@@ -6,41 +6,33 @@ async with FakeServer(latency=(30, 170), speed=3000) as server:
         image = await gen.one("a red bicycle")
 ```
 
-It imitates the two APIs and the image store over real HTTP, and it is an independent witness: its
-bank writes down what it rendered, whether or not the client heard of it. It reads the loop's clock,
-so that a test can run it in virtual time.
+It imitates the APIs and the image store over real HTTP, and is an independent witness: its bank
+records what it rendered, whether or not the client got it. It reads the loop's clock, so that a
+test can run it in virtual time.
 """
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from nbp_async._prices import GOOGLE, Prices
-from nbp_async.fake.bank import Bank, Keys
-from nbp_async.fake.chance import digest
-from nbp_async.fake.counters import Counters, Posted, Received, Stats
+from nbp_async.fake.bank import Bank
+from nbp_async.fake.counters import Counters, RecordedRequest, Stats, WebhookAttempt
+from nbp_async.fake.fake_settings import FakeOptions, FakeSettings
+from nbp_async.fake.fault_injection import FaultScript
 from nbp_async.fake.faults import Fault
-from nbp_async.fake.latency import DEFAULT, Span, latency_of
-from nbp_async.fake.odds import Odds, Script, faults_of, looks_of
-from nbp_async.fake.pictures import Kind, Weight
-from nbp_async.fake.quotas import Quotas
-from nbp_async.fake.settings import Settings
-from nbp_async.fake.signing import Keys as SigningKeys
+from nbp_async.fake.seeded_random import digest
+from nbp_async.fake.signing import SigningKeys
 
 if TYPE_CHECKING:
-    from nbp_async.fake.app import Vendor
+    from nbp_async.fake.app import VendorApp
 
-Delivery = Literal["b64_json", "url"]
-
-_BACKLOG = 65535  # a wave of ten thousand connections must find room; the kernel has its own limit
-_TURNS = 25  # of the loop: enough for a request that has left a client to reach its handler
-_AT_MOST = 0.05  # seconds that a handler may take to end once it is told to
-_DAY = 86400.0
+_BACKLOG = 65535  # room for ten thousand connections at once; the kernel has its own limit
+_TURNS = 25  # of the event loop: a request that has left a client reaches its handler by then
+_SHUTDOWN_WITHIN = 0.05  # seconds for handlers to end
 
 
 class FakeServer:
@@ -56,35 +48,40 @@ class FakeServer:
     Args:
         latency: Simulated seconds that an image takes: a model of `fake.latency`, a number, a pair
             (evenly spread), or a text such as "30-170", "by-size", "lognormal:90:0.4".
-        speed: How many times faster than real simulated time goes. It shortens holds, the windows
-            of quotas, the waits that quotas ask for, and slow bodies. It does not change what is
-            said by script, nor the life of links.
-        seed: What luck is drawn from.
-        faults: By probability: `Faults`, a mapping of faults to shares, or "503=0.02,reset=0.01".
+        speed: How many times faster than real time simulated time goes. It shortens holds, the
+            windows of quotas and the waits that they ask for, and slow bodies. Unless it is 1, the
+            answers about open tasks say in Retry-After when to look again. It does not change the
+            Retry-After of scripted faults, nor the lifetime of links.
+        seed: Latencies, faults and ids are drawn from it.
+        faults: By probability: a mapping of faults to shares, or "503=0.02,reset=0.01".
         quotas: Limits of each key.
-        keys: One key, several, or keys with dollars that they may spend; one is made by default.
-        prices: What images cost.
-        weight: Bytes that image files are padded to: for all, by size, or "real".
-        kind: Format of the images: "png" or "jpeg".
-        delivery: How images are handed out where the request does not say it: "url" for links.
+        keys: One key, several, or keys with the dollars that each may spend; by default one key.
+        prices: US dollars of an answer, whatever the model, by size ("*" for every other); by
+            default each model costs what it costs at its maker's.
+        weight: Bytes that image files are padded to: one number, by size, or "real", with which
+            thought signatures weigh megabytes, too.
+        kind: Format of the images: "png" or "jpeg"; by default JPEG where Google's own API is asked
+            for a newer model, and PNG elsewhere.
+        delivery: How images are delivered if the request does not say: "b64_json", or "url" for
+            links.
         links_expire: Seconds until a link expires, on `clock`.
-        bandwidth: Bytes a second, simulated ones, that each connection carries to the client; None
-            for as many as there can be.
-        idempotency: A request whose Idempotency-Key is known is answered with what the first one
-            brought, and billed once; no vendor that we know does it.
-        clock: Seconds since 1970: for links and dates, never for waiting.
+        bandwidth: Bytes per simulated second that each connection carries to the client; None for
+            no limit.
+        idempotency: Requests with the same Idempotency-Key get the same images and are billed
+            once. No vendor that we know does it.
+        clock: Seconds since 1970; for links and dates, never for waiting.
         submit_latency: Simulated seconds until a task's submit is answered; as `latency`.
-        look_latency: Simulated seconds until a look at a task is answered; as `latency`.
-        look_faults: Faults of looks by probability, as `faults`; only such of the connection.
-        task_retention: Simulated seconds that a task is known after it ended.
-        webhook_secret: What webhooks are signed with; the newest first, where one is being
-            exchanged for another. Drawn from the seed by default.
-        interactions: Serve Google's interactions API, whose use for images nobody documents.
+        look_latency: Simulated seconds until a poll of a task is answered; as `latency`.
+        look_faults: Faults of polls by probability, as `faults`; only those of the connection.
+        task_retention: Simulated seconds that a task stays known after it ended.
+        webhook_secret: Signs webhooks; several while one replaces another, newest first. By
+            default one is drawn.
+        interactions: Serve Google's interactions API, whose use for images is not documented.
         batch_latency: Simulated seconds that a batch job takes; as `latency`. One of over 48 hours
             expires then, without results.
         batch_jobs: Batch jobs that an account may have at once.
-        batch_enqueued: Requests that may wait in an account's batch jobs; None for any number.
-        batch_inline: A job of a file answers inline where its results are small.
+        batch_enqueued: Requests that may wait in an account's batch jobs; None for no limit.
+        batch_inline: Small results of a job of a file come inline.
         batch_prefix: What the states of batch jobs begin with: "BATCH_STATE_" or "JOB_STATE_".
         host: Address to listen on.
         port: Port to listen on; 0 for a free one.
@@ -97,41 +94,25 @@ class FakeServer:
     """
 
     def __init__(
-        self, *, latency: Span = DEFAULT, speed: float = 1.0, seed: int = 0,
-        faults: Odds = None, quotas: Quotas | None = None, keys: Keys | None = None,
-        prices: Prices = GOOGLE, weight: Weight = None, kind: Kind = "png",
-        delivery: Delivery = "b64_json", links_expire: float = 7 * _DAY,
-        bandwidth: float | None = None, idempotency: bool = False,
-        clock: Callable[[], float] = time.time, submit_latency: Span = 0, look_latency: Span = 0,
-        look_faults: Odds = None, task_retention: float = _DAY,
-        webhook_secret: str | Sequence[str] | None = None, interactions: bool = False,
-        batch_latency: Span = (600, 7200), batch_jobs: int = 100,
-        batch_enqueued: int | None = None, batch_inline: bool = False,
-        batch_prefix: str = "BATCH_STATE_",
-        host: str = "127.0.0.1", port: int = 0, tls: SSLContext | None = None,
-    ) -> None:  # fmt: skip
-        if delivery not in ("b64_json", "url"):
-            raise ValueError(f'delivery is "b64_json" or "url", not {delivery!r}')
-        self._settings = Settings(
-            latency=latency_of(latency), speed=speed, seed=seed, faults=faults_of(faults),
-            quotas=quotas or Quotas(), weight=weight, kind=kind, link=delivery == "url",
-            links_expire=links_expire, bandwidth=bandwidth, idempotency=idempotency, clock=clock,
-            submit_latency=latency_of(submit_latency), look_latency=latency_of(look_latency),
-            look_faults=looks_of(look_faults), task_retention=task_retention,
-            interactions=interactions, batch_latency=latency_of(batch_latency),
-            batch_jobs=batch_jobs, batch_enqueued=batch_enqueued, batch_inline=batch_inline,
-            batch_prefix=batch_prefix,
-        )  # fmt: skip
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: SSLContext | None = None,
+        **options: Unpack[FakeOptions],
+    ) -> None:
+        self._settings = settings = FakeSettings.of(options)
         self._address = (host, port)
         self._tls = tls
-        self._script = Script()
+        self._script = FaultScript()
         self._counters = Counters()
-        self._vendor: Vendor | None = None
+        self._app: VendorApp | None = None
         self._listener: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._root = ""
-        self.bank = Bank(keys or f"sk-fake-{digest('key', seed).hex()[:24]}", prices)
-        self._keys = SigningKeys(seed, webhook_secret)
+        drawn_key = f"sk-fake-{digest('key', settings.seed).hex()[:24]}"
+        self.bank = Bank(settings.keys or drawn_key, settings.prices)
+        self._keys = SigningKeys(settings.seed, settings.webhook_secret)
         self.webhook_secret = self._keys.secrets[0]
         self.key = next(iter(self.bank.accounts))
 
@@ -164,57 +145,50 @@ class FakeServer:
         """Base URL of a task service: "article", "evolink", "kie" and so on (see `fake.tasks`).
 
         Raises:
-            ValueError: None is called so.
+            ValueError: No service has this name.
         """
         from nbp_async.fake.tasks import base_of
 
         return f"{self.base_url}{base_of(name)}"
 
     @property
-    def received(self) -> list[Received]:
+    def received(self) -> list[RecordedRequest]:
         """The last thousand paid calls that could be read, oldest first."""
         return self._counters.received
 
     @property
     def unplayed(self) -> int:
-        """Scripted faults that have met no request yet."""
+        """Scripted faults that have not happened yet."""
         return len(self._script)
 
     @property
     def usual(self) -> dict[str, float]:
-        """Real seconds that an image usually takes, by size."""
-        settings = self._settings
-        return {
-            size: settings.latency.seconds(0.5, size) / settings.speed
-            for size in ("1K", "2K", "4K")
-        }
+        """Real seconds that an image typically takes, by size."""
+        return {size: self._settings.usual(size) for size in ("1K", "2K", "4K")}
 
     @property
-    def webhooks_sent(self) -> list[Posted]:
-        """The last thousand tries to deliver a webhook, oldest first."""
-        return list(self._counters.posted)
+    def webhooks_sent(self) -> list[WebhookAttempt]:
+        """The last thousand attempts to deliver a webhook, oldest first."""
+        return list(self._counters.webhook_attempts)
 
     def script(self, *faults: Fault, match: str | None = None) -> None:
         """Order faults for the next requests, one each; `ok()` lets one go well.
 
-        Paid calls with a known key that can be read, and downloads, have a queue each. With
-        `match`, only calls whose prompt contains it take from these faults, before any others.
+        Readable paid calls with a known key take from one queue, downloads from another. With
+        `match`, only calls whose prompt contains it take these faults, before any others.
         """
         self._script.add(faults, match)
 
     def stats(self) -> Stats:
-        """A snapshot of what was seen so far."""
-        bank = self.bank
-        now = None if self._loop is None else self._loop.time()
-        return self._counters.stats(now, dollars=bank.billed, images=bank.images, lost=bank.lost)
+        """A snapshot of what was counted so far."""
+        return self._counters.stats(self.bank, None if self._loop is None else self._loop.time())
 
     async def start(self) -> None:
-        """Listen. The address is known afterwards."""
-        from nbp_async.fake.app import Vendor
-        from nbp_async.fake.store import Store
+        """Listen. Afterwards the address is known."""
+        from nbp_async.fake.app import VendorApp
 
         if self._loop is not None:
-            raise RuntimeError("a fake server starts once: make another")
+            raise RuntimeError("a fake server can be started only once; make another")
         self._loop = asyncio.get_running_loop()
         host, port = self._address
         self._listener = listener = await self._loop.create_server(
@@ -223,44 +197,41 @@ class FakeServer:
         port = listener.sockets[0].getsockname()[1]
         scheme = "https" if self._tls else "http"
         self._root = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-        settings = self._settings
-        store = Store(digest("links", settings.seed), settings.links_expire, settings.clock)
-        self._vendor = Vendor(
-            settings, bank=self.bank, store=store, script=self._script,
-            counters=self._counters, root=self._root, keys=self._keys,
-        )  # fmt: skip
+        self._app = VendorApp(
+            self._settings, self.bank, self._script, self._counters, self._keys, self._root
+        )
         await listener.start_serving()
 
     async def drain(self, *, webhooks: bool = False) -> None:
-        """Wait until the ledger is final: what had left a client is rendered, billed, answered.
+        """Wait until the ledger is final: what left a client is rendered, billed, answered.
 
-        Calls that never get an answer count as ended, tasks when nothing of them will be billed
-        any more. With `webhooks`, also until each webhook was taken or given up.
+        Calls that never get an answer count as ended; tasks when nothing more of them will be
+        billed. With `webhooks`, also wait until each webhook was accepted or abandoned.
         """
-        if self._vendor is None or self._loop is None:
+        if self._app is None or self._loop is None:
             return
         if self._loop is not asyncio.get_running_loop():
-            there = asyncio.run_coroutine_threadsafe(self.drain(webhooks=webhooks), self._loop)
-            await asyncio.wrap_future(there)
+            drained = asyncio.run_coroutine_threadsafe(self.drain(webhooks=webhooks), self._loop)
+            await asyncio.wrap_future(drained)
             return
         for _ in range(_TURNS):
             await asyncio.sleep(0)
-        await self._vendor.drained()
+        await self._app.wait_until_settled()
         if webhooks:
-            await self._vendor.post.idle()
+            await self._app.webhooks.idle()
 
     async def aclose(self) -> None:
-        """Stop: calls in work are dropped, and not billed. Bank and statistics stay readable."""
-        vendor, self._vendor = self._vendor, None
+        """Stop. Calls in work are dropped and not billed; bank and statistics stay readable."""
+        app, self._app = self._app, None
         listener, self._listener = self._listener, None
-        if vendor is None or listener is None:
+        if app is None or listener is None:
             return
         listener.close()
-        vendor.abandon()
-        await vendor.post.aclose()
+        app.shut_down()
+        await app.webhooks.aclose()
         await asyncio.sleep(0)
-        vendor.door.pre_shutdown()
-        await vendor.door.shutdown(_AT_MOST)
+        app.connections.pre_shutdown()
+        await app.connections.shutdown(_SHUTDOWN_WITHIN)
         await listener.wait_closed()
         await asyncio.sleep(0)
 
@@ -274,13 +245,13 @@ class FakeServer:
         await self.aclose()
 
     def _connected(self) -> asyncio.Protocol:
-        assert self._vendor is not None
-        return self._vendor.door()
+        assert self._app is not None
+        return self._app.connections()
 
     @classmethod
     @contextmanager
     def in_thread(cls, **options: Any) -> Iterator[Self]:
-        """The same in a thread of its own: for plain scripts, and tests whose loop comes and goes.
+        """The same in a thread of its own: for plain scripts, and tests without one event loop.
 
         Time is real there. `script`, `stats`, `bank`, `received` and `drain` may be used from any
         thread.
@@ -297,7 +268,7 @@ class FakeServer:
         def run() -> None:
             try:
                 asyncio.run(main())
-            except BaseException as exc:  # noqa: BLE001  raised again where it was asked for
+            except BaseException as exc:  # noqa: BLE001  raised in the caller's thread
                 failure.append(exc)
             finally:
                 started.set()

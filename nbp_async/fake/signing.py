@@ -1,10 +1,13 @@
-"""How services sign their webhooks; and how those who are no service try to.
+"""How services sign their webhooks, and how forgers try to.
 
-"standard" is Standard Webhooks with its symmetric `v1`, one signature for each secret: two while a
-secret is being changed. "kie" signs the task's id and the time, and not the body; its key is the
-newest secret's text. "fal" signs with Ed25519, "google" with a JWT by RS256, which says the
-event again and names the receiver's address as its audience: whoever wants to check finds their
-public keys in a JWKS. For these two the package `cryptography` is needed. "none" signs nothing.
+standard    Standard Webhooks, symmetric `v1`; one signature for each secret: two while it changes
+kie         HMAC of the task's id and the time, not of the body; the key is the newest secret's text
+fal         Ed25519; public keys in a JWKS
+google      a JWT by RS256 that holds the event again, and the receiver's address as its audience;
+            public keys in a JWKS
+none        no signature
+
+fal and google need the package `cryptography`.
 """
 
 import asyncio
@@ -17,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from nbp_async.fake.chance import digest
+from nbp_async.fake.seeded_random import digest
 from nbp_async.fake.task_faults import Forgery
 
 if TYPE_CHECKING:
@@ -26,21 +29,21 @@ if TYPE_CHECKING:
 Scheme = Literal["standard", "kie", "fal", "google", "none"]
 Headers = dict[str, str]
 
-_USER = "fake-user"  # whom fal's signature names beside the request
-_FRESH = 300  # seconds that a JWT holds
-_OLD = 600.0  # seconds; receivers take what is up to five minutes old
+_USER = "fake-user"  # fal signs a user id as well
+_FRESH = 300  # seconds until a JWT expires
+_OLD = 600.0  # seconds; receivers accept what is up to five minutes old
 _RSA_BITS = 2048
 
 
-class Letter(msgspec.Struct, frozen=True):
-    """A webhook's message.
+class OutgoingWebhook(msgspec.Struct, frozen=True):
+    """A webhook that is not signed yet.
 
     Attributes:
-        id: Its own id, the same for every try and every copy.
+        id: Its own id, the same for every attempt and every copy.
         task: The id of the task that it is about.
         url: Where it goes.
-        body: What it says.
-        result: The images are in it, or their links.
+        body: The event, as JSON.
+        result: It holds the images, or their links.
     """
 
     id: str
@@ -50,16 +53,16 @@ class Letter(msgspec.Struct, frozen=True):
     result: bool = False
 
 
-class Keys:
-    """A vendor's signing keys; drawn from its seed, but for RSA.
+class SigningKeys:
+    """A vendor's signing keys; drawn from its seed, except RSA.
 
     Args:
         seed: What they are drawn from.
-        secrets: One or several for what is signed with a shared secret; the newest first. One that
-            begins with `whsec_` is base64 behind it. By default one is drawn.
+        secrets: One or several shared secrets, newest first. After `whsec_` a secret is base64.
+            By default one is drawn from the seed.
 
     Raises:
-        ValueError: A secret is empty, or no base64 where it should be.
+        ValueError: A secret is empty, or not base64 after `whsec_`.
     """
 
     def __init__(self, seed: object, secrets: str | Sequence[str] | None = None) -> None:
@@ -69,10 +72,10 @@ class Keys:
         self._shared = [_key_of(secret) for secret in self.secrets]
         self._seed = seed
         self._rsa: asyncio.Future[RSAPrivateKey] | None = None
-        self._forger: Keys | None = None
+        self._forger: SigningKeys | None = None
 
     async def ready(self, scheme: Scheme) -> None:
-        """Load what this scheme signs with, in a thread: it is a large package.
+        """Load the package that this scheme needs, in a thread: it is large.
 
         Raises:
             ImportError: `cryptography` is not installed.
@@ -81,29 +84,29 @@ class Keys:
             await asyncio.to_thread(import_module, "cryptography.hazmat.primitives.asymmetric.rsa")
 
     async def send_as(
-        self, letter: Letter, scheme: Scheme, now: float, forged: Forgery = ""
+        self, webhook: OutgoingWebhook, scheme: Scheme, now: float, forged: Forgery = ""
     ) -> tuple[bytes, Headers]:
-        """The body and the headers of this letter, signed at `now` (seconds since 1970)."""
-        signed, keys = letter, self
+        """Body and headers of this webhook, signed at `now` (seconds since 1970), or forged."""
+        signed, keys = webhook, self
         if forged == "unsigned":
             scheme = "none"
         elif forged == "old":
             now -= _OLD
         elif forged == "key":
-            keys = self._forger = self._forger or Keys(("forger", self._seed))
+            keys = self._forger = self._forger or SigningKeys(("forger", self._seed))
         elif forged == "id":
-            letter = msgspec.structs.replace(letter, id=f"{letter.id}0", task=f"{letter.task}0")
+            webhook = msgspec.structs.replace(webhook, id=f"{webhook.id}0", task=f"{webhook.task}0")
         elif forged == "body":
-            letter = msgspec.structs.replace(letter, body=b" " + letter.body)
+            webhook = msgspec.structs.replace(webhook, body=b" " + webhook.body)
         headers = await keys.sign(signed, scheme, int(now))
         if forged == "id":
-            headers |= _ids_of(letter, scheme)
+            headers |= _ids_of(webhook, scheme)
         if forged == "garbage":
             headers |= {name: "v1,%%%é" for name in headers if name.endswith("ignature")}
-        return letter.body, headers
+        return webhook.body, headers
 
     async def jwks(self, scheme: Scheme) -> dict[str, list[dict[str, str]]]:
-        """The public keys, for those who want to check."""
+        """The public keys, for receivers that verify."""
         if scheme == "fal":
             public = self._ed25519().public_key().public_bytes_raw()
             key = {"kty": "OKP", "crv": "Ed25519", "x": _url64(public)}
@@ -113,50 +116,63 @@ class Keys:
             key |= {"alg": "RS256", "use": "sig"}
         return {"keys": [{**key, "kid": self._kid(scheme)}]}
 
-    async def sign(self, letter: Letter, scheme: Scheme, now: int) -> Headers:
-        """The headers of this letter."""
+    async def sign(self, webhook: OutgoingWebhook, scheme: Scheme, now: int) -> Headers:
+        """The headers that sign this webhook."""
         if scheme == "google":
-            return {**_ids_of(letter, scheme), "webhook-timestamp": str(now),
-                    "webhook-signature": await self._jwt(letter, now)}  # fmt: skip
-        scheme_of: Mapping[str, Callable[[Letter, int], Headers]] = {
-            "standard": self._standard, "kie": self._kie, "fal": self._fal, "none": lambda *_: {},
-        }  # fmt: skip
-        return scheme_of[scheme](letter, now)
+            return {
+                **_ids_of(webhook, scheme),
+                "webhook-timestamp": str(now),
+                "webhook-signature": await self._jwt(webhook, now),
+            }
+        scheme_of: Mapping[str, Callable[[OutgoingWebhook, int], Headers]] = {
+            "standard": self._standard,
+            "kie": self._kie,
+            "fal": self._fal,
+            "none": lambda *_: {},
+        }
+        return scheme_of[scheme](webhook, now)
 
-    def _standard(self, letter: Letter, now: int) -> Headers:
-        content = b"%b.%d.%b" % (letter.id.encode(), now, letter.body)
-        marks = [f"v1,{_mac(key, content)}" for key in self._shared]
+    def _standard(self, webhook: OutgoingWebhook, now: int) -> Headers:
+        content = b"%b.%d.%b" % (webhook.id.encode(), now, webhook.body)
+        signatures = [f"v1,{_mac(key, content)}" for key in self._shared]
         return {
-            **_ids_of(letter, "standard"), "webhook-timestamp": str(now),
-            "webhook-signature": " ".join(marks),
-        }  # fmt: skip
+            **_ids_of(webhook, "standard"),
+            "webhook-timestamp": str(now),
+            "webhook-signature": " ".join(signatures),
+        }
 
-    def _kie(self, letter: Letter, now: int) -> Headers:
-        mark = _mac(self.secrets[0].encode(), f"{letter.task}.{now}".encode())
-        return {"x-webhook-timestamp": str(now), "x-webhook-signature": mark}
+    def _kie(self, webhook: OutgoingWebhook, now: int) -> Headers:
+        signature = _mac(self.secrets[0].encode(), f"{webhook.task}.{now}".encode())
+        return {"x-webhook-timestamp": str(now), "x-webhook-signature": signature}
 
-    def _fal(self, letter: Letter, now: int) -> Headers:
-        lines = (letter.task, _USER, str(now), sha256(letter.body).hexdigest())
-        mark = self._ed25519().sign("\n".join(lines).encode()).hex()
+    def _fal(self, webhook: OutgoingWebhook, now: int) -> Headers:
+        lines = (webhook.task, _USER, str(now), sha256(webhook.body).hexdigest())
+        signature = self._ed25519().sign("\n".join(lines).encode()).hex()
         return {
-            **_ids_of(letter, "fal"), "x-fal-webhook-user-id": _USER,
-            "x-fal-webhook-timestamp": str(now), "x-fal-webhook-signature": mark,
-        }  # fmt: skip
+            **_ids_of(webhook, "fal"),
+            "x-fal-webhook-user-id": _USER,
+            "x-fal-webhook-timestamp": str(now),
+            "x-fal-webhook-signature": signature,
+        }
 
-    async def _jwt(self, letter: Letter, now: int) -> str:
+    async def _jwt(self, webhook: OutgoingWebhook, now: int) -> str:
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.hashes import SHA256
 
         head = {"alg": "RS256", "typ": "JWT", "kid": self._kid("google")}
-        event = msgspec.json.decode(letter.body)
+        event = msgspec.json.decode(webhook.body)
         claims = {
-            **event, "iss": "https://generativelanguage.googleapis.com", "aud": letter.url,
-            "iat": now, "exp": now + _FRESH, "jti": letter.id,
-        }  # fmt: skip
+            **event,
+            "iss": "https://generativelanguage.googleapis.com",
+            "aud": webhook.url,
+            "iat": now,
+            "exp": now + _FRESH,
+            "jti": webhook.id,
+        }
         parts = [_url64(msgspec.json.encode(part)) for part in (head, claims)]
         key = await self._rsa_key()
-        mark = key.sign(".".join(parts).encode(), PKCS1v15(), SHA256())
-        return ".".join([*parts, _url64(mark)])
+        signature = key.sign(".".join(parts).encode(), PKCS1v15(), SHA256())
+        return ".".join([*parts, _url64(signature)])
 
     def _kid(self, scheme: str) -> str:
         return digest(self._seed, "kid", scheme).hex()[:12]
@@ -168,7 +184,7 @@ class Keys:
         return Ed25519PrivateKey.from_private_bytes(seed)
 
     async def _rsa_key(self) -> "RSAPrivateKey":
-        """Made when first wanted, in a thread: it takes longer than a loop may stand still."""
+        """Made on first use, in a thread: it would block the event loop for too long."""
         if self._rsa is None:
             self._rsa = asyncio.ensure_future(asyncio.to_thread(_new_rsa))
         return await asyncio.shield(self._rsa)
@@ -182,19 +198,19 @@ def _new_rsa() -> "RSAPrivateKey":
 
 def _key_of(secret: str) -> bytes:
     if not secret:
-        raise ValueError("a webhook's secret is not empty")
+        raise ValueError("a webhook secret must not be empty")
     if not secret.startswith("whsec_"):
         return secret.encode()
     try:
         return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except ValueError as exc:
-        raise ValueError("behind whsec_ a webhook's secret is base64") from exc
+        raise ValueError("a webhook secret must be base64 after whsec_") from exc
 
 
-def _ids_of(letter: Letter, scheme: Scheme) -> Headers:
+def _ids_of(webhook: OutgoingWebhook, scheme: Scheme) -> Headers:
     if scheme == "fal":
-        return {"x-fal-webhook-request-id": letter.task}
-    return {"webhook-id": letter.id} if scheme in ("standard", "google") else {}
+        return {"x-fal-webhook-request-id": webhook.task}
+    return {"webhook-id": webhook.id} if scheme in ("standard", "google") else {}
 
 
 def _mac(key: bytes, content: bytes) -> str:

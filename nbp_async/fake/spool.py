@@ -1,15 +1,15 @@
-"""Bytes that are handed in piece by piece, and may be gigabytes: few of them stay in memory."""
+"""Bytes that arrive piece by piece, and may be gigabytes: few of them stay in memory."""
 
 import hashlib
 import tempfile
 from collections.abc import Iterator
 
-_IN_MEMORY = 1024 * 1024  # bytes; more are in a file without a name
+_IN_MEMORY = 1024 * 1024  # bytes; more go to a file without a name
 _PIECE = 64 * 1024  # bytes
 
 
 class Spool:
-    """What came so far. It may be read while more comes, by several at once.
+    """The bytes that have arrived. Several readers may read while more arrive.
 
     Attributes:
         size: Bytes.
@@ -31,7 +31,7 @@ class Spool:
         self.size += len(data)
 
     def content(self) -> Iterator[tuple[bytes]]:
-        """All of it from its beginning, as a file's content is given."""
+        """All of it from the beginning, in the form of `batch_files.StoredFile.content`."""
         at = 0
         while at < self.size:
             self._file.seek(at)
@@ -40,6 +40,6 @@ class Spool:
             yield (piece,)
 
     def close(self) -> None:
-        """Forget it."""
+        """Drop the bytes."""
         self.size = 0
         self._file.close()

@@ -1,6 +1,6 @@
-"""How an answer goes over the wire, well or badly.
+"""How an answer is written to the socket, well or badly.
 
-What goes well is left to aiohttp. What goes badly is written to the transport byte by byte: no HTTP
+aiohttp sends what goes well. What goes badly is written to the transport byte by byte: no HTTP
 library agrees to send half an answer.
 """
 
@@ -14,18 +14,24 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from nbp_async.fake.faults import Break, Raw, Travel
+from nbp_async.fake.faults import BadTransfer, Disconnect, RawReply
+from nbp_async.fake.payloads import Payload
 
 Headers = Mapping[str, str]
-Gone = Callable[[web.BaseRequest], Awaitable[None]]
-"""Waits until the client has hung up."""
+WaitForDisconnect = Callable[[web.BaseRequest], Awaitable[None]]
 
-_AT_ONCE = 64 * 1024  # bytes; larger bodies go out slice by slice, so that none stalls the loop
+_AT_ONCE = 64 * 1024  # bytes; larger bodies leave slice by slice, so that none stalls the loop
 _SLICE = 256 * 1024
 
 
-class Sent(msgspec.Struct, frozen=True):
-    """What became of an answer: what aiohttp wants to have, and whether all of it went out."""
+class SendResult(msgspec.Struct, frozen=True):
+    """What became of an answer.
+
+    Attributes:
+        response: What aiohttp's handler must return.
+        delivered: All of it was written to an open connection.
+        body_bytes: Bytes of the body that were written.
+    """
 
     response: web.StreamResponse
     delivered: bool
@@ -35,156 +41,135 @@ class Sent(msgspec.Struct, frozen=True):
 async def send(
     request: web.BaseRequest,
     status: int,
-    kind: str,
-    pieces: list[bytes],
+    payload: Payload,
     headers: Headers,
     pace: float | None = None,
-) -> Sent:
-    """Send a whole answer; at most `pace` bytes a second, if it is given."""
-    size = sum(map(len, pieces))
+) -> SendResult:
+    """Send a whole answer, at most `pace` bytes a second."""
+    size = payload.size
     try:
         if size <= _AT_ONCE and pace is None:
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            plain = web.Response(body=body, status=status, headers=headers, content_type=None)
-            plain.headers["Content-Type"] = kind
-            await plain.prepare(request)
-            await plain.write_eof()
-            return Sent(plain, not _closing(request), size)
-        large = web.StreamResponse(status=status, headers=headers)
-        large.headers["Content-Type"] = kind
-        large.content_length = size
-        await large.prepare(request)
-        for part in _slices(pieces):
+            body = b"".join(payload.pieces)
+            small = web.Response(body=body, status=status, headers=headers, content_type=None)
+            small.headers["Content-Type"] = payload.type
+            await small.prepare(request)
+            await small.write_eof()
+            return SendResult(small, not _is_closing(request), size)
+        large = await _start(request, status, payload.type, size, headers)
+        for part in _slices(payload.pieces):
             if pace is not None:
                 await asyncio.sleep(len(part) / pace)
             await large.write(part)
         await large.write_eof()
-        return Sent(large, not _closing(request), size)
+        return SendResult(large, not _is_closing(request), size)
     except ConnectionError:
-        return Sent(web.Response(), delivered=False, body_bytes=0)
+        return SendResult(web.Response(), delivered=False, body_bytes=0)
 
 
 async def send_stream(
     request: web.BaseRequest,
-    status: int,
     kind: str,
     size: int,
     content: Iterator[Iterable[bytes | memoryview]],
     headers: Headers,
     pace: float | None = None,
-) -> Sent:
-    """Send a body that is made as it goes; `size` bytes."""
-    response = web.StreamResponse(status=status, headers=headers)
-    response.headers["Content-Type"] = kind
-    response.content_length = size
+) -> SendResult:
+    """Send a body of this size while it is made."""
     sent = 0
     try:
-        await response.prepare(request)
+        response = await _start(request, 200, kind, size, headers)
         for pieces in content:
             for part in _slices([bytes(piece) for piece in pieces]):
                 if pace is not None:
                     await asyncio.sleep(len(part) / pace)
                 await response.write(part)
                 sent += len(part)
-            await asyncio.sleep(0)  # to make it takes time, and a socket may take much at once
+            # To make a piece takes time, and a fast socket never blocks: let others run.
+            await asyncio.sleep(0)
         await response.write_eof()
     except ConnectionError:
-        return Sent(web.Response(), delivered=False, body_bytes=sent)
-    return Sent(response, not _closing(request), sent)
+        return SendResult(web.Response(), delivered=False, body_bytes=sent)
+    return SendResult(response, not _is_closing(request), sent)
 
 
 async def send_badly(
     request: web.BaseRequest,
-    fault: Travel,
+    fault: BadTransfer,
     status: int,
-    kind: str,
-    pieces: list[bytes],
+    payload: Payload,
     headers: Headers,
     *,
     speed: float,
-    gone: Gone,
-) -> Sent:
-    """Send an answer in such a way as `fault` says."""
-    body = b"".join(pieces)
-    heads = dict(headers)
+    wait_for_disconnect: WaitForDisconnect,
+) -> SendResult:
+    """Send an answer as `fault` says."""
+    body, headers = b"".join(payload.pieces), dict(headers)
     if fault.gzip:
         body = gzip.compress(body, 6, mtime=0)
         body = body[: int(len(body) * fault.at)]
-        whole = fault.at >= 1
-        sent = await send(request, status, kind, [body], heads | {"Content-Encoding": "gzip"})
-        return Sent(sent.response, sent.delivered and whole, sent.body_bytes)
+        packed = Payload([body], payload.type)
+        sent = await send(request, status, packed, headers | {"Content-Encoding": "gzip"})
+        return SendResult(sent.response, sent.delivered and fault.at >= 1, sent.body_bytes)
     if fault.pace is not None:
-        return await _slowly(request, fault, status, kind, body, heads, speed=speed)
+        return await _send_slowly(request, fault, status, payload.type, body, headers, speed)
     shown = body[: int(len(body) * fault.at)]
     if fault.framing == "length":
-        heads["Content-Length"] = str(len(body))
+        headers["Content-Length"] = str(len(body))
     elif fault.framing == "chunked":
-        heads["Transfer-Encoding"] = "chunked"
+        headers["Transfer-Encoding"] = "chunked"
         shown = b"".join(b"%x\r\n%b\r\n" % (len(p), bytes(p)) for p in _slices([shown]))
     else:
-        heads["Connection"] = "close"
-    written = write(request, _head(status, kind, heads) + shown)
+        headers["Connection"] = "close"
+    written = _write(request, _head(status, payload.type, headers) + shown)
     if fault.silent:
-        await gone(request)
+        await wait_for_disconnect(request)
     else:
-        close(request)
-    return Sent(web.Response(), written and fault.at >= 1, len(shown) if written else 0)
+        _close(request)
+    return SendResult(web.Response(), written and fault.at >= 1, len(shown) if written else 0)
 
 
-async def break_off(request: web.BaseRequest, fault: Break | Raw, gone: Gone) -> web.StreamResponse:
-    """Say nothing, or exactly what `fault` has to say, and end or keep the connection."""
-    if isinstance(fault, Raw):
-        write(request, fault.data)
+async def break_off(
+    request: web.BaseRequest, fault: Disconnect | RawReply, wait_for_disconnect: WaitForDisconnect
+) -> web.StreamResponse:
+    """Send nothing, or exactly the fault's bytes, and end or keep the connection."""
+    if isinstance(fault, RawReply):
+        _write(request, fault.data)
         if fault.keep_open:
-            await gone(request)
+            await wait_for_disconnect(request)
         else:
-            close(request)
+            _close(request)
     elif fault.how == "hang":
-        await gone(request)
+        await wait_for_disconnect(request)
     elif fault.how == "reset":
-        reset(request)
+        _reset(request)
     else:
-        close(request)
+        _close(request)
     return web.Response()
 
 
-def write(request: web.BaseRequest, data: bytes) -> bool:
-    """Write bytes past aiohttp; False if nobody is there any more."""
-    if _closing(request):
-        return False
-    assert request.transport is not None
-    request.transport.write(data)
-    return True
-
-
-def close(request: web.BaseRequest) -> None:
-    """End the connection once what was written is out."""
-    if request.transport is not None:
-        request.transport.close()
-
-
-def reset(request: web.BaseRequest) -> None:
-    """End the connection at once, with a reset."""
-    transport = request.transport
-    if transport is None:
-        return
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
-
-
-async def _slowly(
-    request: web.BaseRequest, fault: Travel, status: int, kind: str, body: bytes,
-    headers: Headers, *, speed: float,
-) -> Sent:  # fmt: skip
-    assert fault.pace is not None
+async def _start(
+    request: web.BaseRequest, status: int, kind: str, size: int, headers: Headers
+) -> web.StreamResponse:
     response = web.StreamResponse(status=status, headers=headers)
     response.headers["Content-Type"] = kind
-    response.content_length = len(body)
+    response.content_length = size
+    await response.prepare(request)
+    return response
+
+
+async def _send_slowly(
+    request: web.BaseRequest,
+    fault: BadTransfer,
+    status: int,
+    kind: str,
+    body: bytes,
+    headers: Headers,
+    speed: float,
+) -> SendResult:
+    assert fault.pace is not None
     sent = 0
     try:
-        await response.prepare(request)
+        response = await _start(request, status, kind, len(body), headers)
         for at in range(0, len(body), fault.chunk):
             if at:
                 await asyncio.sleep(fault.chunk / fault.pace / speed)
@@ -193,8 +178,35 @@ async def _slowly(
             sent += len(piece)
         await response.write_eof()
     except ConnectionError:
-        return Sent(web.Response(), delivered=False, body_bytes=sent)
-    return Sent(response, not _closing(request), sent)
+        return SendResult(web.Response(), delivered=False, body_bytes=sent)
+    return SendResult(response, not _is_closing(request), sent)
+
+
+def _write(request: web.BaseRequest, data: bytes) -> bool:
+    """Write bytes past aiohttp; False if the connection is gone."""
+    if _is_closing(request):
+        return False
+    assert request.transport is not None
+    request.transport.write(data)
+    return True
+
+
+def _close(request: web.BaseRequest) -> None:
+    """End the connection when what was written has left."""
+    if request.transport is not None:
+        request.transport.close()
+
+
+def _reset(request: web.BaseRequest) -> None:
+    """End the connection at once, with a TCP reset."""
+    transport = request.transport
+    if transport is None:
+        return
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        # Lingering for 0 s makes the kernel send RST instead of FIN.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _head(status: int, kind: str, headers: Headers) -> bytes:
@@ -210,12 +222,12 @@ def _reason(status: int) -> str:
         return "Unknown"
 
 
-def _slices(pieces: list[bytes]) -> Iterator[memoryview]:
+def _slices(pieces: Iterable[bytes]) -> Iterator[memoryview]:
     for piece in pieces:
         view = memoryview(piece)
         for at in range(0, len(view), _SLICE):
             yield view[at : at + _SLICE]
 
 
-def _closing(request: web.BaseRequest) -> bool:
+def _is_closing(request: web.BaseRequest) -> bool:
     return request.transport is None or request.transport.is_closing()

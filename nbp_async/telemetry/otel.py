@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from nbp_async._events import AttemptEnded, GateClosed, GateOpened, Listener
-from nbp_async._models import Outcome
+from nbp_async._models.events import AttemptEnded, GateClosed, GateOpened, LimitChanged, Listener
+from nbp_async._models.outcomes import Outcome
 
 try:
     from opentelemetry import metrics, trace
@@ -65,15 +65,22 @@ class OpenTelemetry(Listener):
         self._tracer = trace.get_tracer(_NAME, tracer_provider=tracer_provider)
         meter = metrics.get_meter(_NAME, meter_provider=meter_provider)
         self._duration = meter.create_histogram(
-            "gen_ai.client.operation.duration", "s", "GenAI operation duration.",
+            "gen_ai.client.operation.duration",
+            "s",
+            "GenAI operation duration.",
             explicit_bucket_boundaries_advisory=SECONDS,
-        )  # fmt: skip
+        )
         self._tokens = meter.create_histogram(
-            "gen_ai.client.token.usage", "{token}", "Number of input and output tokens used.",
+            "gen_ai.client.token.usage",
+            "{token}",
+            "Number of input and output tokens used.",
             explicit_bucket_boundaries_advisory=TOKENS,
-        )  # fmt: skip
+        )
         self._cost = meter.create_counter("nbp.client.cost", "USD", "What attempts cost.")
         self._outcomes = meter.create_counter("nbp.client.outcomes", "{outcome}", "Prompts ended.")
+        self._limit = meter.create_gauge(
+            "nbp.client.limit", "{request}", "Requests that may be in flight, as learned."
+        )
         self._pauses = meter.create_counter("nbp.client.pauses", "{pause}", "Pauses for everybody.")
 
     def on_attempt(self, event: AttemptEnded) -> None:
@@ -98,6 +105,10 @@ class OpenTelemetry(Listener):
         """A pause began."""
         if isinstance(event, GateClosed):
             self._pauses.add(1, {"error.type": event.reason})
+
+    def on_limit(self, event: LimitChanged) -> None:
+        """A learned limit changed."""
+        self._limit.set(event.limit, {"gen_ai.request.model": event.model})
 
     def _trace(self, event: AttemptEnded, facts: Attributes, begin: float, end: float) -> None:
         span = self._tracer.start_span(

@@ -1,7 +1,6 @@
-"""What tests of code that uses this library need: a fake server, virtual time, a transport.
+"""Tools for tests of code that uses this library.
 
-`nbp_async.testing.plugin` has the pytest fixture `nbp_server`, which is there by itself,
-`nbp_async.testing.virtual_time` a loop in which an hour takes a moment, and the other modules
-stand in for parts of a client: `nbp_async.testing.transport`, `nbp_async.testing.sink` and
-`nbp_async.testing.journal`.
+`plugin` has the pytest fixture `nbp_server`, which pytest loads by itself. `virtual_time` has an
+event loop in which an hour takes a moment. `transport`, `sink` and `journal` replace parts of a
+client.
 """

@@ -1,4 +1,4 @@
-"""A journal for virtual time: written on the calling thread, without waiting for the disk."""
+"""A journal for virtual time: it writes on the calling thread, without waiting for the disk."""
 
 import time
 from pathlib import Path
@@ -10,10 +10,9 @@ from nbp_async._journal.sqlite import SqliteJournal
 async def inline_journal(path: str | Path, *, account: str = "tests") -> Journal:
     """Open a journal for `gen.many(prompts, journal=...)` in a loop whose clock jumps.
 
-    The usual journal has a thread of its own, and while that works in real time a simulated
-    clock would run away. This one survives a kill of the process, but no power cut.
+    The usual journal has a thread, which works in real time while the simulated clock jumps ahead.
+    This one survives a kill of the process, but not a power cut.
     """
-    where = Path(path)
     return await SqliteJournal.open(
-        where, account=account, folder=None, wall_clock=time.time, inline=True
+        Path(path), account=account, folder=None, wall_clock=time.time, inline=True
     )

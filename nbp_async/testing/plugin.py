@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def nbp_server(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A fake server in a thread of its own, which answers at once unless told otherwise.
+    """A fake server in a thread of its own; by default it answers at once.
 
     ```python
     @pytest.mark.nbp_server(latency=0.2, faults="429=0.1")
@@ -28,7 +28,7 @@ def nbp_server(request: pytest.FixtureRequest) -> Iterator[Any]:
         assert nbp_server.bank.billed_for("a red bicycle") == 1
     ```
 
-    Works with and without an event loop. For virtual time, use `FakeServer` in the test's own loop.
+    It works with and without an event loop. For virtual time use `FakeServer` in the test's loop.
     """
     from nbp_async.fake.server import FakeServer
 

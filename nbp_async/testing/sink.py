@@ -1,21 +1,21 @@
-"""A sink that keeps nothing: for tests and benchmarks of what comes before it."""
+"""A sink that keeps nothing: for tests and benchmarks of everything before it."""
 
 import hashlib
 
-from nbp_async._models import Stored
+from nbp_async._models.outcomes import Stored
 
 
 class NowhereSink:
-    """Counts images and bytes, and drops them: the images that come back have no bytes.
+    """Counts images and bytes and drops them: the batch's images have no bytes.
 
-    It uses no thread and no disk, so it works in virtual time whatever the size of images.
+    It uses no thread and no disk, so it works in virtual time with images of any size.
 
     Attributes:
         images: How many were committed.
-        bytes: How long they were together.
+        bytes: Their sizes, added up.
     """
 
-    trouble = None
+    error = None
 
     def __init__(self) -> None:
         self.images = 0
@@ -29,7 +29,7 @@ class NowhereSink:
 
 
 class NowhereWriter:
-    """See `_sinks.base.Writer`."""
+    """See `_sinks.base.ImageWriter`."""
 
     def __init__(self, sink: NowhereSink) -> None:
         self._sink = sink
@@ -41,11 +41,11 @@ class NowhereWriter:
         self._hash.update(data)
         self._size += len(data)
 
-    async def commit(self, stem: str, suffix: str) -> Stored:  # noqa: ARG002  it has no name
+    async def commit(self, stem: str, suffix: str) -> Stored:  # noqa: ARG002  nothing gets a name
         self._sink.images += 1
         self._sink.bytes += self._size
         self.stored = Stored(self._size, self._hash.digest(), "")
         return self.stored
 
     def discard(self) -> None:
-        """There is nothing to leave."""
+        """Nothing is kept."""

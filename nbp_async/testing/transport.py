@@ -1,7 +1,7 @@
 """A transport without sockets: scripted replies, holds and cuts, in virtual or real time.
 
-It obeys the contract of `_transports.base.Transport` and keeps a ledger: what it answered was
-billed, what it cut after the request had left was billed as well, as a vendor would do it.
+It obeys the contract of `_transports.base.Transport` and counts what a vendor would bill: every
+answer, and every request that was cut after it had left.
 """
 
 import asyncio
@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from nbp_async._errors import NbpError, NotSentError
-from nbp_async._http import HttpRequest, ReplyHead
-from nbp_async._transports.base import Reply, Watch
+from nbp_async._base.errors import NbpError, NotSentError
+from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._transports.base import Reply
+from nbp_async._transports.stage_timer import StageTimer
 
 
 class Canned:
@@ -23,8 +24,8 @@ class Canned:
         headers: Names in lower case.
         hold: Seconds before the head comes.
         error: Raised instead of an answer: a NotSentError before anything is sent, any other
-            after the hold.
-        framed: The body's length is told; without it only the end of the connection ends it.
+            error after the hold.
+        framed: There is a Content-Length; without it only the end of the connection ends the body.
         silent: The end of the body never comes.
     """
 
@@ -57,12 +58,12 @@ class Canned:
 
 
 class FakeTransport:
-    """Answers from a script, then with `default` for ever; `draw`, if it gives one, goes first.
+    """Answers with the script, then always with `default`; an answer from `draw` goes first.
 
     Attributes:
-        requests: Every request that was sent, in order.
-        billed: How many of them a vendor would have charged for.
-        in_flight: Requests that are out now; `peak` is the most there were.
+        requests: All requests that were sent, in order.
+        billed: How many of them a vendor would have billed.
+        in_flight: Requests in flight now; `peak` is the most at once.
     """
 
     def __init__(
@@ -81,25 +82,25 @@ class FakeTransport:
         self.peak = 0
         self.closed = False
 
-    def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:
+    def send(self, request: HttpRequest, timer: StageTimer) -> AbstractAsyncContextManager[Reply]:
         """See `_transports.base.Transport`."""
-        return self._play(request, watch)
+        return self._play(request, timer)
 
-    def choose(self, request: HttpRequest) -> Canned | None:  # noqa: ARG002  it is for overriding
-        """The answer to this request; a subclass may look at what it asks."""
+    def choose(self, request: HttpRequest) -> Canned | None:  # noqa: ARG002  subclasses use it
+        """The answer to this request; a subclass may choose it by the request."""
         return self._draw() or (self._script.popleft() if self._script else self._default)
 
     @asynccontextmanager
-    async def _play(self, request: HttpRequest, watch: Watch) -> AsyncIterator[Reply]:
+    async def _play(self, request: HttpRequest, timer: StageTimer) -> AsyncIterator[Reply]:
         canned = self.choose(request)
-        assert canned is not None, "the script is at its end"
+        assert canned is not None, "the script has no more answers, and there is no default"
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         try:
             if isinstance(canned.error, NotSentError):
                 raise canned.error
-            watch.may_send()
-            watch.uploaded()
+            timer.mark_sent()
+            timer.mark_uploaded()
             if self.keep_requests:
                 self.requests.append(request)
             self.billed += canned.billed
@@ -107,7 +108,7 @@ class FakeTransport:
                 await asyncio.sleep(canned.hold)
             if canned.error is not None:
                 raise canned.error
-            watch.first_byte()
+            timer.mark_first_byte()
             yield _CannedReply(canned)
         finally:
             self.in_flight -= 1

@@ -1,7 +1,7 @@
-"""A loop whose clock jumps to the next timer when nothing else is left to do.
+"""An event loop whose clock jumps to the next timer when nothing else is left to do.
 
 A test of an hour takes milliseconds, and its times are exact. Server and client must share the
-loop. One name for it, so that what is behind can be exchanged: today looptime (a test dependency).
+loop. It is built on looptime, a test dependency.
 """
 
 from collections.abc import Coroutine
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-_TURNS = 42  # of the loop without work before the clock jumps: bytes may be on their way
+_IDLE_TURNS = 42  # of the loop before the clock jumps: bytes may still be in a socket
 
 
 def run_virtual(main: Coroutine[Any, Any, T], *, sockets: bool = True) -> T:
@@ -24,12 +24,12 @@ def run_virtual(main: Coroutine[Any, Any, T], *, sockets: bool = True) -> T:
     batch = run_virtual(main())  # minutes on the loop's clock, a moment on ours
     ```
 
-    With `sockets` False the clock jumps at once, which is ten times faster: for what waits for
-    nothing but time, as with `FakeTransport`.
+    With `sockets=False` the clock jumps at once, which is ten times faster: for code that waits
+    only for time, as with `FakeTransport`.
     """
     import looptime
 
-    loop = looptime.new_event_loop(start=0.0, noop_cycles=_TURNS if sockets else 0)
+    loop = looptime.new_event_loop(start=0.0, noop_cycles=_IDLE_TURNS if sockets else 0)
     try:
         return loop.run_until_complete(main)
     finally:

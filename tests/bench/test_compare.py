@@ -8,38 +8,50 @@ import msgspec
 import pytest
 
 from bench import compare
-from bench.gate import conditions
+from bench.conditions import conditions
 from bench.records import SCHEMA, Run
+from bench.result_files import load, load_requests, save, schema, summary_csv
 from bench.scenarios import SCENARIOS
-from bench.storage import load, load_requests, save, schema, summary_csv
 
 DATA = Path(__file__).parent / "data"
 EXAMPLES = sorted(path.parent for path in DATA.glob("*/run.json"))
 
 
-def asked(*words: str) -> tuple[argparse.Namespace, list[str]]:
+def options(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     compare.add_arguments(parser)
-    return parser.parse_args(words), list(words)
+    return parser.parse_args(words, argparse.Namespace(words=list(words)))
 
 
 def test_a_comparison_writes_what_it_says_and_stops_ci_where_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = (
-        "--n", "4", "--latency", "30-60", "--strategies", "nbp,threads", "--at-once", "4",
-        "--scale", "100", "--reps", "1", "--out", str(tmp_path / "one"),
-        "--fail-if", "nbp.of_bound<1.1",
-    )  # fmt: skip
-    assert compare.main(*asked(*words)) == compare.FAILED
+    words = [
+        *[
+            "--n",
+            "4",
+            "--latency",
+            "30-60",
+            "--strategies",
+            "nbp,threads",
+            "--at-once",
+            "4",
+            "--scale",
+            "100",
+        ],
+        *("--reps", "1", "--out", str(tmp_path / "one"), "--fail-if", "nbp.of_bound<1.1"),
+    ]
+    assert compare.main(options(*words)) == compare.FAILED
     said = capsys.readouterr().out
     assert "the bank agrees" in said
     assert "nbp.of_bound<1.1" in said
     run = load(tmp_path / "one")
     assert run.schema == SCHEMA
     assert [row.id for row in run.rows] == [
-        "article*/nbpx4/scaled", "article*/threadsx4/scaled", "article*/nbpx4/virtual",
-    ]  # fmt: skip
+        "article*/nbpx4/scaled",
+        "article*/threadsx4/scaled",
+        "article*/nbpx4/virtual",
+    ]
     assert all(row.failed == 0 and row.money.lost == 0 for row in run.rows)
     exact = run.row("article*/nbpx4/virtual")
     assert exact.makespan.mid == pytest.approx(exact.bound.seconds, abs=1e-6)
@@ -72,21 +84,21 @@ def test_a_comparison_writes_what_it_says_and_stops_ci_where_told(
 def test_what_cannot_work_is_said_before_anything_runs(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert compare.main(*asked(*words)) == 2
+    assert compare.main(options(*words)) == 2
     assert "bench compare: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_scenario_can_be_planned(name: str) -> None:
-    order = compare.order_of(*asked("--scenario", name))
+    order = compare.plan_of(options("--scenario", name))
     assert order.entries
     assert {entry.scenario.name for entry in order.entries} == {name}
 
 
 def test_the_articles_figures_by_hand_are_the_articles_scenario() -> None:
-    order = compare.order_of(*asked("--n", "10", "--latency", "120", "--scale", "80"))
+    order = compare.plan_of(options("--n", "10", "--latency", "120", "--scale", "80"))
     assert {entry.scenario.name for entry in order.entries} == {"article"}
-    other = compare.order_of(*asked("--n", "11", "--latency", "120"))
+    other = compare.plan_of(options("--n", "11", "--latency", "120"))
     assert {entry.scenario.name for entry in other.entries} == {"article*"}
 
 
@@ -137,4 +149,5 @@ def test_the_schema_names_every_part_of_a_run() -> None:
 def test_a_gate_that_watches_nothing_is_open() -> None:
     (condition,) = conditions(["faults/fibers.of_bound<0.5"])
     run: Run = load(EXAMPLES[0])
-    assert list(condition.held_by(run.rows)) == ["faults/fibers.of_bound<0.5: no row tells it"]
+    (words,) = condition.held_by(run.rows)
+    assert words == "faults/fibers.of_bound<0.5: no row has this figure"

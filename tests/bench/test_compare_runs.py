@@ -9,7 +9,7 @@ import pytest
 from bench import compare_runs
 from bench.compare_runs import changes_of
 from bench.records import Run
-from bench.storage import load, save
+from bench.result_files import load, save
 
 DATA = Path(__file__).parent / "data" / "article"
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from bench.bodies import answer_with, png
-from bench.core import Check, Core, paired
-from bench.process import light_server, run_lists, run_worker, self_signed
-from bench.worker import Task
+from bench.clients import Calls, measure_calls
+from bench.core import paired
+from bench.fresh_process import call_fresh
+from bench.light_server import light_server, self_signed
+from bench.lists import measure_lists
+from bench.suite import Measurement, Session, Suite
 from nbp_async._images.sniff import ImageSniffer
 
 
@@ -26,7 +29,7 @@ async def test_both_clients_do_the_same_work_to_its_end(tmp_path: Path) -> None:
     for loop, tls in (("asyncio", False), ("uvloop", True)):
         server = light_server(answer_with(png(5000)), certificate=certificate if tls else "")
         async with server as url:
-            task = Task("", url, 30, 10, disk=True, ca=ca if tls else "", loop=loop)
+            task = Calls("", url, 30, 10, disk=True, ca=ca if tls else "", loop=loop)
             pair = await paired(task, reps=1, limit=60)
         assert {name: reading.answered for name, reading in pair.items()} == {"bare": 30, "nbp": 30}
         assert all(reading.cpu > 0 and reading.wall > 0 for reading in pair.values())
@@ -34,27 +37,50 @@ async def test_both_clients_do_the_same_work_to_its_end(tmp_path: Path) -> None:
 
 async def test_held_calls_are_held_at_once() -> None:
     async with light_server(answer_with(png(200)), hold=0.5) as url:
-        reading = await run_worker(Task("nbp", url, 200, 200), limit=60)
+        reading = await call_fresh(measure_calls, Calls("nbp", url, 200, 200), limit=60)
     assert reading.answered == 200
     assert reading.wall >= 0.5
 
 
 async def test_a_client_that_fails_says_why() -> None:
     with pytest.raises(RuntimeError, match="KeyError"):
-        await run_worker(Task("nobody", "http://127.0.0.1:1/v1", 1, 1), limit=60)
+        await call_fresh(measure_calls, Calls("nobody", "http://127.0.0.1:1/v1", 1, 1), limit=60)
 
 
 async def test_long_lists_are_measured_in_a_process_of_their_own() -> None:
-    found = await run_lists(10_000)
+    found = await call_fresh(measure_lists, 10_000)
     assert found.many_count == 10_000
     assert found.many_bytes < 4096
 
 
-def test_a_bound_that_is_passed_is_said_and_saved(tmp_path: Path) -> None:
-    core = Core(reps=1, quick=True)
-    core._check(Check("memory", 61.0, 60, "MiB"))
-    core._check(Check("ratio", 1.0, 1.25))
-    assert str(core.checks[0]).startswith("  OVER memory: 61 MiB (at most 60)")
-    core.save(tmp_path / "core.json")
+def test_a_bound_that_is_passed_is_said_and_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = Session(quick=True)
+    session.check("memory", 61.0, 60, "MiB")
+    assert capsys.readouterr().out == "  OVER memory: 61 MiB (at most 60)\n"
+    session.check("ratio", 1.0, 1.25)
+    session.save(tmp_path / "core.json")
     saved = json.loads((tmp_path / "core.json").read_text())
     assert [check["ok"] for check in saved["checks"]] == [False, True]
+
+
+async def test_a_suite_measures_what_it_is_asked_for() -> None:
+    measured: list[str] = []
+
+    def measurement(name: str) -> Measurement:
+        async def measure(_: Session) -> None:
+            measured.append(name)
+
+        return measure
+
+    names = {name: measurement(name) for name in ("first", "long", "last")}
+    suite = Suite("made", "", "", names, left_out_when_quick=("long",))
+    await suite.run(Session(quick=False))
+    assert measured == ["first", "long", "last"]
+    measured.clear()
+    await suite.run(Session(quick=True))
+    assert measured == ["first", "last"]
+    measured.clear()
+    await suite.run(Session(quick=True), ["long"])
+    assert measured == ["long"]

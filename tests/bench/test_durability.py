@@ -3,16 +3,15 @@
 import json
 from pathlib import Path
 
-from bench.durability import Durability
+from bench.durability import DURABILITY
+from bench.suite import Session
 
 
 async def test_a_run_that_is_killed_loses_nothing_and_the_journal_keeps_pace(
     tmp_path: Path,
 ) -> None:
-    bench = Durability(reps=1, quick=True, kills=3)
-    await bench.transitions()
-    await bench.simulated()
-    await bench.survival()
+    bench = Session(quick=True, kills=3)
+    await DURABILITY.run(bench, ["transitions", "simulated", "survival"])
     bench.save(tmp_path / "results" / "durability.json")
     found = {check.name: check for check in bench.checks}
     assert found["images lost"].value == 0

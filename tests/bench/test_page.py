@@ -5,8 +5,6 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.page.html import Check, Page, Section, Table
 from bench.page.pictures import (
@@ -22,7 +20,6 @@ from bench.page.pictures import (
     latency,
     scaling,
 )
-from bench.page.svg import decades, ticks
 
 EVIL = '<script>alert("1")</script>&\'"'
 SVG = "{http://www.w3.org/2000/svg}"
@@ -78,18 +75,6 @@ def test_a_bar_is_drawn_for_each_image_as_long_as_slots_can_be_seen() -> None:
     assert len(many) < 60_000
 
 
-@given(st.floats(0, 1e6), st.floats(0.1, 1e6), st.integers(1, 12))
-def test_ticks_are_round_and_within(low: float, span: float, count: int) -> None:
-    found = ticks(low, low + span, count)
-    assert len(found) <= count + 2
-    assert all(low - span * 1e-6 <= value <= low + span * (1 + 1e-6) for value in found)
-
-
-@given(st.floats(1e-3, 1e3), st.floats(1.01, 1e4))
-def test_decades_are_within(low: float, factor: float) -> None:
-    assert all(low * 0.99 <= value <= low * factor * 1.01 for value in decades(low, low * factor))
-
-
 class Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -111,10 +96,14 @@ class Tags(HTMLParser):
 def test_the_page_is_one_file_without_script_and_believes_nobody() -> None:
     table = Table([EVIL, "b"], [[EVIL, "1"], ["c", "2"]], ours=frozenset({1}))
     page = Page(
-        EVIL, EVIL, [Check(EVIL, True), Check("x", False), Check("y", None)],
+        EVIL,
+        EVIL,
+        [Check(EVIL, True), Check("x", False), Check("y", None)],
         [Section(EVIL, EVIL, svg, EVIL, table, [EVIL]) for svg in pictures().values()],
-        EVIL, EVIL, [EVIL],
-    ).html()  # fmt: skip
+        EVIL,
+        EVIL,
+        [EVIL],
+    ).html()
     tags = Tags()
     tags.feed(page)
     assert tags.open == []

@@ -11,7 +11,7 @@ from PIL import Image
 
 from bench.page.report import markdown_of, page_of, write_report
 from bench.page.tables import part, seconds
-from bench.storage import load, load_requests
+from bench.result_files import load, load_requests
 from tests.bench.made_run import EVIL, made
 from tests.bench.test_page import Tags
 from tests.browser import browse, needs_browser
@@ -49,10 +49,17 @@ def test_every_row_of_the_run_is_in_the_summary_with_its_numbers() -> None:
     for row in run.rows:
         billed, delivered = row.money.billed / row.reps, row.money.delivered / row.reps
         line = [
-            row.scenario, row.strategy, f"{row.at_once:,}", row.clock, seconds(row.makespan.mid),
-            part(row.of_bound.mid), part(row.of_order.mid), f"{row.failed / row.reps:,.4g}",
-            f"{billed:,.2f}", f"{billed - delivered:,.2f}",
-        ]  # fmt: skip
+            row.scenario,
+            row.strategy,
+            f"{row.at_once:,}",
+            row.clock,
+            seconds(row.makespan.mid),
+            part(row.of_bound.mid),
+            part(row.of_order.mid),
+            f"{row.failed / row.reps:,.4g}",
+            f"{billed:,.2f}",
+            f"{billed - delivered:,.2f}",
+        ]
         assert line in cells.rows
     assert [
         "5 threads",
@@ -134,3 +141,12 @@ def test_a_browser_opens_it_without_a_complaint(mode: str, tmp_path: Path) -> No
     assert isinstance(paper, tuple)
     assert (sum(paper) > 600) == (mode == "light"), paper
     assert len(colours) > 100, "bars, lines and words, not an empty page"
+
+
+def test_a_strategy_has_the_same_colour_in_each_picture() -> None:
+    page = page_of(*made()).html()
+    colours: dict[str, set[str]] = {}
+    for hue, name in re.findall(r'<text [^>]*class="key (s\d)"[^>]*>([^<]*)</text>', page):
+        colours.setdefault(name, set()).add(hue)
+    assert len(colours["nbp"]) == len(colours["threads"]) == 1
+    assert colours["nbp"] != colours["threads"]

@@ -9,27 +9,27 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import forecast
-from bench.forecast import plan_of, really
+from bench import simulate_command
 from bench.simulate import Plan, simulate
+from bench.simulate_command import plan_of, really
 
 SMALL = Plan(n=120, workers=4, concurrency=5, latency="30-170", window=100.0)
 
 
 def asked(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    forecast.add_arguments(parser)
+    simulate_command.add_arguments(parser)
     return parser.parse_args(words)
 
 
-def told(plan: Plan) -> dict[str, object]:
+def records(plan: Plan) -> dict[str, object]:
     """All but what the machine had to do with it."""
     found: dict[str, object] = msgspec.to_builtins(simulate(plan))
     return {name: it for name, it in found.items() if name not in ("real_seconds", "growth")}
 
 
 async def test_a_simulation_is_exact_and_its_sums_agree() -> None:
-    first, second = [await asyncio.to_thread(told, SMALL) for _ in range(2)]
+    first, second = [await asyncio.to_thread(records, SMALL) for _ in range(2)]
     assert first == second
     found = await asyncio.to_thread(simulate, SMALL)
     assert (found.images, found.failures, found.ended) == (120, {}, 120)
@@ -99,13 +99,18 @@ async def test_a_prediction_comes_true_with_real_processes() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("--outage", "600"), ("--faults", "truncated=0.1"), ("--n", "0"), ("--latency", "soon"),
-     ("--faults", "hang=0.1")],
-)  # fmt: skip
+    [
+        ("--outage", "600"),
+        ("--faults", "truncated=0.1"),
+        ("--n", "0"),
+        ("--latency", "soon"),
+        ("--faults", "hang=0.1"),
+    ],
+)
 def test_what_cannot_be_simulated_is_said(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert forecast.main(asked("--n", "4", "--workers", "1", *words)) == 2
+    assert simulate_command.main(asked("--n", "4", "--workers", "1", *words)) == 2
     assert "bench simulate: " in capsys.readouterr().err
 
 
@@ -114,7 +119,7 @@ def test_the_command_writes_the_plan_and_what_came_of_it(
 ) -> None:
     out = tmp_path / "results" / "simulate.json"
     words = ("--n", "50", "--workers", "2", "--concurrency", "5", "--out", str(out))
-    assert forecast.main(asked(*words, "--outage", "10+20")) == 0
+    assert simulate_command.main(asked(*words, "--outage", "10+20")) == 0
     assert "50 images" in capsys.readouterr().out
     document = json.loads(out.read_text())
     assert document["plan"]["outages"] == [[10.0, 20.0]]

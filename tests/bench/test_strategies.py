@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.engine import Entry, Settings, found_virtually
 from bench.jobs import bound_of, hold_of, jobs_of
-from bench.measures import Found, requests_of, trial_of
 from bench.records import Scenario, Usage
-from bench.storage import load as load_run
+from bench.result_files import load as load_run
 from bench.strategies import STRATEGIES, load
 from bench.strategies.base import Work
-from bench.trial import perform
-from bench.virtual import VirtualTask, play
+from bench.trial import run_strategy
+from bench.trial_metrics import TrialFacts, requests_of, trial_of
+from bench.trial_runner import RowPlan, Settings, virtual_facts
+from bench.virtual_trial import VirtualTask, run_virtual_trial
 from nbp_async.fake import FakeServer
 from nbp_async.fake.faults import overloaded, reset
 
@@ -29,11 +29,10 @@ LATER = {"nbp_poll": 20, "nbp_batch": 2 * 3600 + 300}
 NOTHING = Usage(None, None, None, None, None, None, 0, 0)
 
 
-def virtually(strategy: str, scenario: Scenario, at_once: int) -> Found:
-    entry = Entry(scenario, strategy, at_once, "virtual")
-    prompts = [job.prompt for job in jobs_of(scenario, at_once)]
-    return found_virtually(
-        entry, Settings(), play(VirtualTask(strategy, scenario, at_once, 7, prompts))
+def virtually(strategy: str, scenario: Scenario, at_once: int) -> TrialFacts:
+    entry = RowPlan(scenario, strategy, at_once, "virtual")
+    return virtual_facts(
+        entry, Settings(), run_virtual_trial(VirtualTask(strategy, scenario, at_once, 7))
     )
 
 
@@ -67,7 +66,7 @@ def test_a_blocking_strategy_makes_every_image_once(name: str, tmp_path: Path) -
     assert [check for check in trial.checks if not check.ok and check.name != "witness"] == []
     assert trial.money.billed == trial.money.delivered > 0
     assert server.stats().requests == 7, "what was refused at no cost was asked for again"
-    assert {path.stat().st_size for path in tmp_path.iterdir()} <= {t.size for t in found.told}
+    assert {path.stat().st_size for path in tmp_path.iterdir()} <= {t.size for t in found.records}
     assert len(list(tmp_path.iterdir())) == 6
 
 
@@ -86,25 +85,31 @@ def test_a_strategy_fetches_what_comes_as_a_link(name: str, tmp_path: Path) -> N
     scenario = Scenario("links", "", "20-40", jobs=4, delivery="url", scale=200.0)
     with FakeServer.in_thread(latency="20-40", speed=200.0, seed=7, delivery="url") as server:
         found = played(name, server, scenario, tmp_path)
-    assert sorted(told.size > 100 for told in found.told) == [True] * 4
+    assert sorted(records.size > 100 for records in found.records) == [True] * 4
     assert server.stats().downloads == 4
 
 
-def played(name: str, server: FakeServer, scenario: Scenario, folder: Path) -> Found:
+def played(name: str, server: FakeServer, scenario: Scenario, folder: Path) -> TrialFacts:
     """One trial in this process, with real time."""
     jobs = jobs_of(scenario, 3)
     work = Work(
-        server.openai_url, server.base_url, server.key, jobs, 3, folder,
-        link=scenario.delivery == "url", scale=scenario.scale,
-    )  # fmt: skip
-    way = load(name)
-    way.warm(work)
+        server.openai_url,
+        server.base_url,
+        server.key,
+        jobs,
+        3,
+        str(folder),
+        link=scenario.delivery == "url",
+        scale=scenario.scale,
+    )
+    strategy = load(name)
+    strategy.warm(work)
     try:
-        told = perform(way, work)
+        records = run_strategy(strategy, work)
     finally:
-        way.close()
+        strategy.close()
     stats, made = server.stats(), server.bank.by_digest()
-    return Found("row", 0, jobs, told, stats, made, 0, 0, [], NOTHING, None, True)
+    return TrialFacts("row", 0, jobs, records, stats, made, 0, 0, [], NOTHING, None, True)
 
 
 def test_the_defaults_of_aiohttp_lose_images_that_are_paid_for() -> None:
@@ -142,7 +147,7 @@ def test_the_virtual_clock_gives_the_same_figures_as_on_another_day_and_machine(
     run = load_run(Path(__file__).parent / "data" / "faults")
     (scenario,) = run.scenarios
     (before,) = (row for row in run.rows if row.strategy == name)
-    again = trial_of(virtually(name, scenario, before.at_once), scenario)
-    assert again.makespan == pytest.approx(before.makespan.mid, abs=1e-6)
-    assert again.money == before.money
-    assert again.service == before.service
+    retried = trial_of(virtually(name, scenario, before.at_once), scenario)
+    assert retried.makespan == pytest.approx(before.makespan.mid, abs=1e-6)
+    assert retried.money == before.money
+    assert retried.service == before.service

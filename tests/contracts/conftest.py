@@ -18,9 +18,12 @@ async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         for journal in journals:
             await journal.aclose()
         given: dict[str, Any] = {
-            "account": "vendor:me", "folder": tmp_path, "wall_clock": lambda: 1000.0,
-            "manifest": tmp_path / "manifest.jsonl", "inline": request.param == "inline",
-        }  # fmt: skip
+            "account": "vendor:me",
+            "folder": tmp_path,
+            "wall_clock": lambda: 1000.0,
+            "manifest": tmp_path / "manifest.jsonl",
+            "inline": request.param == "inline",
+        }
         journal = await SqliteJournal.open(tmp_path / "journal.sqlite3", **(given | more))
         journals.append(journal)
         return journal

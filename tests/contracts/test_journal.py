@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbp_async._errors import DisconnectedError, JournalError, RunBusyError
-from nbp_async._handle import Handle
-from nbp_async._http import Billing, Usage
+from nbp_async._base.errors import DisconnectedError, JournalError, RunBusyError
+from nbp_async._base.http import Billing, Usage
+from nbp_async._base.task_handle import Handle
 from nbp_async._journal.reader import read_run
 from nbp_async._journal.sqlite import SqliteJournal
-from nbp_async._models import Failure, Prompt
+from nbp_async._models.outcomes import Failure, Prompt
 from tests.contracts.journals import Open, claim
 from tests.unit.journal.made import MOST, PRICE, attempt, image, job
 
@@ -31,7 +31,9 @@ async def leave_one_in_each_state(journal: SqliteJournal, folder: Path) -> None:
             continue
         await journal.arm(entry.item, 1, PRICE, MOST, f"{index:06d}")
         if text == "c":
-            await journal.answered(entry.item, 1, ("https://x/1", "https://x/2"), 99.0, "req-7")
+            await journal.record_answer(
+                entry.item, 1, ("https://x/1", "https://x/2"), 99.0, "req-7"
+            )
         elif text == "d":
             journal.settle(entry.item, attempt())
             await journal.finish(entry.item, image(folder, index))
@@ -39,9 +41,12 @@ async def leave_one_in_each_state(journal: SqliteJournal, folder: Path) -> None:
             tried = attempt(billing="maybe")
             journal.settle(entry.item, tried)
             failure = Failure(
-                index=index, prompt=Prompt(text=text), error=DisconnectedError("gone"),
-                billing="maybe", attempts=(tried,),
-            )  # fmt: skip
+                index=index,
+                prompt=Prompt(text=text),
+                error=DisconnectedError("gone"),
+                billing="maybe",
+                attempts=(tried,),
+            )
             await journal.finish(entry.item, failure)
 
 
@@ -63,7 +68,7 @@ async def test_an_item_goes_through_its_states_and_the_next_process_sees_them(
     assert (kept.index, kept.stored) == (13, image(tmp_path, 3).stored)
     assert found["d"].attempts == (attempt(),)
     assert found["e"].error == "DisconnectedError: gone"
-    account = await journal.account()
+    account = await journal.totals()
     assert account.spent == PRICE
     assert account.maybe == MOST * 2 + PRICE, "what was never settled may cost what was set aside"
     assert account.images == 1
@@ -89,11 +94,11 @@ async def test_a_number_is_armed_once_and_what_it_cost_stays(opened: Open, tmp_p
     entry = await claim(journal, job())
     await journal.arm(entry.item, 1, PRICE, MOST, "x")
     journal.settle(entry.item, attempt())
-    assert (await journal.account()).spent == PRICE
+    assert (await journal.totals()).spent == PRICE
     with pytest.raises(JournalError):
         await journal.arm(entry.item, 1, PRICE, MOST, "x")
     await journal.aclose()
-    assert read_run(tmp_path).account.spent == PRICE
+    assert read_run(tmp_path).totals.spent == PRICE
 
 
 async def test_a_closed_journal_refuses_and_keeps_nobody_waiting(opened: Open) -> None:
@@ -103,14 +108,14 @@ async def test_a_closed_journal_refuses_and_keeps_nobody_waiting(opened: Open) -
     with pytest.raises(JournalError, match="closed"):
         await asyncio.wait_for(journal.arm(entry.item, 1, PRICE, MOST, "x"), 5)
     with pytest.raises(JournalError, match="closed"):
-        await asyncio.wait_for(journal.account(), 5)
+        await asyncio.wait_for(journal.totals(), 5)
 
 
 async def test_a_settlement_raises_nothing_and_the_next_to_wait_hears_of_it(opened: Open) -> None:
     journal = await opened()
     entry = await claim(journal, job())
     await journal.arm(entry.item, 1, PRICE, MOST, "x")
-    await journal._writer.run(lambda db: db.execute("PRAGMA query_only=1"))
+    await journal._thread.run(lambda db: db.execute("PRAGMA query_only=1"))
     journal.settle(entry.item, attempt())
     with pytest.raises(JournalError, match="readonly"):
         await claim(journal, job("b", 1))
@@ -127,7 +132,7 @@ async def test_a_thousand_callers_at_once_are_each_answered(opened: Open) -> Non
 
     items = await asyncio.gather(*map(pass_through, range(1000)))
     assert len(set(items)) == 1000
-    assert (await journal.account()).spent == 1000 * PRICE
+    assert (await journal.totals()).spent == 1000 * PRICE
 
 
 class Model:
@@ -141,9 +146,12 @@ class Model:
     async def open(self) -> None:
         """A new process draws them all."""
         self.journal = await SqliteJournal.open(
-            self._folder / "j.sqlite3", account="a", folder=self._folder,
-            wall_clock=lambda: 0.0, inline=True,
-        )  # fmt: skip
+            self._folder / "j.sqlite3",
+            account="a",
+            folder=self._folder,
+            wall_clock=lambda: 0.0,
+            inline=True,
+        )
         jobs = [(job(str(n // 2), n), bytes([n // 2]) * 32) for n in range(6)]
         self.items = [(await self.journal.claim(*one)).item for one in jobs]
         assert sorted(self.items) == [1, 2, 3, 4, 5, 6]
@@ -166,7 +174,7 @@ class Model:
             await self.open()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from("armsf")), max_size=60))
 def test_it_says_what_a_plain_dictionary_would(steps: list[tuple[int, str]]) -> None:
     """Any order of steps on six jobs, with a new process in between now and then."""
@@ -175,7 +183,7 @@ def test_it_says_what_a_plain_dictionary_would(steps: list[tuple[int, str]]) -> 
         await model.open()
         for which, step in steps:
             await model.step(which, step)
-        account = await model.journal.account()
+        account = await model.journal.totals()
         bills = [bill for tries in model.tries.values() for bill in tries]
         assert account.spent == bills.count("yes") * PRICE
         assert account.maybe == bills.count("maybe") * PRICE + bills.count(None) * MOST
@@ -187,12 +195,26 @@ def test_it_says_what_a_plain_dictionary_would(steps: list[tuple[int, str]]) -> 
 
 
 async def test_what_was_recorded_comes_back_whole(opened: Open, tmp_path: Path) -> None:
-    asked = job("ä\n\"", 3, size="2K", aspect_ratio="16:9", seed=5, extra={"b": [1, {"c": None}]},
-                references=("a.png", b"bytes"))  # fmt: skip
+    asked = job(
+        'ä\n"',
+        3,
+        size="2K",
+        aspect_ratio="16:9",
+        seed=5,
+        extra={"b": [1, {"c": None}]},
+        references=("a.png", b"bytes"),
+    )
     full = image(
-        tmp_path, 3, url="https://x/a.png", url_expires=5.0, model="m-1", mismatch="smaller",
-        usage=Usage(1, 2, 3, 6), extras=(image(tmp_path, 3, url="https://x/b.png"),),
-    )  # fmt: skip
+        tmp_path,
+        3,
+        url="https://x/a.png",
+        url_expires=5.0,
+        model="m-1",
+        mismatch="smaller",
+        notes=("its JPEG has no end mark",),
+        usage=Usage(1, 2, 3, 6),
+        extras=(image(tmp_path, 3, url="https://x/b.png"),),
+    )
     journal = await opened()
     entry = await claim(journal, asked)
     tried = attempt(backoff=2.5, status=200, request_id="req", error="")
@@ -216,7 +238,7 @@ async def test_the_clock_has_no_say_in_what_came_first(opened: Open) -> None:
         entry = await claim(journal, job(str(index), index))
         await journal.arm(entry.item, 1, PRICE, MOST, "x")
     assert [entry.item for entry in await journal.unsettled()] == [1, 2, 3]
-    assert len((await journal.account(600.0)).recent) == 3
+    assert len((await journal.totals(600.0)).recent) == 3
 
 
 async def test_a_second_opener_is_refused_and_told_who_holds_it(opened: Open) -> None:
@@ -261,7 +283,7 @@ async def test_a_disk_that_is_full_fails_everybody_who_waits_and_then_nothing_is
 ) -> None:
     journal = await opened()
     entry = await claim(journal, job())
-    await journal._writer.run(lambda db: db.execute("PRAGMA max_page_count=1"))
+    await journal._thread.run(lambda db: db.execute("PRAGMA max_page_count=1"))
     big = job("x" * 200_000, 1)
     waiting = [asyncio.ensure_future(claim(journal, big)) for _ in range(5)]
     results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -338,8 +360,8 @@ async def test_what_the_vendor_works_on_is_known_by_its_handle(opened: Open) -> 
     for index, handle in enumerate(handles):
         entry = await claim(journal, job("abc"[index], index))
         await journal.arm(entry.item, 1, PRICE, MOST, f"{index:06d}")
-        await journal.submitted(entry.item, 1, handle, f"req-{index}")
-    assert (await journal.account()).maybe == 2 * MOST
+        await journal.record_submission(entry.item, 1, handle, f"req-{index}")
+    assert (await journal.totals()).maybe == 2 * MOST
     journal = await opened()
     found = await journal.unsettled()
     assert [entry.state for entry in found] == ["submitted", "submitted"]

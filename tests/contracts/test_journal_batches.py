@@ -1,6 +1,6 @@
 """What every journal keeps of batch jobs."""
 
-from nbp_async._handle import Handle
+from nbp_async._base.task_handle import Handle
 from tests.contracts.journals import Open, claim
 from tests.unit.journal.made import MOST, PRICE, attempt, job
 
@@ -9,7 +9,7 @@ async def test_batch_jobs_are_remembered_in_their_order(opened: Open) -> None:
     journal = await opened()
     assert await journal.batches() == {}
     for name, record in [("b", "1"), ("a", "2"), ("b", "3")]:
-        await journal.keep_batch(name, record)
+        await journal.save_batch(name, record)
     journal = await opened()
     assert list((await journal.batches()).items()) == [("b", "3"), ("a", "2")]
 

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from opendal import AsyncOperator
 
-from nbp_async._errors import StorageError
-from nbp_async._models import Stored
+from nbp_async._base.errors import StorageError
+from nbp_async._models.outcomes import Stored
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.file_threads import MAX_THREADS, FileThreads
 from nbp_async._sinks.memory import MemorySink
-from nbp_async._sinks.objects import ObjectSink
-from nbp_async._sinks.threads import THREADS, FileThreads
-from nbp_async._stores.address import StoreAddress, is_store, store_address
+from nbp_async._sinks.object_sink import ObjectSink
 from nbp_async._stores.bucket import Bucket
-from nbp_async._stores.buckets import Buckets, bytes_at
+from nbp_async._stores.open_buckets import Buckets, read_bytes
+from nbp_async._stores.store_address import StoreAddress, is_store, store_address
 from tests.object_server import CREDENTIALS, ObjectServer, object_server
 
 MakeSink = Callable[[], Sink]
@@ -78,8 +78,8 @@ def read(stored: Stored) -> bytes:
         return stored.held.data
     if is_store(stored.path) and KEPT:
         address = store_address(stored.path)
-        return KEPT[address.root].read_now(address.path)
-    return bytes_at(stored.path)
+        return KEPT[address.root].read_blocking(address.path)
+    return read_bytes(stored.path)
 
 
 async def test_what_is_written_is_what_is_kept(make_sink: MakeSink) -> None:
@@ -132,7 +132,7 @@ async def test_a_commit_that_waits_for_a_thread_is_carried_out_too(tmp_path: Pat
     writer = await DirectorySink(tmp_path, threads).open()
     await writer.write(b"image")
     gate = threading.Event()
-    busy = [asyncio.create_task(threads.run(gate.wait)) for _ in range(THREADS)]
+    busy = [asyncio.create_task(threads.run(gate.wait)) for _ in range(MAX_THREADS)]
     task = asyncio.create_task(writer.commit("000000", ".png"))
     await asyncio.sleep(0)
     task.cancel()

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
-from nbp_async._client import Client
-from nbp_async._models import Image, Outcome
+from nbp_async._client.client import Client
+from nbp_async._models.outcomes import Image, Outcome
 from nbp_async.fake import FakeServer
 
 
@@ -26,15 +26,15 @@ async def assert_settled(
     outcomes: Iterable[Outcome],
     *,
     out: Path | None = None,
-    deaf: bool = False,
+    ignores_input: bool = False,
 ) -> None:
     """The four questions that every fault has to answer.
 
     1. No prompt was billed more often than its outcome says.
-    2. The bank's sum is what was spent, or lies between that and what may have been besides.
+    2. The bank's sum lies between what was spent and that plus what may have been billed.
     3. Outcomes and files agree, byte by byte.
-    4. No slot, temporary file or half-open request is left over; a `deaf` server, which reads
-       nothing, cannot see that we are gone.
+    4. No slot, temporary file or half-open request is left over. A server that reads nothing
+       (`ignores_input`) cannot see that we are gone.
     """
     outcomes = list(outcomes)
     await server.drain()
@@ -43,24 +43,24 @@ async def assert_settled(
     assert gen.in_flight == 0
     await asyncio.sleep(0.05)
     gc.collect()
-    assert deaf or server.stats().in_flight == 0
+    assert ignores_input or server.stats().in_flight == 0
 
 
 def _assert_paid(server: FakeServer, outcomes: list[Outcome]) -> None:
     spent = sum((o.spent for o in outcomes), start=0 * server.bank.billed)
     maybe = sum((o.maybe_spent for o in outcomes), start=0 * server.bank.billed)
-    # Where no tokens were told, the list's price stands for them: it leaves out a cent of text.
-    told_all = all(isinstance(o, Image) for o in outcomes)
-    slack = Decimal(1) if told_all else Decimal("1.05")
+    # Without token counts the list price counts, which leaves out a cent of text.
+    all_images = all(isinstance(o, Image) for o in outcomes)
+    slack = Decimal(1) if all_images else Decimal("1.05")
     most = (spent + maybe) * slack
     assert spent <= server.bank.billed <= most, (spent, server.bank.billed, maybe)
 
-    told: Counter[str] = Counter()
+    reported: Counter[str] = Counter()
     for outcome in outcomes:
-        told[outcome.prompt.text] += sum(a.billing != "no" for a in outcome.attempts)
+        reported[outcome.prompt.text] += sum(a.billing != "no" for a in outcome.attempts)
         if isinstance(outcome, Image):
-            told[outcome.prompt.text] += len(outcome.extras)
-    for text, count in told.items():
+            reported[outcome.prompt.text] += len(outcome.extras)
+    for text, count in reported.items():
         assert server.bank.billed_for(text) <= count, text
 
 
@@ -72,5 +72,7 @@ def _assert_stored(outcomes: list[Outcome], out: Path | None) -> None:
         kept = {o.path for o in outcomes if isinstance(o, Image)}
         kept |= {e.path for o in outcomes if isinstance(o, Image) for e in o.extras}
         kept -= {None}  # a disk that failed left it in memory
-        books = ("journal.", "manifest.")
+        books = ("journal.", "manifest.", "unread")
+        unread = {str(path) for path in (out / "unread").glob("*")}
+        assert unread == {o.unread for o in outcomes if o.unread}
         assert {path for path in out.iterdir() if not path.name.startswith(books)} == kept

@@ -1,12 +1,12 @@
-"""Shared by the tests of faults: one prompt against a server that misbehaves as it was told."""
+"""Shared by the tests of faults: one prompt against a server with scripted faults."""
 
 import asyncio
 from pathlib import Path
 from typing import Any
 
-from nbp_async._client import Client
-from nbp_async._models import Outcome
-from nbp_async._profiles import DialectName, Profile
+from nbp_async._client.client import Client
+from nbp_async._models.outcomes import Outcome
+from nbp_async._vendors.profiles import DialectName, Profile
 from nbp_async.fake import FakeServer
 from nbp_async.fake.faults import Fault
 from tests.loopback.oracle import assert_settled
@@ -38,9 +38,10 @@ async def play(
     size: str = "1K",
     **options: Any,
 ) -> tuple[Outcome, FakeServer]:
-    """One prompt against a server that plays these faults in turn; ends with the oracle."""
+    """One prompt against a server that plays these faults in turn; then the bank is compared."""
     script = fault if isinstance(fault, list) else [fault]
-    settings: dict[str, Any] = {"latency": 60.0, "keys": [KEY], **(server or {})}
+    # A PNG that is cut is no image; a JPEG that is cut is still one to look at.
+    settings: dict[str, Any] = {"latency": 60.0, "keys": [KEY], "kind": "png", **(server or {})}
     async with FakeServer(**settings) as vendor:
         vendor.script(*script)
         options.setdefault("rng", lambda: 0.5)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from nbp_async._client import Client
-from nbp_async._dialects import gemini_batch
-from nbp_async._flow import batch_upload
+from nbp_async._batch_api import gemini_batch
+from nbp_async._batch_api import upload as batch_upload
+from nbp_async._client.client import Client
 from nbp_async._journal.base import JOURNAL
-from nbp_async._models import Prompt
+from nbp_async._models.outcomes import Prompt
 from nbp_async.fake import FakeServer, faults
 from nbp_async.fake.faults import Fault
 from nbp_async.testing.journal import inline_journal
@@ -39,21 +39,24 @@ async def make(gen: Client, folder: Path, prompts: Any = PROMPTS, **more: Any) -
     return await gen.many(prompts, size="1K", via="batch", journal=journal, **more)
 
 
-@pytest.mark.parametrize(("script", "begun"), [
-    ([faults.cut_upload(0.0)], 1),
-    ([faults.ok(), faults.cut_upload(0.7)], 1),
-    ([faults.cut_upload(1.0), faults.cut_upload(0.3), faults.cut_upload(0.9)], 1),
-    ([faults.ok(), faults.disconnect()], 1),
-    ([faults.reset(before=True)], 1),
-    ([faults.status(503)], 1),
-    ([faults.ok(), faults.ok(), faults.disconnect()], 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("script", "begun"),
+    [
+        ([faults.cut_upload(0.0)], 1),
+        ([faults.ok(), faults.cut_upload(0.7)], 1),
+        ([faults.cut_upload(1.0), faults.cut_upload(0.3), faults.cut_upload(0.9)], 1),
+        ([faults.ok(), faults.disconnect()], 1),
+        ([faults.reset(before=True)], 1),
+        ([faults.status(503)], 1),
+        ([faults.ok(), faults.ok(), faults.disconnect()], 2),
+    ],
+)
 async def test_an_upload_that_was_cut_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: list[Fault], begun: int
 ) -> None:
     """Only where the last of it arrived, and its name did not, it begins anew."""
     monkeypatch.setattr(gemini_batch, "MOST_INLINE", 0)
-    monkeypatch.setattr(batch_upload, "PIECE", 250)
+    monkeypatch.setattr(batch_upload, "CHUNK", 250)
     async with vendor() as (server, gen):
         server.script(*script, match="piece of")
         server.script(*[faults.ok()] * 5, match="upload nbp-")
@@ -63,8 +66,9 @@ async def test_an_upload_that_was_cut_goes_on_where_it_was(
         await assert_settled(gen, server, made)
 
 
-@pytest.mark.parametrize(("count", "references", "file"), [(10, 1, False), (11, 1, True),
-                                                          (2, 12, True)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("count", "references", "file"), [(10, 1, False), (11, 1, True), (2, 12, True)]
+)
 async def test_few_lines_need_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, references: int, file: bool
 ) -> None:
@@ -79,13 +83,20 @@ async def test_few_lines_need_no_file(
         await assert_settled(gen, server, made)
 
 
-@pytest.mark.parametrize(("stage", "script"), [
-    ("create", [faults.disconnect()]), ("create", [faults.disconnect(before=True)]),
-    ("create", [faults.status(500)]), ("create", [faults.rate_limited()]),
-    ("create", [faults.mixed_results(twice=2)]), ("bicycle 1", [faults.rate_limited()]),
-    ("look at", [faults.status(500)]), ("look at", [*[faults.ok()] * 6, faults.status(500)]),
-    ("look at", [*[faults.ok()] * 6, faults.cut_body(0.3), faults.cut_body(0.9)]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("stage", "script"),
+    [
+        ("create", [faults.disconnect()]),
+        ("create", [faults.disconnect(before=True)]),
+        ("create", [faults.status(500)]),
+        ("create", [faults.rate_limited()]),
+        ("create", [faults.mixed_results(twice=2)]),
+        ("bicycle 1", [faults.rate_limited()]),
+        ("look at", [faults.status(500)]),
+        ("look at", [*[faults.ok()] * 6, faults.status(500)]),
+        ("look at", [*[faults.ok()] * 6, faults.cut_body(0.3), faults.cut_body(0.9)]),
+    ],
+)
 async def test_what_goes_wrong_with_a_job_without_a_file_costs_nothing(
     tmp_path: Path, stage: str, script: list[Fault]
 ) -> None:
@@ -121,7 +132,7 @@ async def test_lines_are_in_memory_once_and_not_any_more_when_they_are_uploaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gemini_batch, "MOST_INLINE", 0)
-    monkeypatch.setattr(batch_upload, "PIECE", 1_000_000)
+    monkeypatch.setattr(batch_upload, "CHUNK", 1_000_000)
     picture = png(4, 4, padding=240_000)
     prompts = [Prompt(f"bicycle {n}", references=[picture]) for n in range(20)]
     async with vendor() as (server, gen):
@@ -141,7 +152,7 @@ async def test_lines_are_in_memory_once_and_not_any_more_when_they_are_uploaded(
         await assert_settled(gen, server, made)
 
 
-async def test_a_cancelled_call_goes_on_with_a_job_without_a_file(tmp_path: Path) -> None:
+async def test_a_cancelled_call_resumes_a_job_without_a_file(tmp_path: Path) -> None:
     async with vendor() as (server, gen):
         task = asyncio.ensure_future(make(gen, tmp_path))
         await asyncio.sleep(400)

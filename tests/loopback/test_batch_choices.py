@@ -5,23 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from nbp_async._client import Client
-from nbp_async._config import Limits
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     BudgetError,
     TaskOpenError,
 )
+from nbp_async._client.client import Client
 from nbp_async._journal.base import JOURNAL
-from nbp_async._models import FailedLines
+from nbp_async._models.events import AttemptEnded, Listener
+from nbp_async._models.outcomes import FailedLines, Via
+from nbp_async._models.settings import Limits
 from nbp_async.fake import faults
 from nbp_async.testing.journal import inline_journal
 from tests.loopback.batches import (
     ONLY_GOOGLE,
     PROMPTS,
     each_dialect,
-    seller,
     small_jobs,
     vendor,
+    vendor_profile,
 )
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, now
@@ -37,7 +38,7 @@ async def test_what_becomes_of_a_line_that_failed_and_cost_nothing(
     tmp_path: Path, choice: FailedLines, made_of: int, saved: int
 ) -> None:
     server = vendor(latency=60.0)
-    async with server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
+    async with server, Client(vendor_profile(server), KEY, rng=lambda: 0.5) as gen:
         server.script(faults.rate_limited(), match="bicycle 2")
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(
@@ -52,7 +53,7 @@ async def test_what_becomes_of_a_line_that_failed_and_cost_nothing(
 @ONLY_GOOGLE
 async def test_a_job_that_expired_is_made_by_held_calls(tmp_path: Path) -> None:
     server = vendor(batch_latency=200_000.0, latency=60.0)
-    async with server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
+    async with server, Client(vendor_profile(server), KEY, rng=lambda: 0.5) as gen:
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(
             PROMPTS[:3], size="1K", via="batch", journal=journal, failed_lines="held"
@@ -64,15 +65,36 @@ async def test_a_job_that_expired_is_made_by_held_calls(tmp_path: Path) -> None:
         await assert_settled(gen, server, made)
 
 
+async def test_a_listener_is_told_how_each_attempt_was_delivered(tmp_path: Path) -> None:
+    class Ways(Listener):
+        def on_attempt(self, event: AttemptEnded) -> None:
+            ways.append(event.via)
+
+    ways: list[Via] = []
+    server = vendor(latency=60.0)
+    async with server, Client(vendor_profile(server), KEY, listeners=[Ways()]) as gen:
+        server.script(faults.rate_limited(), match="bicycle 2")
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(
+            PROMPTS[:3], size="1K", via="batch", journal=journal, failed_lines="held"
+        )
+        assert ways == ["batch"] * 3 + ["held"]
+        await assert_settled(gen, server, made)
+
+
 @ONLY_GOOGLE
 async def test_held_calls_after_a_job_stay_below_the_cap(tmp_path: Path) -> None:
     server = vendor(batch_latency=200_000.0, latency=60.0)
-    async with server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
+    async with server, Client(vendor_profile(server), KEY, rng=lambda: 0.5) as gen:
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(
-            PROMPTS[:3], size="1K", via="batch", journal=journal, failed_lines="held",
+            PROMPTS[:3],
+            size="1K",
+            via="batch",
+            journal=journal,
+            failed_lines="held",
             max_cost="0.3",
-        )  # fmt: skip
+        )
         assert len(made.images) == 2, "three at half the price would have fitted"
         assert [type(failure.error) for failure in made.failures] == [BudgetError]
         await assert_settled(gen, server, made)
@@ -80,7 +102,7 @@ async def test_held_calls_after_a_job_stay_below_the_cap(tmp_path: Path) -> None
 
 async def test_a_stopped_call_begins_no_held_ones(tmp_path: Path) -> None:
     server = vendor(batch_latency=200_000.0, latency=60.0)
-    async with server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
+    async with server, Client(vendor_profile(server), KEY, rng=lambda: 0.5) as gen:
         journal = await inline_journal(tmp_path / JOURNAL)
         plan = gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal, failed_lines="held")
         task = asyncio.ensure_future(plan)
@@ -95,7 +117,7 @@ async def test_jobs_are_created_as_a_period_has_room_for_their_dollars(tmp_path:
     """Each of seven lines may cost $0.073: a period of $0.25 has room for three of them."""
     server = vendor()
     limits = Limits(spend="$0.25/10min")
-    async with server, Client(seller(server), KEY, rng=lambda: 0.5, limits=limits) as gen:
+    async with server, Client(vendor_profile(server), KEY, rng=lambda: 0.5, limits=limits) as gen:
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
         assert len(made.images) == 7
@@ -108,7 +130,7 @@ async def test_a_job_that_waits_for_dollars_can_be_stopped(tmp_path: Path) -> No
     limits = Limits(spend="$0.25/day")
     async with (
         vendor() as server,
-        Client(seller(server), KEY, rng=lambda: 0.5, limits=limits) as gen,
+        Client(vendor_profile(server), KEY, rng=lambda: 0.5, limits=limits) as gen,
     ):
         journal = await inline_journal(tmp_path / JOURNAL)
         plan = gen.many(PROMPTS, size="1K", via="batch", journal=journal)
@@ -125,7 +147,7 @@ async def test_a_line_above_what_a_period_may_see_is_refused(tmp_path: Path) -> 
     limits = Limits(spend="$0.05/10min")
     async with (
         vendor() as server,
-        Client(seller(server), KEY, rng=lambda: 0.5, limits=limits) as gen,
+        Client(vendor_profile(server), KEY, rng=lambda: 0.5, limits=limits) as gen,
     ):
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS[:2], size="1K", via="batch", journal=journal)

@@ -10,25 +10,25 @@ from typing import Any
 import aiohttp
 import pytest
 
-from nbp_async._client import Client
-from nbp_async._errors import ConfigError
-from nbp_async._flow import batch_jobs
+from nbp_async._base.errors import ConfigError
+from nbp_async._batch_api import batch_job as batch_jobs
+from nbp_async._client.client import Client
 from nbp_async._journal.base import JOURNAL
-from nbp_async._webhooks import app
-from nbp_async._webhooks.jwks import PublicKeys, fetch
+from nbp_async._webhooks import receiver as app
+from nbp_async._webhooks.jwks import PublicKeys, fetch_jwks
 from nbp_async._webhooks.schemes import SCHEMES
-from nbp_async._webhooks.settings import Webhook
+from nbp_async._webhooks.webhook import Webhook
 from nbp_async.fake import FakeServer
-from nbp_async.fake.signing import Keys, Letter
+from nbp_async.fake.signing import OutgoingWebhook, SigningKeys
 from nbp_async.testing.journal import inline_journal
 from tests.loopback.batches import (
     ONLY_GOOGLE,
     ONLY_OPENAI,
     PROMPTS,
     each_dialect,
-    seller,
     small_jobs,
     vendor,
+    vendor_profile,
 )
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, now
@@ -42,23 +42,23 @@ DAY = 86_400.0
 @pytest.fixture(autouse=True)
 def _seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks come so seldom that only a hint can bring one in time."""
-    monkeypatch.setattr(batch_jobs, "FIRST_LOOK", DAY)
-    monkeypatch.setattr(batch_jobs, "LONGEST_LOOK", DAY)
+    monkeypatch.setattr(batch_jobs, "FIRST_POLL", DAY)
+    monkeypatch.setattr(batch_jobs, "LONGEST_POLL", DAY)
 
 
 def googles(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Webhook:
     """Hooks that each job asks for; their public keys are the server's."""
 
     async def read(url: str) -> bytes:
-        assert url == SCHEMES["google"].keys
-        return await fetch(f"{server.base_url}/.well-known/jwks.json")
+        assert url == SCHEMES["google"].jwks_url
+        return await fetch_jwks(f"{server.base_url}/.well-known/jwks.json")
 
-    monkeypatch.setattr(app, "PublicKeys", lambda url: PublicKeys(url, read=read))
+    monkeypatch.setattr(app, "PublicKeys", lambda url: PublicKeys(url, read))
     return Webhook(scheme="google")
 
 
 async def make(server: FakeServer, folder: Path, hook: Webhook | None, **more: Any) -> Client:
-    async with Client(seller(server), KEY, rng=lambda: 0.5, webhook=hook, **more) as gen:
+    async with Client(vendor_profile(server), KEY, rng=lambda: 0.5, webhook=hook, **more) as gen:
         journal = await inline_journal(folder / JOURNAL)
         made = await gen.many(PROMPTS[:4], size="1K", via="batch", journal=journal)
         assert len(made.images) == 4 == server.bank.images
@@ -67,7 +67,7 @@ async def make(server: FakeServer, folder: Path, hook: Webhook | None, **more: A
 
 
 @ONLY_GOOGLE
-async def test_a_job_that_calls_back_is_looked_at_at_once(
+async def test_a_job_that_calls_back_is_polled_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Signed by the server's clock, which goes on with the loop's, and checked by the wall's.
@@ -78,7 +78,7 @@ async def test_a_job_that_calls_back_is_looked_at_at_once(
 
 
 @ONLY_GOOGLE
-async def test_without_a_webhook_it_is_looked_at_when_it_is_time(tmp_path: Path) -> None:
+async def test_without_a_webhook_a_job_is_polled_when_it_is_due(tmp_path: Path) -> None:
     async with vendor() as server:
         await make(server, tmp_path, None)
         assert now() >= DAY
@@ -86,7 +86,7 @@ async def test_without_a_webhook_it_is_looked_at_when_it_is_time(tmp_path: Path)
 
 
 @ONLY_GOOGLE
-async def test_who_cannot_be_reached_is_looked_at_all_the_same(
+async def test_without_reachable_webhooks_jobs_are_polled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The address is of somebody who is not there: the vendor tries, and looks go on."""
@@ -111,10 +111,10 @@ async def test_an_accounts_own_webhook_is_a_hint_if_it_is_signed(
     begun = batch_jobs.BatchJob.follow
     sent: list[int] = []
 
-    async def told(job: Any) -> None:
+    async def follow(job: Any) -> None:
         body = b'{"type":"batch.completed","data":{"id":"%s"}}' % job.record.id.encode()
-        letter = Letter(f"evt-{job.record.id}", job.record.id, hook.address(port), body)
-        keys = Keys(0, "whsec_bm90LXRoZS1zZWNyZXQtYXQtYWxsLTEyMw==" if forged else SECRET)
+        letter = OutgoingWebhook(f"evt-{job.record.id}", job.record.id, hook.address(port), body)
+        keys = SigningKeys(0, "whsec_bm90LXRoZS1zZWNyZXQtYXQtYWxsLTEyMw==" if forged else SECRET)
 
         async def post() -> None:
             await asyncio.sleep(1000)
@@ -129,17 +129,17 @@ async def test_an_accounts_own_webhook_is_a_hint_if_it_is_signed(
             group.create_task(post())
             await begun(job)
 
-    monkeypatch.setattr(batch_jobs.BatchJob, "follow", told)
+    monkeypatch.setattr(batch_jobs.BatchJob, "follow", follow)
     async with vendor() as server:
         await make(server, tmp_path, hook)
     assert sent == [401 if forged else 200] * 2
     assert (now() >= DAY) == forged
 
 
-async def test_a_webhook_that_the_vendor_does_not_sign_so_is_refused(tmp_path: Path) -> None:
+async def test_a_webhook_with_another_signature_scheme_is_refused(tmp_path: Path) -> None:
     async with vendor() as server:
         hook = Webhook(scheme="kie", secret="not-a-secret-of-anybody-at-all")
-        async with Client(seller(server), KEY, webhook=hook) as gen:
-            with pytest.raises(ConfigError, match="sign otherwise"):
+        async with Client(vendor_profile(server), KEY, webhook=hook) as gen:
+            with pytest.raises(ConfigError, match="use another signature scheme"):
                 gen.many(PROMPTS, via="batch", out=tmp_path)
         assert not server.stats().requests

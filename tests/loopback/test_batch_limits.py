@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from nbp_async._client import Client
-from nbp_async._config import Limits
-from nbp_async._errors import TaskOpenError
-from nbp_async._flow import batch
+from nbp_async._base.errors import TaskOpenError
+from nbp_async._batch_api import batch_pool as batch
+from nbp_async._client.client import Client
 from nbp_async._journal.base import JOURNAL
+from nbp_async._models.settings import Limits
 from nbp_async.fake import faults
 from nbp_async.testing.journal import inline_journal
 from tests.loopback.batches import (
@@ -17,9 +17,9 @@ from tests.loopback.batches import (
     PROMPTS,
     call,
     each_dialect,
-    seller,
     small_jobs,
     vendor,
+    vendor_profile,
 )
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, now
@@ -32,7 +32,7 @@ __all__ = ["each_dialect", "small_jobs"]  # fixtures: they apply by being here
 @pytest.mark.parametrize("limit", [{"batch_jobs": 1}, {"batch_enqueued": 4}])
 async def test_only_so_many_jobs_are_under_way(tmp_path: Path, limit: dict[str, int]) -> None:
     server = vendor(**limit)
-    async with server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
+    async with server, Client(vendor_profile(server), KEY, rng=lambda: 0.5) as gen:
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal)
         assert len(made.images) == 7
@@ -42,13 +42,13 @@ async def test_only_so_many_jobs_are_under_way(tmp_path: Path, limit: dict[str, 
 
 @ONLY_GOOGLE
 @pytest.mark.parametrize("wait", [True, False])
-async def test_no_more_jobs_than_are_allowed_are_asked_for(
+async def test_no_more_jobs_are_created_than_are_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: bool
 ) -> None:
     """A call that does not wait for results waits for room, and brings what is done meanwhile."""
     monkeypatch.setattr(batch, "MOST_JOBS", 1)
     server = vendor(batch_jobs=1)
-    async with server, Client(seller(server), KEY, rng=lambda: 0.5) as gen:
+    async with server, Client(vendor_profile(server), KEY, rng=lambda: 0.5) as gen:
         server.script(faults.status(500), match="look at")
         journal = await inline_journal(tmp_path / JOURNAL)
         made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal, wait=wait)
@@ -58,13 +58,13 @@ async def test_no_more_jobs_than_are_allowed_are_asked_for(
         assert 429 not in server.stats().by_status
 
 
-async def test_what_was_cancelled_before_a_job_was_asked_for_is_not_said_to_cost(
+async def test_what_was_cancelled_before_a_job_was_created_costs_nothing(
     tmp_path: Path,
 ) -> None:
     limits = Limits(spend="$0.25/10min")
     async with (
         vendor() as server,
-        Client(seller(server), KEY, rng=lambda: 0.5, limits=limits) as gen,
+        Client(vendor_profile(server), KEY, rng=lambda: 0.5, limits=limits) as gen,
     ):
         journal = await inline_journal(tmp_path / JOURNAL)
         plan = gen.many(PROMPTS, size="1K", via="batch", journal=journal)
@@ -86,7 +86,7 @@ async def test_dollars_of_a_job_that_was_never_created_are_there_for_another(
     limits = Limits(spend="$0.25/day")
     async with (
         vendor() as server,
-        Client(seller(server), KEY, rng=lambda: 0.5, limits=limits) as gen,
+        Client(vendor_profile(server), KEY, rng=lambda: 0.5, limits=limits) as gen,
     ):
         server.script(faults.status(400), match="create")
         journal = await inline_journal(tmp_path / JOURNAL)

@@ -20,10 +20,10 @@ from nbp_async import (
     TaskOpenError,
     read_run,
 )
-from nbp_async._dialects import gemini_batch
-from nbp_async._flow import batch
-from nbp_async._journal.batches import batches_of
-from nbp_async._profiles import DialectName
+from nbp_async._batch_api import batch_pool as batch
+from nbp_async._batch_api import gemini_batch
+from nbp_async._batch_api.journal_lines import batches_of
+from nbp_async._vendors.profiles import DialectName
 from nbp_async.fake import FakeServer, faults
 from tests.loopback.play import KEY
 from tests.object_server import CREDENTIALS, object_server
@@ -51,14 +51,14 @@ def environ(server: FakeServer, key: str = KEY) -> dict[str, str]:
 async def hand_in(
     server: FakeServer, out: Path | str, *, journal: Path | None = None, **options: Any
 ) -> None:
-    async with Client.from_env(environ(server), **options) as gen:
+    async with Client.from_env(environ=environ(server), **options) as gen:
         made = await gen.many(PROMPTS, size="1K", via="batch", out=out, journal=journal, wait=False)
         assert {type(f.error) for f in made.failures} == {TaskOpenError}
 
 
 def settled(server: FakeServer, folder: Path) -> None:
     """The bank's view: what it billed is what the run's journal says."""
-    account = read_run(folder).account
+    account = read_run(folder).totals
     assert account.spent <= server.bank.billed <= account.spent + account.maybe
     assert account.images == server.bank.images
 
@@ -69,22 +69,23 @@ async def over(run: BatchRun) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_moved_folder_is_gone_on_with(server: FakeServer, tmp_path: Path) -> None:
+async def test_a_run_in_a_moved_folder_is_resumed(server: FakeServer, tmp_path: Path) -> None:
     await hand_in(server, tmp_path / "here")
     (tmp_path / "here").rename(tmp_path / "there")
     async with BatchRun(tmp_path / "there", environ=environ(server)) as run:
         await over(run)
         jobs = await run.jobs()
         assert [(j.state, j.lines, j.done, j.waiting) for j in jobs] == [
-            ("done", 3, 3, 3), ("done", 2, 2, 2),
-        ]  # fmt: skip
+            ("done", 3, 3, 3),
+            ("done", 2, 2, 2),
+        ]
         made = await run.fetch()
         assert [o.prompt.text for o in made] == PROMPTS
         assert {i.path.parent for i in made.images if i.path} == {tmp_path / "there"}
         assert sum(i.spent_earlier for i in made.images) == server.bank.billed
         assert [j.state for j in await run.jobs()] == ["over", "over"]
         assert not await run.fetch()
-    async with Client.from_env(environ(server)) as gen:
+    async with Client.from_env(environ=environ(server)) as gen:
         again = await gen.many(PROMPTS, size="1K", via="batch", out=tmp_path / "there")
         assert len(again.images) == 5
         assert server.bank.images == 5, "what was brought is not bought again"
@@ -106,9 +107,7 @@ async def test_what_is_not_done_stays_and_is_named(tmp_path: Path) -> None:
         assert server.bank.images == 0
 
 
-async def test_an_interrupted_fetch_goes_on_where_it_was(
-    server: FakeServer, tmp_path: Path
-) -> None:
+async def test_an_interrupted_fetch_is_resumed(server: FakeServer, tmp_path: Path) -> None:
     await hand_in(server, tmp_path)
     async with BatchRun(tmp_path, environ=environ(server)) as run:
         await over(run)
@@ -122,12 +121,14 @@ async def test_an_interrupted_fetch_goes_on_where_it_was(
     found = batches_of(tmp_path / "journal.sqlite3").values()
     assert sum(job.done for job in found) == 5
     settled(server, tmp_path)
-    assert len(list(tmp_path.glob("*.png"))) == 5
+    assert len(list(tmp_path.glob("*.jpg"))) == 5
 
 
-async def test_a_job_in_doubt_is_looked_up_and_brought(server: FakeServer, tmp_path: Path) -> None:
+async def test_a_job_in_doubt_is_found_in_the_list_and_fetched(
+    server: FakeServer, tmp_path: Path
+) -> None:
     server.script(faults.disconnect(), match="create")
-    async with Client.from_env(environ(server), rng=lambda: 0.0) as gen:
+    async with Client.from_env(environ=environ(server), rng=lambda: 0.0) as gen:
         task = asyncio.ensure_future(gen.many(PROMPTS[:2], via="batch", out=tmp_path, wait=False))
         while not any(r.path.endswith("batchGenerateContent") for r in server.received):
             await asyncio.sleep(0.01)
@@ -164,7 +165,7 @@ async def test_a_vendor_that_does_not_answer_loses_nothing(
         assert [job.state for job in await run.jobs()] == ["unknown"] * 2
         server.script(faults.status(500), match="look at")
         made = await run.fetch()
-        assert "could not be brought" in str(made.failures[0].error)
+        assert "could not be fetched" in str(made.failures[0].error)
         assert len((await run.fetch()).failures) == 0
     settled(server, tmp_path)
 
@@ -233,7 +234,7 @@ async def test_a_journal_elsewhere_wants_to_know_the_folder(
     settled(server, journal)
 
 
-async def test_a_run_without_jobs_is_said(tmp_path: Path) -> None:
+async def test_a_run_without_jobs_is_refused(tmp_path: Path) -> None:
     async with Client.fake(server={"latency": 0.0}) as gen:
         made = await gen.many(["a cat"], size="1K", out=tmp_path)
         assert not [o for o in made if isinstance(o, Failure)]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from nbp_async._client import Client
-from nbp_async._config import Limits
-from nbp_async._errors import DownloadError, LinkExpiredError, NoImageError
+from nbp_async._base.errors import DownloadError, LinkExpiredError, NoImageError
+from nbp_async._client.client import Client
 from nbp_async._images.download import LinkPolicy
-from nbp_async._models import Failure, Image, Outcome
-from nbp_async._profiles import Profile
+from nbp_async._models.outcomes import Failure, Image, Outcome
+from nbp_async._models.settings import Limits
+from nbp_async._vendors.profiles import Profile
 from nbp_async.fake import FakeServer, faults
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.loopback.oracle import assert_settled
@@ -53,12 +53,12 @@ async def test_a_link_is_fetched_at_once_and_remembered(tmp_path: Path) -> None:
 async def test_the_key_does_not_go_to_the_image_store() -> None:
     seen: list[dict[str, str]] = []
     async with linked() as (server, gen):
-        downloads = gen._open().wiring.downloads
+        downloads = gen._open().resources.downloads
         send = downloads._transport.send
 
-        def watched(request: Any, watch: Any) -> Any:
+        def watched(request: Any, timer: Any) -> Any:
             seen.append(request.headers)
-            return send(request, watch)
+            return send(request, timer)
 
         downloads._transport.send = watched  # type: ignore[method-assign]
         assert (await one(server, gen)).ok
@@ -143,7 +143,7 @@ async def test_a_store_that_fails_between_two_pieces_does_not_cost_the_first() -
 
 
 async def test_the_rest_of_another_image_is_not_sewn_to_the_first_half() -> None:
-    """A store that heeds the range and not the If-Range answers 206 with another ETag."""
+    """A store that obeys Range and ignores If-Range answers 206 with another ETag."""
     other = (
         b'HTTP/1.1 206 Partial Content\r\nETag: "another"\r\nContent-Range: bytes %d-%d/%d\r\n'
         b"Content-Length: 4\r\n\r\n\xff\xff\xff\xff"
@@ -222,7 +222,7 @@ async def test_a_link_that_leads_inside_or_off_the_web_is_never_followed(link: s
     transport = answers_with(link)
     dialled: list[str] = []
     async with Client("https://relay.example/v1", "sk-123456789012", transport=transport) as gen:
-        downloads = gen._open().wiring.downloads
+        downloads = gen._open().resources.downloads
         guard = downloads._transport._guard  # type: ignore[attr-defined]
 
         def watched(address: str) -> None:
@@ -256,7 +256,7 @@ async def test_many_links_are_fetched_a_few_at_a_time() -> None:
 
         async def watch() -> None:
             nonlocal peak
-            places = gen._open().wiring.downloads._places
+            places = gen._open().resources.downloads._places
             while True:
                 peak = max(peak, 3 - places._value)
                 await asyncio.sleep(0.001)

@@ -8,14 +8,21 @@ from pathlib import Path
 import pytest
 from anyio.to_thread import run_sync
 
-from nbp_async._errors import StorageError
-from nbp_async._models import Stored
+from nbp_async._base.errors import StorageError
+from nbp_async._models.outcomes import Stored
+from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.memory import MemorySink
-from nbp_async._sinks.objects import AT_ONCE, TRIAL, ObjectSink
-from nbp_async._sinks.threads import FileThreads
-from nbp_async._stores.address import StoreAddress, store_address
-from nbp_async._stores.buckets import Buckets, bytes_at
-from tests.object_server import CREDENTIALS, Gateway, ObjectServer, gateway, hasty, object_server
+from nbp_async._sinks.object_sink import MAX_UPLOADS, TEST_OBJECT, ObjectSink
+from nbp_async._stores.open_buckets import Buckets, read_bytes
+from nbp_async._stores.store_address import StoreAddress, store_address
+from tests.object_server import (
+    CREDENTIALS,
+    Gateway,
+    ObjectServer,
+    gateway,
+    object_server,
+    quick_sink,
+)
 
 MIB = 1024 * 1024
 
@@ -38,7 +45,7 @@ class Place:
     def __init__(self, address: StoreAddress, *, bound: int = 64 * MIB) -> None:
         self.threads = FileThreads()
         self.address = address
-        self.sink = hasty(address, self.threads, bound=bound)
+        self.sink = quick_sink(address, self.threads, bound=bound)
         self.memory = self.sink.memory
 
     async def keep(self, data: bytes, stem: str = "000000") -> Stored:
@@ -76,7 +83,7 @@ async def test_an_image_is_one_object_and_nothing_is_there_before(
     stored = await writer.commit("000007", ".png")
     assert names(shared, place) == [f"000007-{stored.digest.hex()[:12]}.png"]
     assert stored.path == str(place.address.below(names(shared, place)[0]))
-    assert await run_sync(bytes_at, stored.path) == b"x" * 3_000_000
+    assert await run_sync(read_bytes, stored.path) == b"x" * 3_000_000
     assert place.memory.held == 0
     assert door.multipart == []
 
@@ -87,7 +94,7 @@ async def test_what_the_server_refuses_for_a_moment_is_sent_again(
     await place.keep(b"first")
     door.refusals = [500, 503, 429]
     await place.keep(b"second", "000001")
-    assert place.sink.trouble is None
+    assert place.sink.error is None
     assert len(names(shared, place)) == 2
 
 
@@ -103,7 +110,7 @@ async def test_a_server_that_is_gone_leaves_the_images_in_memory_and_says_so_onc
         kept = [await writer.commit(f"{n:06d}", ".png") for n, writer in enumerate(writers)]
         assert [one.path for one in kept] == ["", "", ""]
         assert [one.held.data for one in kept if one.held] == [b"paid for"] * 3
-        trouble = place.sink.trouble
+        trouble = place.sink.error
         assert trouble is not None
         assert "Connection refused" in str(trouble)
         assert trouble.__context__ is None
@@ -120,7 +127,7 @@ async def test_what_comes_after_the_trouble_is_sent_up_once_for_it_may_be_over(
         await writer.write(bytes([number]) * 1000)
     door.refusals = [500, 500, 500, 500]
     assert (await writers[0].commit("000000", ".png")).path == ""
-    assert place.sink.trouble is not None
+    assert place.sink.error is not None
     assert (await writers[1].commit("000001", ".png")).path
     assert (await writers[2].commit("000002", ".png")).path
     assert len(names(shared, place)) == 2
@@ -144,7 +151,7 @@ async def test_a_commit_that_is_cancelled_is_carried_out_and_leaves_no_parts(
         await task
     writer.discard()
     assert writer.stored is not None
-    assert await run_sync(bytes_at, writer.stored.path) == bytes(6_000_000)
+    assert await run_sync(read_bytes, writer.stored.path) == bytes(6_000_000)
     assert door.multipart == []
 
 
@@ -157,7 +164,7 @@ async def test_discarding_leaves_nothing_in_the_store(
     assert names(shared, place) == []
     assert place.memory.held == 0
     put = [path for method, path in door.seen if method == "PUT"]
-    assert [path for path in put if TRIAL not in path] == []
+    assert [path for path in put if TEST_OBJECT not in path] == []
 
 
 @pytest.mark.parametrize(
@@ -193,7 +200,7 @@ async def test_what_the_service_has_no_sum_of_is_read_back(place: Place, door: G
     door.spoil = True
     assert (await place.keep(bytes(1000), "000001")).path  # whose bytes it gives out
     assert (await place.keep(b"other" * 200, "000002")).held is not None
-    assert "not what was sent" in str(place.sink.trouble)
+    assert "other bytes than were sent" in str(place.sink.error)
 
 
 @pytest.mark.parametrize("bound", [4 * MIB, 64 * MIB])
@@ -218,7 +225,7 @@ async def test_two_hundred_images_at_once_stay_within_their_bounds(
     assert len(names(shared, place)) == 200
     assert held <= bound
     assert place.memory.held == 0
-    assert 1 < door.most <= AT_ONCE
+    assert 1 < door.most <= MAX_UPLOADS
     spill = place.memory._spill
     if spill is not None:
         assert list(Path(spill.folder).iterdir()) == []

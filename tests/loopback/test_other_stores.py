@@ -5,14 +5,14 @@ import hashlib
 
 import pytest
 
-from nbp_async._errors import StorageError
+from nbp_async._base.errors import StorageError
+from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.memory import MemorySink
-from nbp_async._sinks.objects import ObjectSink
-from nbp_async._sinks.threads import FileThreads
-from nbp_async._stores.address import StoreAddress, store_address
+from nbp_async._sinks.object_sink import ObjectSink
 from nbp_async._stores.bucket import Bucket, open_bucket
-from nbp_async._stores.buckets import Buckets
-from nbp_async._stores.credentials import Opening, opening_of
+from nbp_async._stores.open_buckets import Buckets
+from nbp_async._stores.store_address import StoreAddress, store_address
+from nbp_async._stores.store_credentials import StoreOptions, store_options
 from tests.other_stores import KEY, KEY_ID, OtherStore, other_store
 
 ENVIRON = {
@@ -29,9 +29,9 @@ def address_of(scheme: str, store: OtherStore) -> StoreAddress:
 
 
 def opener(address: StoreAddress) -> Bucket:
-    opening = opening_of(address, ENVIRON)
+    opening = store_options(address, ENVIRON)
     if address.scheme == "gs":  # which has its token from Google otherwise
-        opening = Opening(opening.options | {"token": "a-token"}, ())
+        opening = StoreOptions(opening.values | {"token": "a-token"}, ())
     return open_bucket(address, opening, pauses=(0.01,))
 
 
@@ -47,23 +47,23 @@ async def test_an_image_goes_up_in_one_request_and_is_confirmed(scheme: str) -> 
         await writer.write(data)
         store.requests.clear()
         stored = await writer.commit("000007", ".png")
-        assert sink.trouble is None
+        assert sink.error is None
         name = f"000007-{hashlib.sha256(data).hexdigest()[:12]}.png"
         assert store.objects == {f"run/{name}": data}
         assert stored.path == str(address.below(name))
         assert [method for method, _ in store.requests if method in ("PUT", "POST")] != []
         assert len(store.requests) == 2, "one to store it, one to compare its sum"
 
-        bucket = await sink.buckets.of(address)
-        found = await bucket.look(f"run/{name}")
+        bucket = await sink.buckets.open(address)
+        found = await bucket.stat(f"run/{name}")
         assert found is not None
         assert found.size == len(data)
-        assert await bucket.look("run/nothing.png") is None
+        assert await bucket.stat("run/nothing.png") is None
         assert await bucket.read(f"run/{name}") == data
-        (listed,) = await bucket.find("run/000007-")
+        (listed,) = await bucket.list_objects("run/000007-")
         assert (listed.key, listed.size) == (f"run/{name}", len(data))
         assert listed.modified is not None
-        assert await bucket.find("run/000008-") == []
+        assert await bucket.list_objects("run/000008-") == []
         assert store.refused == 0
     threads.close()
 
@@ -71,9 +71,9 @@ async def test_an_image_goes_up_in_one_request_and_is_confirmed(scheme: str) -> 
 async def test_a_wrong_secret_is_refused_in_the_services_words_and_not_repeated() -> None:
     wrong = {**ENVIRON, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "another-secret"}
     async with other_store("oss") as store:
-        bucket = await Buckets(wrong).of(address_of("oss", store))
+        bucket = await Buckets(wrong).open(address_of("oss", store))
         with pytest.raises(StorageError, match="SignatureDoesNotMatch") as caught:
-            await bucket.try_out("run/.nbp-write-test")
+            await bucket.check_writable("run/.nbp-write-test")
         assert "ALIBABA_CLOUD_ACCESS_KEY_SECRET" in str(caught.value)
         assert "another-secret" not in str(caught.value)
         assert store.objects == {}

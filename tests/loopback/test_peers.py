@@ -1,17 +1,20 @@
 """Peers that vanish, restart, are cut off amid an upload, or never come to an end."""
 
 import asyncio
+import gzip
 import os
 import socket
+import zlib
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
 
-from nbp_async._client import Client
-from nbp_async._config import Limits
-from nbp_async._errors import BodyTooLargeError, DisconnectedError, MalformedReplyError
-from nbp_async._models import Failure, Image
-from nbp_async._profiles import Profile
+from nbp_async._base.errors import BodyTooLargeError, DisconnectedError
+from nbp_async._client.client import Client
+from nbp_async._models.outcomes import Failure, Image
+from nbp_async._models.settings import Limits
+from nbp_async._vendors.profiles import Profile
 from nbp_async.fake import FakeServer, faults
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, now, play, profile
@@ -120,15 +123,14 @@ async def test_an_answer_without_end_is_dropped_at_the_cap() -> None:
 
 
 @virtual
-@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate", "gzip, gzip", "x-own"])
-async def test_a_packed_answer_is_never_unpacked(coding: str) -> None:
-    """A bomb of half a megabyte would become 500 MB."""
-    packed = bytes(500_000)
-    answer = framed(packed, headers=b"Content-Encoding: %b\r\n" % coding.encode())
+@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+async def test_a_packed_bomb_is_not_unpacked(coding: str, pack: Callable[[bytes], bytes]) -> None:
+    """100 kB would become 100 MB."""
+    answer = framed(pack(bytes(100_000_000)), headers=b"Content-Encoding: %b\r\n" % coding.encode())
     outcome, _ = await play(faults.raw(answer))
     assert isinstance(outcome, Failure)
-    assert type(outcome.error) is MalformedReplyError
-    assert repr(coding) in str(outcome.error)
+    assert type(outcome.error) is BodyTooLargeError
+    assert coding in str(outcome.error)
     assert outcome.billing == "yes"
 
 

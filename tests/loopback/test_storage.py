@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from nbp_async._client import Client
-from nbp_async._config import Limits
-from nbp_async._errors import ParkedError, StoppedError, StorageError
-from nbp_async._models import Failure, Image
-from nbp_async._profiles import Profile
+from nbp_async._base.errors import ParkedError, StoppedError, StorageError
+from nbp_async._client.client import Client
+from nbp_async._models.outcomes import Failure, Image
+from nbp_async._models.settings import Limits
+from nbp_async._vendors.profiles import Profile
 from nbp_async.fake import FakeServer
 from tests.loopback.oracle import assert_settled
 
@@ -80,3 +80,25 @@ async def test_what_was_in_memory_when_a_run_ended_is_not_taken_for_stored(
         else:
             assert isinstance(outcome, Image)
             assert outcome.path is not None
+
+
+async def test_one_image_in_the_file_that_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It replaces none, before and after the image is paid for; a full disk leaves it in memory."""
+    async with FakeServer(latency=30.0) as server, client(server) as gen:
+        image = await gen.one("a", size="1K", out=tmp_path / "shop" / "x.webp")
+        assert image.path == tmp_path / "shop" / "x.png"
+        assert [path.name for path in (tmp_path / "shop").iterdir()] == ["x.png"]
+        with pytest.raises(StorageError, match=r"x\.png exists, and is not overwritten"):
+            await gen.one("b", size="1K", out=tmp_path / "shop" / "x.png")
+        assert server.stats().requests == 1
+        second = await gen.one("b", size="1K", out=tmp_path / "shop" / "x.jpg")
+        assert second.path == tmp_path / "shop" / "x-2.png"
+        full_after(monkeypatch, 0)
+        third = await gen.one("c", size="1K", out=tmp_path / "y.png")
+        monkeypatch.undo()
+        assert third.path is None
+        assert len(third.read()) == third.stored.size
+        await assert_settled(gen, server, [image, second, third])
+    assert not (tmp_path / "y.png").exists()

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from nbp_async._client import Client
-from nbp_async._config import Limits, Timeouts
-from nbp_async._errors import ConfigError, TaskOpenError
+from nbp_async._base.errors import ConfigError, TaskOpenError
+from nbp_async._client.client import Client
 from nbp_async._journal.base import JOURNAL
-from nbp_async._models import Failure, Image, Outcome
-from nbp_async._profiles import PROFILES, Profile
-from nbp_async._services import services
+from nbp_async._models.outcomes import Failure, Image, Outcome
+from nbp_async._models.settings import Limits, Timeouts
+from nbp_async._vendors.profiles import PROFILES, Profile
+from nbp_async._vendors.services import services
 from nbp_async.fake import FakeServer, faults, task_faults
 from nbp_async.fake.faults import Fault
 from nbp_async.testing.journal import inline_journal
@@ -80,9 +80,9 @@ async def test_one_image_can_be_a_task_too() -> None:
         await assert_settled(gen, vendor, [image])
 
 
-async def test_hundreds_are_open_on_a_handful_of_slots_and_looked_at_in_turn() -> None:
+async def test_hundreds_of_tasks_are_open_on_a_handful_of_slots_and_polled_in_turn() -> None:
     async with FakeServer(latency=(30, 170), keys=[KEY], submit_latency=(1, 3)) as vendor:
-        limits = Limits(max_in_flight=10, looks="10/s")
+        limits = Limits(max_in_flight=10, poll_rate="10/s")
         async with Client(tasks(vendor), KEY, limits=limits) as gen:
             began = now()
             prompts = [f"picture {number}" for number in range(300)]
@@ -134,7 +134,7 @@ TOLD: list[tuple[Fault, str, str, int]] = [
     (task_faults.failed(billed=True), "TaskFailedError", "maybe", 1),
     (faults.blocked(), "ContentBlockedError", "maybe", 1),
     (faults.bad_image("text"), "NotAnImageError", "yes", 1),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("fault", "error", "billing", "taken"), TOLD, ids=lambda v: str(v)[:60])
@@ -152,7 +152,7 @@ async def test_what_can_go_wrong_with_a_task(
     assert vendor.stats().tasks == taken
 
 
-async def test_a_service_that_does_not_charge_for_failures_is_asked_again() -> None:
+async def test_a_failed_task_that_is_not_billed_is_submitted_again() -> None:
     table = msgspec.structs.replace(ARTICLE, billed_failed="no", passing=("generation_failed",))
     async with FakeServer(latency=60.0, keys=[KEY]) as vendor:
         vendor.script(task_faults.failed())
@@ -239,7 +239,7 @@ async def test_a_task_of_an_earlier_call_that_failed_for_nothing_is_sent_again(
         assert (vendor.stats().tasks, vendor.stats().images) == (2, 1)
 
 
-async def test_an_open_task_can_be_asked_for_by_a_held_call_of_the_same_endpoint(
+async def test_an_open_task_is_polled_by_a_held_call_of_the_same_endpoint(
     tmp_path: Path,
 ) -> None:
     async with FakeServer(latency=60.0, keys=[KEY]) as vendor:
@@ -250,7 +250,7 @@ async def test_an_open_task_can_be_asked_for_by_a_held_call_of_the_same_endpoint
         blind = dataclasses.replace(tasks(vendor), tasks=None)
         async with Client(blind, KEY) as gen:
             batch = await gen.many(["a"], **await journaled(tmp_path))
-            assert "goes on with it" in str(batch.failures[0].error)
+            assert "works on it" in str(batch.failures[0].error)
             assert batch.failures[0].billing == "maybe"
         async with Client(tasks(vendor), KEY) as gen:
             batch = await gen.many(["a"], via="held", **await journaled(tmp_path))
@@ -262,8 +262,8 @@ async def test_an_endpoint_without_tasks_says_so_before_anything_is_sent() -> No
     gen = Client(PROFILES["google"], KEY)
     with pytest.raises(ConfigError, match="not known to take tasks"):
         gen.many(["a"], via="poll")
-    with pytest.raises(ConfigError, match="one of held, poll"):
+    with pytest.raises(ConfigError, match='give "held", "poll"'):
         gen.many(["a"], via="pigeon")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="holds no calls open"):
+    with pytest.raises(ConfigError, match="does not hold calls open"):
         Client("kie", KEY).many(["a"], via="held")
     await gen.aclose()

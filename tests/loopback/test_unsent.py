@@ -12,11 +12,11 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 import pytest
 import trustme
 
-from nbp_async._client import Client
-from nbp_async._config import Limits, Retry, Timeouts
-from nbp_async._errors import CertificateError, ConnectTimeout
-from nbp_async._models import Failure, Image
-from nbp_async._profiles import Profile
+from nbp_async._base.errors import CertificateError, ConnectTimeout
+from nbp_async._client.client import Client
+from nbp_async._models.outcomes import Failure, Image
+from nbp_async._models.settings import Limits, Retry, Timeouts
+from nbp_async._vendors.profiles import Profile
 from nbp_async.fake import FakeServer
 from nbp_async.fake.process import spawn
 from tests.loopback.oracle import assert_settled, file_descriptors
@@ -120,7 +120,7 @@ async def test_a_deadline_that_comes_while_connecting_costs_nothing() -> None:
 
 @virtual
 @pytest.mark.parametrize("how", ["cancel", "timeout"])
-async def test_whoever_leaves_while_connecting_owes_nothing(how: str) -> None:
+async def test_a_call_cancelled_while_connecting_owes_nothing(how: str) -> None:
     async with deaf_port() as port, Client(vendor_at(port), KEY) as gen:
         before = file_descriptors()
         plan = gen.many([f"prompt {n}" for n in range(30)], size="1K")

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from nbp_async._config import Limits, Rate, Retry, Secret, Timeouts, dollars
-from nbp_async._errors import ConfigError
+from nbp_async._base.errors import ConfigError
+from nbp_async._base.secret import Secret
+from nbp_async._models.settings import Limits, Rate, Retry, Timeouts, dollars
 
 
 @pytest.mark.parametrize(
@@ -35,8 +36,11 @@ def test_what_is_no_rate_is_refused_with_the_right_form(text: str) -> None:
 
 def test_limits_of_nothing_are_refused() -> None:
     cases: list[dict[str, Any]] = [
-        {"max_in_flight": 0}, {"burst": 0}, {"max_downloads": 0}, {"max_body": 1},
-    ]  # fmt: skip
+        {"max_in_flight": 0},
+        {"burst": 0},
+        {"max_downloads": 0},
+        {"max_body": 1},
+    ]
     for bad in cases:
         with pytest.raises(ConfigError, match="at least"):
             Limits(**bad)

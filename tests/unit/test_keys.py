@@ -2,10 +2,10 @@
 
 import pytest
 
-from nbp_async._config import Secret
-from nbp_async._errors import ConfigError
-from nbp_async._keys import checked_key, endpoint_from, is_loopback, key_from
-from nbp_async._profiles import PROFILES, Profile, find_profile
+from nbp_async._base.errors import ConfigError
+from nbp_async._base.secret import Secret
+from nbp_async._vendors.api_keys import check_key, endpoint_from_env, key_from_env
+from nbp_async._vendors.profiles import PROFILES, Profile, find_profile, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -19,29 +19,29 @@ from nbp_async._profiles import PROFILES, Profile, find_profile
     ],
 )
 def test_the_environment_names_the_endpoint(environ: dict[str, str], endpoint: str) -> None:
-    assert endpoint_from(environ) == endpoint
+    assert endpoint_from_env(environ) == endpoint
 
 
 def test_our_own_variable_goes_before_the_vendor_s_and_the_secret_knows_its_origin() -> None:
     google = PROFILES["google"]
     both = {"GEMINI_API_KEY": "vendor-key-123456", "NBP_API_KEY": "our-key-12345678"}
-    assert key_from(both, google).origin == "NBP_API_KEY"
-    assert key_from({"GEMINI_API_KEY": "vendor-key-123456"}, google).origin == "GEMINI_API_KEY"
+    assert key_from_env(both, google).origin == "NBP_API_KEY"
+    assert key_from_env({"GEMINI_API_KEY": "vendor-key-123456"}, google).origin == "GEMINI_API_KEY"
 
 
 def test_no_key_says_where_it_was_looked_for() -> None:
     with pytest.raises(ConfigError, match="NBP_API_KEY, GOOGLE_API_KEY, GEMINI_API_KEY"):
-        key_from({"NBP_API_KEY": "  "}, PROFILES["google"])
+        key_from_env({"NBP_API_KEY": "  "}, PROFILES["google"])
 
 
 def test_a_key_that_no_header_can_carry_is_refused_without_being_shown() -> None:
     for key in ("two words", "new\nline", "schlüssel-öffner"):
         with pytest.raises(ConfigError, match="header") as caught:
-            checked_key(key, PROFILES["google"])
+            check_key(key, PROFILES["google"])
         assert key not in str(caught.value)
-    assert checked_key(" padded-key \n", PROFILES["google"]).reveal() == "padded-key"
+    assert check_key(" padded-key \n", PROFILES["google"]).reveal() == "padded-key"
     secret = Secret("as it is")
-    assert checked_key(secret, PROFILES["google"]) is secret
+    assert check_key(secret, PROFILES["google"]) is secret
 
 
 def test_an_endpoint_is_a_name_an_address_or_a_profile() -> None:

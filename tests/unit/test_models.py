@@ -5,9 +5,18 @@ from decimal import Decimal
 
 import pytest
 
-from nbp_async._batch import Batch
-from nbp_async._errors import ConfigError, NbpError, RateLimitError, ReadTimeout
-from nbp_async._models import Attempt, Failure, Held, Image, Prompt, Stored, Timings, as_prompt
+from nbp_async._base.errors import ConfigError, NbpError, RateLimitError, ReadTimeout
+from nbp_async._calls.batch import Batch
+from nbp_async._models.outcomes import (
+    Attempt,
+    Failure,
+    Image,
+    MemoryBytes,
+    Prompt,
+    Stored,
+    Timings,
+    as_prompt,
+)
 
 PRICE = Decimal("0.134")
 
@@ -17,7 +26,7 @@ def attempt(billing: str, number: int = 1) -> Attempt:
 
 
 def image(index: int, *attempts: Attempt) -> Image:
-    stored = Stored(3, b"\0" * 32, held=Held(b"abc"))
+    stored = Stored(3, b"\0" * 32, held=MemoryBytes(b"abc"))
     return Image(
         index=index,
         prompt=Prompt(text="a cat"),

@@ -2,8 +2,9 @@
 
 import pytest
 
-from nbp_async._errors import ConfigError
-from nbp_async._pixels import FLASH_25, PRO, Canvas, resolve
+from nbp_async._base.errors import ConfigError
+from nbp_async._vendors.catalog import models
+from nbp_async._vendors.sizes import Canvas, canvas_for
 
 PRO_MODEL = "gemini-3-pro-image"
 
@@ -19,12 +20,12 @@ PRO_MODEL = "gemini-3-pro-image"
     ],
 )
 def test_a_size_of_the_table_is_resolved(size: str, ratio: str | None, canvas: Canvas) -> None:
-    assert resolve(PRO_MODEL, size, ratio) == canvas
+    assert canvas_for(PRO_MODEL, size, ratio) == canvas
 
 
 def test_every_ratio_of_every_size_has_pixels_of_about_that_ratio() -> None:
-    for table in (PRO, FLASH_25):
-        for by_ratio in table.pixels.values():
+    for model in models():
+        for by_ratio in model.pixels.values():
             for name, (width, height) in by_ratio.items():
                 left, right = (int(part) for part in name.split(":"))
                 assert width / height == pytest.approx(left / right, rel=0.03)
@@ -37,7 +38,7 @@ def test_every_ratio_of_every_size_has_pixels_of_about_that_ratio() -> None:
         ("8K", None, "1K, 2K, 4K"),
         ("3000x1777", None, "nearest that it draws is"),
         ("2K", "7:5", "16:9"),
-        ("1024x1024", "16:9", "give one of them"),
+        ("1024x1024", "16:9", "give a size or an aspect ratio"),
         ("", None, "draws 1K"),
     ],
 )
@@ -45,30 +46,30 @@ def test_what_the_model_does_not_draw_is_refused_with_what_it_does(
     size: str, ratio: str | None, says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        resolve(PRO_MODEL, size, ratio)
+        canvas_for(PRO_MODEL, size, ratio)
     assert "Nothing was sent" in str(caught.value)
 
 
 def test_a_smaller_model_is_held_to_its_own_table() -> None:
-    assert resolve("gemini-2.5-flash-image", "1K", "16:9").pixels == (1344, 768)
+    assert canvas_for("gemini-2.5-flash-image", "1K", "16:9").pixels == (1344, 768)
     with pytest.raises(ConfigError, match="1K"):
-        resolve("gemini-2.5-flash-image", "4K", None)
+        canvas_for("gemini-2.5-flash-image", "4K", None)
 
 
 def test_with_a_reference_and_no_ratio_the_pixels_are_the_model_s_choice() -> None:
-    assert resolve(PRO_MODEL, "2K", None, references=1).pixels is None
-    assert resolve(PRO_MODEL, "2K", "1:1", references=1).pixels == (2048, 2048)
+    assert canvas_for(PRO_MODEL, "2K", None, references=1).pixels is None
+    assert canvas_for(PRO_MODEL, "2K", "1:1", references=1).pixels == (2048, 2048)
 
 
 def test_too_many_references_are_refused() -> None:
-    resolve(PRO_MODEL, "2K", None, references=14)
+    canvas_for(PRO_MODEL, "2K", None, references=14)
     with pytest.raises(ConfigError, match="at most 14"):
-        resolve(PRO_MODEL, "2K", None, references=15)
+        canvas_for(PRO_MODEL, "2K", None, references=15)
 
 
 def test_an_unknown_model_is_only_checked_for_form() -> None:
-    assert resolve("gpt-image-2", "1536x1024", None) == Canvas("1536x1024", None, (1536, 1024))
-    assert resolve("some-model", "8K", "9:21") == Canvas("8K", "9:21", None)
+    assert canvas_for("some-model", "1536x1024", None) == Canvas("1536x1024", None, (1536, 1024))
+    assert canvas_for("some-model", "8K", "9:21") == Canvas("8K", "9:21", None)
     for size, ratio in (("huge", None), ("2K", "wide")):
         with pytest.raises(ConfigError):
-            resolve("some-model", size, ratio)
+            canvas_for("some-model", size, ratio)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from PIL import Image as Pixels
 
 from nbp_async import ContentBlockedError, Image, ReadTimeout
-from nbp_async._models import Held, Stored
+from nbp_async._models.outcomes import MemoryBytes, Stored
 from tests.unit.display.examples import attempt, failure, image
 
 EVIL = "<script>alert(\"1\")</script> & 'more'"
@@ -45,8 +45,8 @@ def test_a_link_is_relative_where_notebooks_can_follow_it(
 @pytest.mark.parametrize(
     ("place", "says"),
     [
-        ("gone.png", "Its file is not there any more."),
-        (f"{'a' * 300}.png", "Its file is not"),
+        ("gone.png", "Its file does not exist any more."),
+        (f"{'a' * 300}.png", "Its file does not"),
         ("s3://bucket/a.png", "It is in a store"),
     ],
 )
@@ -60,7 +60,7 @@ def test_an_image_that_is_not_here_says_so_and_where_it_was(place: str, says: st
 
 def test_bytes_in_memory_have_a_picture_until_their_process_ends(tmp_path: Path) -> None:
     data = picture(tmp_path).read_bytes()
-    held = replace(image(""), stored=Stored(len(data), b"\1" * 32, held=Held(data)))
+    held = replace(image(""), stored=Stored(len(data), b"\1" * 32, held=MemoryBytes(data)))
     assert "<img" in held._repr_html_()
     html = image("")._repr_html_()
     assert "were in the memory of a process that has ended" in html
@@ -76,12 +76,18 @@ def test_without_pillow_it_says_what_to_install(
 
 def test_what_else_came_of_it_is_said() -> None:
     odd = replace(
-        image("a.png"), mismatch="1024x1024 instead of 2048x2048", extras=(image("b.png"),),
+        image("a.png"),
+        mismatch="1024x1024 instead of 2048x2048",
+        extras=(image("b.png"),),
         attempts=(attempt("maybe"), attempt("yes")),
-    )  # fmt: skip
+    )
     html = odd._repr_html_()
-    for words in ("instead of 2048x2048", "1 more image in `extras`", "2 attempts",
-                  "perhaps $0.134 more"):  # fmt: skip
+    for words in (
+        "instead of 2048x2048",
+        "1 more image in `extras`",
+        "2 attempts",
+        "perhaps $0.134 more",
+    ):
         assert words in html
     there: Image = replace(image("a.png"), attempts=(), earlier=(attempt("yes"),))
     assert "there already" in there._repr_html_()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbp_async import Client, ConfigError, Prompt
-from nbp_async._tables import Table, table_of
+from nbp_async._models.tables import Table, table_of
 from nbp_async.fake import FakeServer
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, profile
@@ -29,10 +29,16 @@ def table(prompts: object) -> Table:
 
 @pytest.mark.parametrize(
     "column",
-    [pandas.Series(TEXTS), pandas.Series(TEXTS, dtype="category"), pandas.Index(TEXTS),
-     pandas.DataFrame(TABLE)["prompt"], polars.Series(TEXTS), polars.DataFrame(TABLE)["prompt"]],
+    [
+        pandas.Series(TEXTS),
+        pandas.Series(TEXTS, dtype="category"),
+        pandas.Index(TEXTS),
+        pandas.DataFrame(TABLE)["prompt"],
+        polars.Series(TEXTS),
+        polars.DataFrame(TABLE)["prompt"],
+    ],
     ids=["series", "category", "index", "column", "polars", "polars column"],
-)  # fmt: skip
+)
 def test_a_column_is_its_cells(column: Any) -> None:
     assert list(table(column)) == TEXTS
     assert table(column)[1:] == TEXTS[1:]
@@ -90,16 +96,20 @@ def test_what_is_no_table_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("frame", "says"),
     [
-        (pandas.DataFrame({"caption": TEXTS, "id": [1, 2, 3]}),
-         r"column 'prompt'; this one has 'caption', 'id'.*gen\.many\(frame\['NAME'\]\)"),
-        (polars.DataFrame({"id": [1], **{k: v[:1] for k, v in TABLE.items()}}),
-         r"'id': it may have.*gen\.many\(frame\[\['prompt', 'size', 'seed'\]\]\)"),
+        (
+            pandas.DataFrame({"caption": TEXTS, "id": [1, 2, 3]}),
+            r"column 'prompt'; this one has 'caption', 'id'.*gen\.many\(frame\['NAME'\]\)",
+        ),
+        (
+            polars.DataFrame({"id": [1], **{k: v[:1] for k, v in TABLE.items()}}),
+            r"'id': it may have.*gen\.many\(frame\[\['prompt', 'size', 'seed'\]\]\)",
+        ),
         (pandas.DataFrame([["a", "b"]], columns=["prompt", "prompt"]), "of the same name"),
         (polars.DataFrame(TABLE).lazy(), r"frame\.collect\(\)"),
         (pandas.DataFrame(), "this one has none"),
     ],
     ids=["no prompt", "unknown", "twice", "lazy", "empty"],
-)  # fmt: skip
+)
 async def test_a_table_that_has_other_things_is_refused(frame: Any, says: str) -> None:
     async with FakeServer(keys=[KEY]) as server, Client(profile(server, "gemini"), KEY) as gen:
         with pytest.raises(ConfigError, match=says) as refused:
@@ -120,7 +130,7 @@ async def test_a_table_that_has_other_things_is_refused(frame: Any, says: str) -
         (pandas.Series([1, 2]), r"^prompts\[0\]: A prompt is a str"),
         (["a", float("nan")], r"^prompts\[1\]: There is no text"),
     ],
-)  # fmt: skip
+)
 async def test_a_row_without_a_text_is_named_before_anything_is_sent(
     prompts: Any, says: str
 ) -> None:
@@ -161,8 +171,8 @@ async def test_what_was_made_joins_what_was_asked() -> None:
 def test_neither_is_imported_for_prompts() -> None:
     code = (
         "import sys\n"
-        "from nbp_async._tables import table_of\n"
-        "import nbp_async._flow.source\n"
+        "from nbp_async._models.tables import table_of\n"
+        "import nbp_async._flow.job_source\n"
         "assert table_of(['a']) is None\n"
         "assert not {'pandas', 'polars', 'numpy'} & set(sys.modules)\n"
     )

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 import trustme
 
-from nbp_async._errors import NbpError
-from nbp_async._http import HttpRequest, ReplyHead
+from nbp_async._base.errors import NbpError
+from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._transports.aiohttp import AiohttpTransport
-from nbp_async._transports.base import Transport, Watch
+from nbp_async._transports.base import Transport
 from nbp_async._transports.httpx import HttpxTransport
+from nbp_async._transports.stage_timer import StageTimer
 from tests.raw_server import Handler, RawServer, serving
 
 KEY = "sk-very-secret"
@@ -33,7 +34,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Spans:
+class Timeouts:
     """The time-outs of the tests, in virtual seconds."""
 
     connect: float = 10.0
@@ -47,7 +48,7 @@ class Spans:
 class Got:
     """How an exchange ended, and after how many seconds."""
 
-    watch: Watch
+    timer: StageTimer
     head: ReplyHead | None = None
     pieces: list[bytes] = field(default_factory=list)
     error: BaseException | None = None
@@ -99,9 +100,9 @@ class Line:
         self.authority.issue_cert(name).configure_cert(context)
         return context
 
-    def watch(self, request: HttpRequest, spans: Spans | None = None) -> Watch:
-        return Watch(
-            spans or Spans(),
+    def timer(self, request: HttpRequest, timeouts: Timeouts | None = None) -> StageTimer:
+        return StageTimer(
+            timeouts or Timeouts(),
             vendor="shop",
             queued_at=asyncio.get_running_loop().time(),
             size=len(request.body),
@@ -112,28 +113,28 @@ class Line:
         url: str,
         body: bytes = BODY,
         *,
-        spans: Spans | None = None,
+        timeouts: Timeouts | None = None,
         transport: Transport | None = None,
     ) -> Got:
         """Send a request and read its answer to the end, or to the error."""
-        return await self.exchange(HttpRequest("POST", url, HEADERS, body), spans, transport)
+        return await self.exchange(HttpRequest("POST", url, HEADERS, body), timeouts, transport)
 
     async def exchange(
         self,
         request: HttpRequest,
-        spans: Spans | None = None,
+        timeouts: Timeouts | None = None,
         transport: Transport | None = None,
     ) -> Got:
         loop = asyncio.get_running_loop()
         start = loop.time()
-        watch = self.watch(request, spans)
-        got = Got(watch)
+        timer = self.timer(request, timeouts)
+        got = Got(timer)
         sender = transport or self.transport
         try:
-            async with watch, sender.send(request, watch) as reply:
+            async with timer, sender.send(request, timer) as reply:
                 got.head = reply.head
                 while data := await reply.read():
-                    watch.received(len(data))
+                    timer.add_received(len(data))
                     got.pieces.append(data)
         except NbpError as exc:
             got.error = exc

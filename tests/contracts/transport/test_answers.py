@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     BadHeadError,
     ClosedError,
     ConnectError,
     DisconnectedError,
-    MalformedReplyError,
     NotSentError,
 )
-from nbp_async._http import HttpRequest
+from nbp_async._base.http import HttpRequest
 from tests.contracts.transport.kit import BODY, HEADERS, KEY, Line, near
 from tests.raw_server import OK, Peer, answering, chunked, framed, keeping, lingering
 
@@ -30,7 +29,7 @@ async def test_a_framed_answer_arrives_whole(line: Line) -> None:
     assert got.head is not None
     assert (got.head.status, got.head.length, got.head.request_id) == (200, 11, "r7")
     assert (got.body, got.error) == (b'{"data": 1}', None)
-    assert got.watch.sent
+    assert got.timer.sent
     assert len(server.requests) == 1
 
 
@@ -56,9 +55,9 @@ async def test_pieces_are_handed_on_as_they_come(line: Line) -> None:
     loop = asyncio.get_running_loop()
     async with line.serving(lingering(*pieces, every=5)) as server:
         request = HttpRequest("POST", server.url, HEADERS, BODY)
-        watch = line.watch(request)
+        timer = line.timer(request)
         start = loop.time()
-        async with watch, line.transport.send(request, watch) as reply:
+        async with timer, line.transport.send(request, timer) as reply:
             while await reply.read():
                 times.append(loop.time() - start)
     assert times == [near(5), near(10), near(15)]
@@ -113,7 +112,7 @@ async def test_a_small_request_leaves_in_one_piece_and_needs_no_task(line: Line)
         loop.set_task_factory(counting)
         got = await line.post(server.url)
         loop.set_task_factory(None)
-    assert (got.body, got.error, got.watch.sent) == (b"{}", None, True)
+    assert (got.body, got.error, got.timer.sent) == (b"{}", None, True)
     assert pieces[0].startswith(b"POST /v1/images HTTP/1.1\r\n")
     assert pieces[0].endswith(b"\r\n\r\n" + BODY)
     assert (b"Connection: close" in pieces[0]) is not line.kind.reuse
@@ -141,12 +140,23 @@ async def test_the_read_span_starts_when_a_large_upload_was_taken(line: Line) ->
 async def test_a_get_has_no_body(line: Line) -> None:
     async with line.serving(answering(framed(b"png"))) as server:
         got = await line.exchange(HttpRequest("GET", server.url, {"Accept": "image/*"}))
-    assert (got.body, got.error, got.watch.sent) == (b"png", None, True)
+    assert (got.body, got.error, got.timer.sent) == (b"png", None, True)
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     assert head.startswith(b"GET /v1/images HTTP/1.1")
     assert body == b""
     assert b"accept: image/*" in head.lower()
     assert b"content-" not in head.lower()
+
+
+@pytest.mark.parametrize(
+    "path", ["/a%2Fb/c%20d%27.png?sign=a%2Fb%2B%3D&who=x%40y", "/a'b(1).png?x=1+2&y=a/b:c@d"]
+)
+async def test_an_address_is_sent_as_it_is_spelled(line: Line, path: str) -> None:
+    async with line.serving(answering(framed(b"png"))) as server:
+        url = server.url.removesuffix("/v1/images") + path
+        got = await line.exchange(HttpRequest("GET", url, {"Accept": "image/*"}))
+    assert got.body == b"png"
+    assert server.requests[0].startswith(f"GET {path} HTTP/1.1\r\n".encode())
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -184,8 +194,8 @@ async def test_a_change_of_protocol_that_nobody_asked_for_is_no_success(line: Li
 async def test_no_time_out_takes_back_a_body_that_has_ended(line: Line) -> None:
     async with line.serving(answering(framed(b"{}"))) as server:
         request = HttpRequest("POST", server.url, HEADERS, BODY)
-        watch = line.watch(request)
-        async with watch, line.transport.send(request, watch) as reply:
+        timer = line.timer(request)
+        async with timer, line.transport.send(request, timer) as reply:
             while await reply.read():
                 pass
             await asyncio.sleep(1000)
@@ -208,6 +218,44 @@ async def test_of_a_repeated_header_the_first_value_counts(line: Line) -> None:
     assert got.head.headers.get("Retry-After") == "7"
 
 
+HARMLESS = {
+    "a long header": b"X-Policy: " + b"a" * 17_000 + b"\r\n",
+    "many headers": b"".join(b"X-%d: a\r\n" % number for number in range(200)),
+}
+
+
+@pytest.mark.parametrize("headers", HARMLESS.values(), ids=HARMLESS.keys())
+async def test_a_large_head_is_read(line: Line, headers: bytes) -> None:
+    async with line.serving(answering(framed(b"{}", headers=headers))) as server:
+        got = await line.post(server.url)
+    assert (got.body, got.error) == (b"{}", None)
+
+
+FAULTY = {
+    "too long": (b"X: " + b"a" * 200_000 + b"\r\nContent-Length: 2", "too long"),
+    "both lengths": (b"Content-Length: 2\r\nTransfer-Encoding: chunked", "Transfer-Encoding"),
+    "equal lengths": (b"Content-Length: 2\r\nContent-Length: 2", "two Content-Length"),
+    "other lengths": (b"Content-Length: 2\r\nContent-Length: 3", "two Content-Length"),
+    "no number": (b"Content-Length: two", "not a number"),
+}
+
+
+@pytest.mark.parametrize(("headers", "says"), FAULTY.values(), ids=FAULTY.keys())
+async def test_a_head_that_is_refused_says_which_fault_it_has(
+    line: Line, headers: bytes, says: str
+) -> None:
+    """aiohttp refuses more than h11 does, which reads some of them."""
+    body = b"2\r\n{}\r\n0\r\n\r\n" if b"chunked" in headers else b"{}"
+    async with line.serving(answering(OK + headers + b"\r\n\r\n" + body)) as server:
+        got = await line.post(server.url)
+    if got.error is None:
+        assert (line.kind.library, got.body) == ("httpx", b"{}")
+        return
+    error = got.failed_with(BadHeadError)
+    if line.kind.library == "aiohttp" or says != "too long":
+        assert says in str(error)
+
+
 async def test_a_cookie_is_not_sent_back(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     async def here(host: str, port: int, *_: object, **__: object) -> list[object]:
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
@@ -222,27 +270,11 @@ async def test_a_cookie_is_not_sent_back(line: Line, monkeypatch: pytest.MonkeyP
     assert not any(b"cookie" in request.lower() for request in server.requests)
 
 
-async def test_a_compressed_body_is_refused_with_its_head_read(line: Line) -> None:
-    answer = framed(b"\x1f\x8b\x08", headers=b"Content-Encoding: gzip\r\n")
-    async with line.serving(answering(answer)) as server:
-        got = await line.post(server.url)
-    assert "gzip" in str(got.failed_with(MalformedReplyError))
-    assert got.head is not None
-    assert got.head.status == 200
-
-
-async def test_an_encoding_named_identity_is_none(line: Line) -> None:
-    answer = framed(b"{}", headers=b"Content-Encoding: Identity\r\n")
-    async with line.serving(answering(answer)) as server:
-        got = await line.post(server.url)
-    assert (got.body, got.error) == (b"{}", None)
-
-
 async def test_connections_are_used_again_only_if_that_was_asked_for(line: Line) -> None:
     async with line.serving(keeping(framed(b"{}"))) as server:
         for _ in range(3):
             got = await line.post(server.url, LARGE)
-            assert (got.body, got.watch.sent) == (b"{}", True)
+            assert (got.body, got.timer.sent) == (b"{}", True)
     assert server.connections == (1 if line.kind.reuse else 3)
 
 
@@ -251,8 +283,8 @@ async def test_a_connection_whose_answer_was_not_read_to_its_end_is_not_used_aga
 ) -> None:
     async with line.serving(keeping(framed(LARGE), framed(b"second"))) as server:
         request = HttpRequest("POST", server.url, HEADERS, BODY)
-        watch = line.watch(request)
-        async with watch, line.transport.send(request, watch) as reply:
+        timer = line.timer(request)
+        async with timer, line.transport.send(request, timer) as reply:
             await reply.read()
         await line.post(server.url)
     assert server.connections == 2
@@ -272,7 +304,7 @@ async def test_an_answer_that_nobody_asked_for_never_reaches_the_next_request(li
         got = await line.post(server.url)
         if got.error is not None:  # the connection was found unclean, before anything left
             got.failed_with(ConnectError)
-            assert not got.watch.sent
+            assert not got.timer.sent
             got = await line.post(server.url)
         assert got.body == b"mine"
 
@@ -308,7 +340,7 @@ async def test_a_header_with_a_line_break_is_refused_before_anything_is_opened(l
         headers = {"X-Prompt": "a\r\nX-Evil: 1", "Authorization": KEY}
         got = await line.exchange(HttpRequest("POST", server.url, headers, BODY))
     got.failed_with(NotSentError)
-    assert not got.watch.sent
+    assert not got.timer.sent
     assert server.connections == 0
 
 

@@ -5,7 +5,7 @@ import asyncio
 import anyio
 import pytest
 
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     BadHeadError,
     MalformedReplyError,
     NbpError,
@@ -13,8 +13,8 @@ from nbp_async._errors import (
     SlowBodyError,
     TruncatedError,
 )
-from nbp_async._http import HttpRequest
-from tests.contracts.transport.kit import BODY, HEADERS, Got, Line, Spans, near
+from nbp_async._base.http import HttpRequest
+from tests.contracts.transport.kit import BODY, HEADERS, Got, Line, Timeouts, near
 from tests.raw_server import OK, Peer, answering, chunked, framed, lingering
 
 pytestmark = pytest.mark.looptime
@@ -24,7 +24,7 @@ WHOLE = framed(b"a" * 100)
 
 def paid_for(got: Got, kind: type[NbpError]) -> None:
     """The head is here, so the image was made; the body is not."""
-    assert got.failed_with(kind).billed == "yes"
+    assert got.failed_with(kind).billing == "yes"
     assert got.head is not None
     assert got.head.status == 200
 
@@ -56,6 +56,18 @@ async def test_chunks_without_the_last_one(line: Line) -> None:
     assert got.body == b"onetwo"
 
 
+@pytest.mark.parametrize("size", [300_000, 2_000_000])
+async def test_all_that_came_before_a_body_broke_off_is_given(line: Line, size: int) -> None:
+    """Also what waits for its reader when the connection ends."""
+    large = bytes(size)
+    long = OK + b"Content-Length: %d\r\n\r\n%b" % (size + 1, large)
+    for answer in (chunked(large, last=False), long):
+        async with line.serving(answering(answer)) as server:
+            got = await line.post(server.url)
+        paid_for(got, TruncatedError)
+        assert len(got.body) == size
+
+
 BAD_CHUNKS = {
     "a size of words": b"zz\r\nmore\r\n0\r\n\r\n",
     "a negative size": b"-4\r\nmore\r\n0\r\n\r\n",
@@ -68,13 +80,13 @@ BAD_CHUNKS = {
 async def test_a_broken_chunk_ends_the_body_at_the_latest_when_it_would_have_stopped(
     line: Line, chunk: bytes
 ) -> None:
-    """aiohttp's parser closes the connection and tells nobody: there, only the watch ends it."""
+    """aiohttp's parser closes the connection and tells nobody: there, only the timer ends it."""
     good = chunked(b"good", last=False)
     async with line.serving(lingering(good, chunk, every=1)) as server:
         got = await line.post(server.url)
     assert got.head is not None
     assert isinstance(got.error, MalformedReplyError)
-    assert got.error.billed == "yes"
+    assert got.error.billing == "yes"
     assert got.body.startswith(b"good")
     assert got.took <= 30.01
 
@@ -141,18 +153,18 @@ async def test_a_whole_body_whose_end_is_not_marked_ends_by_silence(line: Line) 
     answer = [chunked(b'{"data": 1}', last=False), *[b"1\r\n \r\n"] * 60]
     async with line.serving(lingering(*answer, every=1)) as server:
         request = HttpRequest("POST", server.url, HEADERS, BODY)
-        watch = line.watch(request)
+        timer = line.timer(request)
         start = asyncio.get_running_loop().time()
         body = b""
-        async with watch, line.transport.send(request, watch) as reply:
+        async with timer, line.transport.send(request, timer) as reply:
             while data := await reply.read():
                 body += data
-                watch.received(len(data))
-                watch.whole()
+                timer.add_received(len(data))
+                timer.expect_end()
         took = asyncio.get_running_loop().time() - start
         await asyncio.sleep(3)
         assert server.gone.is_set()
-    assert watch.silent
+    assert timer.ended_by_silence
     assert body.rstrip() == b'{"data": 1}'
     assert took == near(4)
 
@@ -166,17 +178,17 @@ async def test_two_time_outs_at_one_instant_are_one_error(
     line: Line, outer: str, stage: str
 ) -> None:
     """Whichever wins, the task is left uncancelled, and goes on as if nothing had been."""
-    spans = Spans(read=1.0, body=1.0)
+    timeouts = Timeouts(read=1.0, body=1.0)
     ours: list[type[BaseException]] = []
     async with line.serving(lingering(STAGES[stage])) as server:
         for shift in (-2e-6, -1e-6, 0.0, 0.0, 0.0, 1e-6, 2e-6) * 3:
             try:
                 if outer == "asyncio":
                     async with asyncio.timeout(1.0 + shift):
-                        got = await line.post(server.url, spans=spans)
+                        got = await line.post(server.url, timeouts=timeouts)
                 else:
                     with anyio.fail_after(1.0 + shift):
-                        got = await line.post(server.url, spans=spans)
+                        got = await line.post(server.url, timeouts=timeouts)
             except TimeoutError:
                 ours.append(TimeoutError)
             else:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 import trustme
 
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     CertificateError,
     ConnectError,
     ConnectTimeout,
@@ -30,8 +30,8 @@ def unsent(got: Got, kind: type[NotSentError]) -> NotSentError:
     """The error of a request of which no byte can have left."""
     error = got.failed_with(kind)
     assert isinstance(error, NotSentError)
-    assert (got.watch.sent, got.head) == (False, None)
-    assert error.billed == "no"
+    assert (got.timer.sent, got.head) == (False, None)
+    assert error.billing == "no"
     return error
 
 
@@ -124,7 +124,7 @@ async def test_a_server_that_hangs_up_in_the_handshake(line: Line) -> None:
 async def test_a_certificate_for_another_name_is_refused_for_good(line: Line) -> None:
     async with serving(answering(framed(b"{}")), line.tls("elsewhere.example")) as server:
         got = await line.post(server.url)
-    assert unsent(got, CertificateError).permanent
+    assert not unsent(got, CertificateError).is_transient
     assert server.requests == []
 
 
@@ -133,7 +133,7 @@ async def test_a_certificate_of_an_unknown_authority_is_refused_for_good(line: L
     async with serving(answering(framed(b"{}")), line.tls("127.0.0.1")) as server:
         got = await line.post(server.url, transport=stranger)
     await stranger.aclose()
-    assert unsent(got, CertificateError).permanent
+    assert not unsent(got, CertificateError).is_transient
     assert server.requests == []
 
 

@@ -11,7 +11,7 @@ import h2.events
 import pytest
 import trustme
 
-from nbp_async._errors import DisconnectedError, ReadTimeout, TruncatedError
+from nbp_async._base.errors import DisconnectedError, ReadTimeout, TruncatedError
 from nbp_async._transports.httpx import HttpxTransport
 from tests.contracts.transport.kit import BODY, Kind, Line, near
 from tests.raw_server import Handler, Peer, RawServer, framed, keeping, serving
@@ -113,7 +113,7 @@ async def test_requests_share_a_connection_only_if_that_was_asked_for(
     async with line.answering(with_ok) as server:
         for _ in range(3):
             got = await line.post(server.url)
-            assert (got.body, got.error, got.watch.sent) == (b"{}", None, True)
+            assert (got.body, got.error, got.timer.sent) == (b"{}", None, True)
             assert got.head is not None
             assert got.head.request_id.startswith("r")
     assert server.requests == [BODY] * 3
@@ -133,7 +133,7 @@ async def test_a_request_that_is_turned_away_is_lost(line: Http2Line) -> None:
         got = await line.post(server.url)
         await asyncio.sleep(5)
     got.failed_with(DisconnectedError)
-    assert (got.watch.sent, len(server.requests), server.connections) == (True, 1, 1)
+    assert (got.timer.sent, len(server.requests), server.connections) == (True, 1, 1)
 
 
 @pytest.mark.parametrize("shared", [True], indirect=True)

@@ -5,14 +5,14 @@ import asyncio
 import pytest
 from aiohttp import http_parser
 
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     BadHeadError,
     DisconnectedError,
     NoReplyError,
     ReadTimeout,
     UploadTimeout,
 )
-from nbp_async._http import HttpRequest
+from nbp_async._base.http import HttpRequest
 from tests.contracts.transport.kit import HEADERS, Got, Line, near
 from tests.raw_server import Peer, RawServer, answering, framed, keeping, lingering
 
@@ -25,8 +25,8 @@ IN_PYTHON = http_parser.HttpResponseParser is http_parser.HttpResponseParserPy
 
 def ambiguous(got: Got, kind: type[NoReplyError], server: RawServer) -> None:
     """It may be billed, nobody knows; it was sent once."""
-    assert got.failed_with(kind).billed == "maybe"
-    assert (got.watch.sent, got.head) == (True, None)
+    assert got.failed_with(kind).billing == "maybe"
+    assert (got.timer.sent, got.head) == (True, None)
     assert server.connections == 1
 
 
@@ -217,10 +217,10 @@ async def test_cancelled_in_the_turn_before_it_leaves_it_was_not_sent(line: Line
     async with line.serving(keeping(framed(b"{}"))) as server:
         await line.post(server.url)
         request = HttpRequest("POST", server.url, HEADERS, b"{}")
-        watch = line.watch(request)
+        timer = line.timer(request)
 
         async def send() -> None:
-            async with watch, line.transport.send(request, watch):
+            async with timer, line.transport.send(request, timer):
                 pass
 
         task = asyncio.create_task(send())
@@ -230,7 +230,7 @@ async def test_cancelled_in_the_turn_before_it_leaves_it_was_not_sent(line: Line
             await task
         await asyncio.sleep(0.05)
         assert len(server.requests) == 1
-        assert not watch.sent
+        assert not timer.sent
 
 
 async def test_cancelled_amid_an_upload_it_hangs_up_at_once(line: Line) -> None:
@@ -256,9 +256,9 @@ async def test_a_body_that_raises_in_the_callers_block_frees_the_connection(line
     request = HttpRequest("POST", "", HEADERS, b"{}")
     async with line.serving(lingering(framed(b"a" * 1000)[:-500])) as server:
         request = HttpRequest("POST", server.url, HEADERS, b"{}")
-        watch = line.watch(request)
+        timer = line.timer(request)
         with pytest.raises(ZeroDivisionError):
-            async with watch, line.transport.send(request, watch) as reply:
+            async with timer, line.transport.send(request, timer) as reply:
                 await reply.read()
                 raise ZeroDivisionError
         await asyncio.sleep(0.05)

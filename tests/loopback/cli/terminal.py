@@ -23,7 +23,7 @@ class Terminal:
         assert TMUX is not None
         process = await asyncio.create_subprocess_exec(
             TMUX, "-L", self._name, "-f", os.devnull, *words, stdout=asyncio.subprocess.PIPE
-        )  # fmt: skip
+        )
         out, _ = await process.communicate()
         return out.decode()
 

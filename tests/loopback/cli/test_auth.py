@@ -38,7 +38,7 @@ async def test_a_key_that_the_vendor_refuses_is_not_kept(path: Path) -> None:
         done = await set_key(server.gemini_url, "AIza-wrong-0123456789", path)
         assert done.exit_code == 4
         assert "refused …6789" in done.stderr
-        assert "Nothing was kept" in done.stderr
+        assert "Nothing was stored" in done.stderr
         assert not path.exists()
         done = await set_key(server.gemini_url, "AIza-wrong-0123456789", path, "--no-check")
         assert done.exit_code == 0
@@ -52,5 +52,5 @@ async def test_where_nobody_answers_the_key_is_kept_and_that_is_said(path: Path)
         port = free.getsockname()[1]
     done = await set_key(f"http://127.0.0.1:{port}/v1", "sk-0123456789ab", path)
     assert done.exit_code == 0
-    assert f"not checked: 127.0.0.1:{port} gave no answer" in " ".join(done.stderr.split())
+    assert f"not checked: 127.0.0.1:{port} did not answer" in " ".join(done.stderr.split())
     assert path.exists()

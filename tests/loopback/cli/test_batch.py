@@ -12,9 +12,17 @@ async def test_jobs_are_handed_in_once(tmp_path: Path) -> None:
         try:
             for _ in range(2):
                 nbp = await shell.nbp(
-                    "many", "-", "--out", "shop", "--via", "batch", "--no-wait", "--size", "1K",
+                    "many",
+                    "-",
+                    "--out",
+                    "shop",
+                    "--via",
+                    "batch",
+                    "--no-wait",
+                    "--size",
+                    "1K",
                     text="a red bicycle\na green one\n",
-                )  # fmt: skip
+                )
                 code, out, err = await nbp.end()
                 assert (code, out) == (3, [])
                 assert "batch job" in err

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nbp_async import read_run
-from nbp_async._dialects import gemini_batch
-from nbp_async._flow import batch
+from nbp_async._batch_api import batch_pool as batch
+from nbp_async._batch_api import gemini_batch
 from nbp_async.cli.app import app
 from nbp_async.fake import FakeServer, faults
 from tests.loopback.cli.vendor import KEY, Shell
@@ -62,7 +62,7 @@ def until_done(server: FakeServer, run: str = "shop") -> None:
 
 
 def settled(server: FakeServer, run: str = "shop") -> None:
-    account = read_run(run).account
+    account = read_run(run).totals
     assert account.spent <= server.bank.billed <= account.spent + account.maybe
     assert account.images == server.bank.images
 
@@ -78,8 +78,9 @@ def test_a_run_goes_on_in_another_place_by_its_folder_alone(server: FakeServer) 
     until_done(server, "moved")
     told = nbp(server, "batch status moved")
     assert [line.split("\t")[:5] for line in told.stdout.splitlines()] == [
-        [names[0][0], "done", "3", "3", "0"], [names[1][0], "done", "2", "2", "0"],
-    ]  # fmt: skip
+        [names[0][0], "done", "3", "3", "0"],
+        [names[1][0], "done", "2", "2", "0"],
+    ]
     assert "2 jobs ended: nbp batch fetch moved" in told.stderr
     brought = nbp(server, "batch fetch moved")
     assert brought.exit_code == 0, brought.output
@@ -235,4 +236,4 @@ async def test_ctrl_c_leaves_what_came_and_what_is_left(tmp_path: Path) -> None:
         finally:
             await shell.aclose()
         settled(server)
-        assert len(list(Path("shop").glob("*.png"))) == 5
+        assert len(list(Path("shop").glob("*.jpg"))) == 5

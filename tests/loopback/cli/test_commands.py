@@ -38,6 +38,34 @@ async def test_gen_names_the_file_after_the_prompt_and_replaces_none(shell: Shel
     assert {path.name for path in shell.folder.iterdir()} == set(names)
 
 
+async def test_gen_overwrites_nothing_unless_it_is_told_to(shell: Shell, vendor: Vendor) -> None:
+    (shell.folder / "bike.png").write_bytes(b"mine")
+    (shell.folder / "bike-2.png").symlink_to("nowhere")
+    for more in ((), ("-n", "2")):
+        code, _, err = await (await shell.nbp("gen", "a bike", "-o", "bike.png", *more)).end()
+        assert code == 2
+        assert "exists: name another file, or replace it with --force. Nothing was sent." in err
+    assert vendor.asked == []
+    assert (shell.folder / "bike.png").read_bytes() == b"mine"
+    nbp = await shell.nbp("gen", "a bike", "-o", "bike.png", "--force")
+    code, out, _ = await nbp.end()
+    assert (code, out) == (0, ["bike.png"])
+    assert (shell.folder / "bike.png").read_bytes()[:4] == b"\x89PNG"
+
+
+async def test_gen_keeps_an_image_whose_name_was_taken_while_it_was_made(
+    shell: Shell, vendor: Vendor
+) -> None:
+    vendor.release.clear()
+    nbp = await shell.nbp("gen", "a bike", "-o", "bike.png")
+    await vendor.arrived(1)
+    (shell.folder / "bike.png").write_bytes(b"mine")
+    vendor.release.set()
+    code, out, _ = await nbp.end()
+    assert (code, out) == (0, ["bike-2.png"])
+    assert (shell.folder / "bike.png").read_bytes() == b"mine"
+
+
 async def test_gen_makes_several_with_numbers_in_their_names(shell: Shell, vendor: Vendor) -> None:
     nbp = await shell.nbp("gen", "a bike", "-n", "3", "--seed", "7", "-o", "bike.png", "--json")
     code, out, _ = await nbp.end()
@@ -51,7 +79,7 @@ async def test_gen_says_when_a_name_and_its_file_disagree(shell: Shell) -> None:
     nbp = await shell.nbp("gen", "a bike", "-o", "bike.jpg")
     code, out, err = await nbp.end()
     assert (code, out) == (0, ["bike.jpg"])
-    assert "bike.jpg holds a PNG" in err
+    assert "bike.jpg is a PNG" in err
 
 
 async def test_many_makes_an_image_for_each_line_and_prints_its_path(
@@ -67,8 +95,7 @@ async def test_many_makes_an_image_for_each_line_and_prints_its_path(
 
 
 async def test_many_reads_stdin(shell: Shell) -> None:
-    nbp = await shell.nbp("many", "-", "--out", "shop", "-q",
-                          text="a\nb\nc\n")  # fmt: skip
+    nbp = await shell.nbp("many", "-", "--out", "shop", "-q", text="a\nb\nc\n")
     code, out, err = await nbp.end()
     assert (code, len(out), err) == (0, 3, "")
 
@@ -82,8 +109,10 @@ async def test_many_as_json_says_what_came_of_each_prompt(shell: Shell, vendor: 
     assert code == 3
     assert (first["ok"], first["width"], first["spent_usd"]) == (True, 1024, 0.134)
     assert (second["ok"], second["reason"], second["billing"]) == (
-        False, "InvalidRequestError", "no",
-    )  # fmt: skip
+        False,
+        "InvalidRequestError",
+        "no",
+    )
     assert (third["ok"], third["width"], third["spent_usd"]) == (True, 4096, 0.24)
     assert (shell.folder / third["path"]).stat().st_size == third["size_bytes"]
     assert "1 × InvalidRequestError (#2; not billed)" in err
@@ -118,11 +147,11 @@ async def test_a_missing_key_ends_with_4_before_anything_is_sent(
     ("words", "text", "message"),
     [
         (("gen", "a", "--size", "4k"), "", "did you mean '4K'?"),
-        (("gen", "a", "--ref", "none.png"), "", "--ref none.png: no such file"),
+        (("gen", "a", "--ref", "none.png"), "", "--ref none.png: there is no such file"),
         (("gen", "a", "--endpoint", "gogle"), "", "Known are google, apiyi"),
         (("gen", "  "), "", "text that is not empty"),
         (("gen", "a", "-o", "file/bike.png"), "", "Nothing was sent"),
-        (("many", "-", "--out", "s"), "# nothing\n", "no prompt in it"),
+        (("many", "-", "--out", "s"), "# nothing\n", "stdin has no prompts"),
         (("many", "-", "--out", "s", "--rate", "fast"), "a\n", "60/min"),
         (("many", "-", "--out", "s", "--max-cost", "much"), "a\n", "amount of dollars"),
         (("many", "none.txt", "--out", "s"), "", "does not exist"),
@@ -151,7 +180,7 @@ async def test_a_reader_that_leaves_stops_the_run_and_what_is_paid_is_kept(
     assert (await nbp.writes()).startswith("shop/00000")
     nbp.close_stdout()
     code, _, err = await nbp.end()
-    assert code == 0  # a run: the same command goes on
+    assert code == 5  # a run: the same command goes on
     assert "Traceback" not in err
     assert "Broken" not in err
     assert len(list((shell.folder / "shop").glob("0*"))) == len(vendor.asked) < 2000
@@ -163,9 +192,17 @@ async def test_many_polls_where_it_is_told_to(tmp_path: Path) -> None:
         (opened.folder / "soon.toml").write_text(SOON.format(url=server.openai_url))
         try:
             nbp = await opened.nbp(
-                "many", "-", "--out", "shop", "--via", "poll", "--endpoint", "soon.toml",
-                key=server.key, text="a\nb\n",
-            )  # fmt: skip
+                "many",
+                "-",
+                "--out",
+                "shop",
+                "--via",
+                "poll",
+                "--endpoint",
+                "soon.toml",
+                key=server.key,
+                text="a\nb\n",
+            )
             code, out, _ = await nbp.end()
         finally:
             await opened.aclose()
@@ -174,8 +211,9 @@ async def test_many_polls_where_it_is_told_to(tmp_path: Path) -> None:
 
 
 async def test_a_way_that_the_endpoint_does_not_have_is_misuse(shell: Shell) -> None:
-    nbp = await shell.nbp("many", "-", "--out", "shop", "--endpoint", "google", "--via", "poll",
-                          text="a\n")  # fmt: skip
+    nbp = await shell.nbp(
+        "many", "-", "--out", "shop", "--endpoint", "google", "--via", "poll", text="a\n"
+    )
     code, out, err = await nbp.end()
     assert (code, out) == (2, [])
     assert "google is not known to take tasks" in err

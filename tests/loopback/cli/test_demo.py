@@ -20,8 +20,8 @@ async def test_the_demo_makes_its_images_and_the_two_bills_are_equal(shell: Shel
     assert code == 0, err
     facts = " ".join(" ".join(out).split())
     assert "images 12 of 12" in facts
-    assert "most in flight 6 by the client's count, 6 by the server's" in facts
-    assert "$1.61 by the client's books, $1.61 by the bank's: equal" in facts
+    assert "most in flight 6 counted by the client, 6 by the server" in facts
+    assert "$1.61 counted by the client, $1.61 by the bank: equal" in facts
     folder = shell.folder / "out/demo"
     assert f"Look at   {Path('out/demo/index.html')}" in err
     assert images_of(folder / "index.html") == {path.name for path in folder.glob("*.png")}
@@ -62,5 +62,5 @@ async def test_ctrl_c_reaches_the_client_and_leaves_the_server_to_answer(shell: 
     code, _, err = await nbp.end()
     assert code == 130
     assert "4 images dropped in flight" in err
-    assert "May have been billed besides: $0.586." in err
+    assert "May have been billed in addition: $0.586." in err
     assert "Traceback" not in err

@@ -45,7 +45,7 @@ async def test_a_key_that_is_refused_is_told_with_its_origin(tmp_path: Path) -> 
         for url in (server.openai_url, server.gemini_url):
             code, found = await findings(tmp_path, url, "sk-wrong-0123456789")
             assert (code, found["key accepted"]["state"]) == (4, "bad")
-            assert "…6789 from NBP_API_KEY" in found["key accepted"]["says"]
+            assert "…6789 from NBP_API_KEY" in found["key accepted"]["message"]
 
 
 async def test_where_nobody_listens_the_rest_is_not_asked(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ async def test_where_nobody_listens_the_rest_is_not_asked(tmp_path: Path) -> Non
     code, found = await findings(tmp_path, f"https://127.0.0.1:{port}/v1", "sk-0123456789ab")
     assert code == 3
     assert found["TLS"]["state"] == "bad"
-    assert "takes no connection" in found["TLS"]["says"]
+    assert "accepts no connection" in found["TLS"]["message"]
     assert found["key accepted"]["state"] == found["clock"]["state"] == "skipped"
 
 
@@ -89,4 +89,4 @@ async def test_a_certificate_is_judged_before_the_key_is_shown(
     assert code == (0 if trusted else 3)
     assert bool(shown) is trusted
     if not trusted:
-        assert "SSL_CERT_FILE" in found["TLS"]["mend"]
+        assert "SSL_CERT_FILE" in found["TLS"]["fix"]

@@ -48,7 +48,7 @@ async def test_csv_goes_to_stdout_and_holds_every_item(run: Path) -> None:
     assert [row["state"] for row in rows] == ["stored", "failed", "stored"]
     assert rows[0]["prompt"] == f"'{FORMULA}"
     assert rows[1]["prompt"] == "ein Fahrrad, rot: „hübsch“"
-    assert sum(Decimal(row["spent_usd"]) for row in rows) == read_run(run).account.spent
+    assert sum(Decimal(row["spent_usd"]) for row in rows) == read_run(run).totals.spent
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
@@ -57,8 +57,8 @@ async def test_parquet_has_the_types_and_the_exact_dollars(run: Path, tmp_path: 
     frame = polars.read_parquet(tmp_path / "run.parquet")
     report = read_run(run)
     assert frame.equals(report.to_polars())
-    assert frame["spent_usd"].sum() == report.account.spent == Decimal("0.374")
-    assert frame["maybe_usd"].sum() == report.account.maybe
+    assert frame["spent_usd"].sum() == report.totals.spent == Decimal("0.374")
+    assert frame["maybe_usd"].sum() == report.totals.maybe
     assert report.to_pandas()["path"].tolist() == frame["path"].to_list()
     piped = export(run, "--to", "parquet")
     assert polars.read_parquet(io.BytesIO(piped.stdout_bytes)).equals(frame)
@@ -70,8 +70,10 @@ async def test_json_is_one_array(run: Path, tmp_path: Path) -> None:
     assert export(run, "--to", "json", "-o", tmp_path / "run.json").exit_code == 0
     rows = json.loads((tmp_path / "run.json").read_text("utf-8"))
     assert [(row["ok"], row["prompt"] == FORMULA) for row in rows] == [
-        (True, True), (False, False), (True, False),
-    ]  # fmt: skip
+        (True, True),
+        (False, False),
+        (True, False),
+    ]
 
 
 async def test_without_polars_it_says_what_to_install_and_leaves_no_file(

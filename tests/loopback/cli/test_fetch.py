@@ -76,7 +76,7 @@ async def leave_links(
         batch = await gen.many(prompts, size="1K", out=out, journal=journal)
         assert all(isinstance(one, Failure) and one.links for one in batch)
     report = read_run(journal or out)
-    assert report.account.spent == server.bank.billed
+    assert report.totals.spent == server.bank.billed
     return batch
 
 
@@ -95,7 +95,7 @@ async def test_links_become_images_and_nothing_is_bought(
 
     report = read_run(tmp_path / "run")
     assert report.states == {"stored": 3}
-    assert report.account.spent == server.bank.billed
+    assert report.totals.spent == server.bank.billed
     lines = (tmp_path / "run" / MANIFEST).read_text().splitlines()
     assert len(lines) == 3
     nbp = await shell.nbp("fetch", "run", key="")
@@ -133,7 +133,7 @@ async def test_a_link_that_has_expired_is_named_with_what_it_cost(
     assert "no longer answers (HTTP 403)" in said
     report = read_run(tmp_path / "run")
     assert report.states == {"failed": 2}
-    assert report.account.spent == server.bank.billed
+    assert report.totals.spent == server.bank.billed
 
 
 async def test_what_cannot_be_fetched_stays_a_link(server: FakeServer, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ async def test_a_run_whose_images_are_in_a_store_goes_on_there(
         assert len(store.objects()) == 2
         assert await image.aread() in store.objects().values()
     report = read_run(journal)
-    assert report.account.spent == server.bank.billed
+    assert report.totals.spent == server.bank.billed
 
 
 async def test_a_run_that_is_at_work_is_left_alone(server: FakeServer, tmp_path: Path) -> None:

@@ -50,9 +50,12 @@ def test_images_come_when_the_service_calls_back(
 def test_nothing_is_sent_where_nobody_could_call_back(server: FakeServer) -> None:
     for words, why in [
         (MANY, "NBP_WEBHOOK_SECRET is not set"),
-        (f"{MANY} --public-url ftp://hooks.shop.example", "no http"),
-        (f"{MANY} --listen-host 0.0.0.0", "--public-url says where the sender reaches us"),
-        (MANY.replace("webhook", "poll") + " --inbox in.sqlite3", "--inbox is for --via webhook"),
+        (f"{MANY} --public-url ftp://hooks.shop.example", "not an http"),
+        (
+            f"{MANY} --listen-host 0.0.0.0",
+            "--public-url: give the https:// address at which the sender reaches us",
+        ),
+        (MANY.replace("webhook", "poll") + " --inbox in.sqlite3", "--inbox needs --via webhook"),
     ]:
         done = nbp(server, words, "" if "SECRET" in why else SECRET)
         assert (done.exit_code, done.stdout) == (2, ""), done.output

@@ -8,8 +8,8 @@ import pytest
 
 from nbp_async.fake import FakeServer
 from tests.loopback.cli.vendor import Nbp, Shell
-from tests.loopback.fake.calls import calling
-from tests.loopback.fake.tasks import submit
+from tests.loopback.fake.api_client import open_client
+from tests.loopback.fake.task_client import submit
 from tests.loopback.webhooks.sender import SECRET, Line, signed
 
 
@@ -38,11 +38,11 @@ async def test_each_event_is_a_line_of_json_and_people_are_told_the_rest(shell: 
     }
     assert await line.post(*await signed()) == 200
     assert await line.post(*await signed(forged="key")) == 401
-    assert "no signature holds" in await nbp.says("Refused")
+    assert "no signature is valid" in await nbp.says("Rejected")
     nbp.press_ctrl_c()
     code, out, err = await nbp.end()
     assert (code, out) == (0, [])
-    assert "1 webhook came; 1 of the same came again, 1 refused" in err
+    assert "1 webhook accepted; 1 duplicate, 1 rejected" in err
     assert SECRET not in err
 
 
@@ -56,7 +56,10 @@ async def test_without_json_it_is_a_line_for_people(shell: Shell) -> None:
 
 async def test_what_the_fake_server_sends_is_printed(shell: Shell) -> None:
     nbp, line = await listen(shell, "--path", "from-the-vendor")
-    async with FakeServer(latency=0.1, webhook_secret=SECRET) as server, calling(server) as call:
+    async with (
+        FakeServer(latency=0.1, webhook_secret=SECRET) as server,
+        open_client(server) as call,
+    ):
         await submit(call, webhook_url=line.url)
         assert (await nbp.writes()).endswith("completed")
         await server.drain(webhooks=True)
@@ -70,9 +73,12 @@ async def test_what_was_not_printed_before_a_kill_is_printed_at_the_next_start(
 ) -> None:
     words = ("--inbox", str(tmp_path / "in.sqlite3"), "--json")
     nbp, line = await listen(shell, *words)
-    big = [await signed(f"msg-{n}", body=json.dumps({"id": f"t{n}", "x": "y" * 9000}).encode())
-           for n in range(30)]  # fmt: skip
-    assert await asyncio.gather(*(line.post(*letter) for letter in big)) == [200] * 30
+    body = {"x": "y" * 9000}
+    big = [
+        await signed(f"msg-{n}", body=json.dumps({"id": f"t{n}", **body}).encode())
+        for n in range(30)
+    ]
+    assert await asyncio.gather(*(line.post(*message) for message in big)) == [200] * 30
     await asyncio.sleep(0.2)  # its stdout is full by now: nobody reads
     await nbp.kill()
     again, line = await listen(shell, *words)
@@ -105,7 +111,7 @@ async def test_it_ends_when_nobody_reads_any_more(shell: Shell, tmp_path: Path) 
         (["--public-url", "http://hooks.shop.example"], "https"),
         (["--public-url", "https://10.0.0.7"], "private address"),
         (["--host", "0.0.0.0"], "--public-url"),
-        (["--scheme", "none", "--path", "short"], "22 characters"),
+        (["--scheme", "none", "--path", "short"], "at least 22 random characters"),
         (["--scheme", "fal", "--secret-env", "NBP_WEBHOOK_SECRET"], "no secret"),
         (["--inbox", "no/such/folder"], "cannot be used"),
     ],

@@ -23,7 +23,7 @@ async def test_ctrl_c_sends_nothing_more_and_keeps_what_is_paid(
     assert said.strip() == "finishing 3 paid images (at most 5 m 0 s) - Ctrl-C again to drop them"
     vendor.release.set()
     code, out, err = await nbp.end()
-    assert code == 0  # nothing is open: the same command goes on
+    assert code == 5  # nothing is unclear: the same command goes on
     assert len(vendor.asked) == 3
     assert [row["ok"] for row in objects(out)] == [True] * 3
     assert len(list((shell.folder / "shop").glob("0*"))) == 3
@@ -36,7 +36,7 @@ async def test_sigterm_does_the_same(shell: Shell, vendor: Vendor) -> None:
     await nbp.says("finishing 3 paid images")
     vendor.release.set()
     code, out, _ = await nbp.end()
-    assert (code, len(out), len(vendor.asked)) == (0, 3, 3)
+    assert (code, len(out), len(vendor.asked)) == (5, 3, 3)
 
 
 async def test_ctrl_c_twice_drops_what_is_in_flight_and_says_what_it_may_cost(
@@ -50,6 +50,6 @@ async def test_ctrl_c_twice_drops_what_is_in_flight_and_says_what_it_may_cost(
     assert code == 3
     assert [row["billing"] for row in objects(out)] == ["maybe"] * 3
     assert "3 images dropped in flight" in err
-    assert "May have been billed besides: $0.440." in err
+    assert "May have been billed in addition: $0.440." in err
     assert not list((shell.folder / "shop").glob("0*"))
     assert "Traceback" not in err

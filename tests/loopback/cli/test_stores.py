@@ -79,8 +79,8 @@ async def test_a_dry_run_says_where_and_how_much_and_asks_no_store(
     [
         (["--out", "s3://images/run"], "--journal run.sqlite3"),
         (["--out", "s3://key:hushhush@images/run", "--journal", "j"], "environment"),
-        (["--out", "ftp://images/run", "--journal", "j"], "no store that is known"),
-        (["--out", "s3:/images/run"], "a folder is wanted here"),
+        (["--out", "ftp://images/run", "--journal", "j"], "is not a known store"),
+        (["--out", "s3:/images/run"], "must be a folder"),
     ],
 )
 async def test_what_cannot_work_is_misuse_and_buys_nothing(

@@ -39,8 +39,8 @@ async def test_ctrl_c_once_lets_what_is_paid_finish_and_says_how_to_go_on(
     await screen.press_ctrl_c()
     await screen.shows("finishing 3 paid images (at most 5 m 0 s) - Ctrl-C again to drop them")
     vendor.release.set()
-    await screen.shows("ended with 0")
-    seen = await screen.shows("The same command goes on where this one ended.")
+    await screen.shows("ended with 5")
+    seen = await screen.shows("Run the same command again to continue.")
     assert "3 images · 3 not sent · $0.402 spent" in seen
     assert "3/6" in seen
     assert KEY not in seen
@@ -62,8 +62,8 @@ async def test_ctrl_c_twice_drops_it_and_names_what_it_may_cost(
     await screen.press_ctrl_c()
     seen = await screen.shows("ended with 3")
     assert "Traceback" not in seen
-    assert "May have been billed besides: $0.440." in seen
-    assert "add --resend-ambiguous and, as --max-cost, the dollars that" in " ".join(seen.split())
+    assert "May have been billed in addition: $0.440." in seen
+    assert "add --resend-ambiguous, and --max-cost with the dollars that" in " ".join(seen.split())
 
 
 async def test_without_a_terminal_there_is_no_bar_and_no_colour(

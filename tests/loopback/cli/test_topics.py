@@ -30,9 +30,10 @@ def test_they_run_one_after_the_other(
     Path("products.csv").write_text("sku,title\n1,a green bicycle\n")
     Path("prompts.jsonl").write_text('{"text": "a blue bicycle"}\n')
     env = {
-        "NBP_BASE_URL": nbp_server.openai_url, "NBP_API_KEY": nbp_server.key,
+        "NBP_BASE_URL": nbp_server.openai_url,
+        "NBP_API_KEY": nbp_server.key,
         "NBP_KEY_FILE": "keys.toml",
-    }  # fmt: skip
+    }
     before = [
         "nbp many prompts.txt --out shop",
         "nbp many prompts.txt --out kept --journal run.sqlite3",

@@ -139,11 +139,19 @@ class Shell:
             "NBP_KEY_FILE": str(self.folder.parent / "nbp-test-keys" / "keys.toml"),
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-W", "error", "-m", "nbp_async", *words,
-            cwd=self.folder, env=kept | {k: v for k, v in known.items() if v},
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "nbp_async",
+            *words,
+            cwd=self.folder,
+            env=kept | {k: v for k, v in known.items() if v},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
         self._started.append(Nbp(process))
         assert process.stdin is not None
         if text is not None:

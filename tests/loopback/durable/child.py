@@ -3,7 +3,8 @@
 Its task is a dict of url, key, folder, prompts. With `store`, images go there, and the folder has
 the journal alone. With `at`, it kills itself (SIGKILL) when that point is passed for the `nth`
 time. The points lie on the seams: the journal, the transport and the sink are wrapped, nothing of
-the library is changed. At its end it prints what the batch says, as JSON.
+the library is changed. With `blind`, it cannot read every other answer, as an older version may
+not, and keeps it. At its end it prints what the batch says, as JSON.
 """
 
 import json
@@ -18,38 +19,72 @@ from typing import Any, TypeVar
 import msgspec
 
 from nbp_async import Client, Limits, Profile
-from nbp_async._dialects import gemini_batch
-from nbp_async._flow import batch, batch_jobs
-from nbp_async._http import HttpRequest
+from nbp_async._base.errors import MalformedReplyError
+from nbp_async._base.http import HttpRequest
+from nbp_async._batch_api import batch_job, batch_pool, gemini_batch
+from nbp_async._client import parts
+from nbp_async._dialects.base import Answer, Decoder, Part
+from nbp_async._dialects.openai_images import OpenAIImages
 from nbp_async._journal.base import JOURNAL, MANIFEST
 from nbp_async._journal.sqlite import SqliteJournal
-from nbp_async._models import Stored
-from nbp_async._services import services
-from nbp_async._sinks.base import Writer
+from nbp_async._models.outcomes import Stored
+from nbp_async._sinks.base import ImageWriter
 from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.memory import MemorySink
-from nbp_async._sinks.objects import ObjectSink
-from nbp_async._sinks.threads import FileThreads
-from nbp_async._stores.address import store_address
-from nbp_async._stores.buckets import Buckets
+from nbp_async._sinks.object_sink import ObjectSink
+from nbp_async._sinks.unread import Chunks, UnreadFolder
+from nbp_async._stores.open_buckets import Buckets
+from nbp_async._stores.store_address import store_address
 from nbp_async._transports.aiohttp import AiohttpTransport
-from nbp_async._transports.base import Reply, Watch
+from nbp_async._transports.base import Reply
+from nbp_async._transports.stage_timer import StageTimer
+from nbp_async._vendors.services import services
 
 POINTS = (
-    "claim:before", "claim:after", "arm:before", "arm:after", "send:before", "head", "body",
-    "write", "commit:before", "commit:after", "answered:before", "answered:after",
-    "settle:before", "settle:after", "finish:before", "finish:after",
-    "submitted:before", "submitted:after",
-)  # fmt: skip
-LINKS_ONLY = ("answered:before", "answered:after")
-TASKS_ONLY = ("submitted:before", "submitted:after")
+    "claim:before",
+    "claim:after",
+    "arm:before",
+    "arm:after",
+    "send:before",
+    "head",
+    "body",
+    "write",
+    "commit:before",
+    "commit:after",
+    "record_answer:before",
+    "record_answer:after",
+    "settle:before",
+    "settle:after",
+    "finish:before",
+    "finish:after",
+    "record_submission:before",
+    "record_submission:after",
+)
+KEPT_ONLY = ("keep:before", "keep:after")
+LINKS_ONLY = ("record_answer:before", "record_answer:after")
+TASKS_ONLY = ("record_submission:before", "record_submission:after")
 BATCH_POINTS = (
-    ("arm:after", 4), ("keep_batch:before", 1), ("keep_batch:after", 1), ("head", 1), ("head", 2),
-    ("keep_batch:before", 2), ("keep_batch:after", 2), ("send:before", 3), ("head", 3),
-    ("keep_batch:before", 3), ("keep_batch:after", 3), ("body", 7), ("write", 3),
-    ("commit:before", 3), ("commit:after", 3), ("settle:before", 3), ("settle:after", 3),
-    ("finish:after", 3), ("keep_batch:after", 7),
-)  # fmt: skip
+    ("arm:after", 4),
+    ("save_batch:before", 1),
+    ("save_batch:after", 1),
+    ("head", 1),
+    ("head", 2),
+    ("save_batch:before", 2),
+    ("save_batch:after", 2),
+    ("send:before", 3),
+    ("head", 3),
+    ("save_batch:before", 3),
+    ("save_batch:after", 3),
+    ("body", 7),
+    ("write", 3),
+    ("commit:before", 3),
+    ("commit:after", 3),
+    ("settle:before", 3),
+    ("settle:after", 3),
+    ("finish:after", 3),
+    ("save_batch:after", 7),
+)
 """Of a call with two jobs: the second row of each is the second time that it is passed."""
 QUICK = msgspec.structs.replace(services()["article"].tasks, usual={"1K": 0.08})
 T = TypeVar("T")
@@ -67,6 +102,43 @@ class Executioner:
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
+
+
+class BlindDecoder:
+    """Reads an answer to its end, and makes nothing of it."""
+
+    complete = False
+
+    def feed(self, data: bytes) -> list[Part]:  # noqa: ARG002
+        return []
+
+    def close(self) -> Answer:
+        raise MalformedReplyError("This version cannot read it.")
+
+
+class HalfBlind(OpenAIImages):
+    """Cannot read every other answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answers = 0
+
+    def decoder(self) -> Decoder:
+        self._answers += 1
+        return BlindDecoder() if self._answers % 2 else super().decoder()
+
+
+def watch_kept_replies(points: Executioner) -> None:
+    """Let the points be passed before a reply is kept, and after it."""
+    keep = UnreadFolder.keep
+
+    async def watched(self: UnreadFolder, stem: str, size: int, chunks: Chunks) -> str:
+        points.passes("keep:before")
+        place = await keep(self, stem, size, chunks)
+        points.passes("keep:after")
+        return place
+
+    UnreadFolder.keep = watched  # type: ignore[method-assign]
 
 
 class WatchedJournal:
@@ -102,13 +174,13 @@ class WatchedTransport:
         self._points = points
         self.aclose: Callable[[], Awaitable[None]] = self._transport.aclose
 
-    def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:
-        return self._watched(request, watch)
+    def send(self, request: HttpRequest, timer: StageTimer) -> AbstractAsyncContextManager[Reply]:
+        return self._watched(request, timer)
 
     @asynccontextmanager
-    async def _watched(self, request: HttpRequest, watch: Watch) -> AsyncIterator[Reply]:
+    async def _watched(self, request: HttpRequest, timer: StageTimer) -> AsyncIterator[Reply]:
         self._points.passes("send:before")
-        async with self._transport.send(request, watch) as reply:
+        async with self._transport.send(request, timer) as reply:
             self._points.passes("head")
             yield WatchedReply(reply, self._points)
 
@@ -130,7 +202,7 @@ class WatchedSink(DirectorySink):
         super().__init__(folder, threads)
         self._points = points
 
-    async def open(self) -> Writer:  # type: ignore[override]
+    async def open(self) -> ImageWriter:  # type: ignore[override]
         return WatchedWriter(await super().open(), self._points)
 
 
@@ -140,12 +212,12 @@ class WatchedObjects(ObjectSink):
         super().__init__(store_address(place), Buckets(), memory, threads)
         self._points = points
 
-    async def open(self) -> Writer:  # type: ignore[override]
+    async def open(self) -> ImageWriter:  # type: ignore[override]
         return WatchedWriter(await super().open(), self._points)
 
 
 class WatchedWriter:
-    def __init__(self, writer: Writer, points: Executioner) -> None:
+    def __init__(self, writer: ImageWriter, points: Executioner) -> None:
         self._writer = writer
         self._points = points
 
@@ -170,6 +242,7 @@ async def watched(
     task: dict[str, Any], folder: Path, threads: FileThreads, points: Executioner
 ) -> dict[str, Any]:
     """The sink and the journal, with points on their seams."""
+    watch_kept_replies(points)
     store = task.get("store")
     journal = await SqliteJournal.open(
         folder / JOURNAL,
@@ -196,17 +269,22 @@ def profile_of(task: dict[str, Any]) -> Profile:
             batches=True,
         )
     return Profile(
-        name="vendor", base_url=task["url"], link_lifetime=604800.0,
-        response_format="url" if task.get("links") else "b64_json", tasks=QUICK,
-    )  # fmt: skip
+        name="vendor",
+        base_url=task["url"],
+        link_lifetime=604800.0,
+        response_format="url" if task.get("links") else "b64_json",
+        tasks=QUICK,
+    )
 
 
 def hurry(task: dict[str, Any]) -> None:
     """Let what waits for minutes wait for moments, and jobs be small; some with a file."""
-    batch_jobs.FIRST_LOOK = batch_jobs.LONGEST_LOOK = 0.05
-    batch_jobs.LOOKS_IN_THE_LIST = (0.0, 0.05, 0.1)
-    batch.MOST_LINES = 4
+    batch_job.FIRST_POLL = batch_job.LONGEST_POLL = 0.05
+    batch_job.POLLS_OF_THE_LIST = (0.0, 0.05, 0.1)
+    batch_pool.MOST_LINES = 4
     gemini_batch.MOST_INLINE = 1 << 20 if task.get("inline") else 0
+    if task.get("blind"):
+        parts.DIALECTS["openai_images"] = HalfBlind
 
 
 async def main(task: dict[str, Any]) -> None:
@@ -224,21 +302,27 @@ async def main(task: dict[str, Any]) -> None:
         transport = WatchedTransport(points)
     names = ("resend_ambiguous", "max_cost", "via")
     options |= {name: task[name] for name in names if name in task}
-    limits = Limits(max_in_flight=task.get("in_flight", 50), reuse_connections=True, looks="200/s")
+    limits = Limits(
+        max_in_flight=task.get("in_flight", 50), reuse_connections=True, poll_rate="200/s"
+    )
     async with Client(
         profile, task["key"], limits=limits, account=account, transport=transport
     ) as gen:
         prompts = [f"prompt {n}" for n in range(task["prompts"])]
         made = await gen.many(prompts, size="1K", **options)
     bill = made.billing
-    print(json.dumps({
-        "images": len(made.images),
-        "resumed": sum(image.resumed for image in made.images),
-        "failed": [repr(failure) for failure in made.failures][:5],
-        "unclear": len(bill.unclear),
-        "lost": len(bill.lost),
-        "spent": str(bill.spent),
-        "maybe": str(bill.maybe),
-        "saved": str(bill.saved),
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "images": len(made.images),
+                "resumed": sum(image.resumed for image in made.images),
+                "failed": [repr(failure) for failure in made.failures][:5],
+                "unclear": len(bill.unclear),
+                "lost": len(bill.lost),
+                "spent": str(bill.spent),
+                "maybe": str(bill.maybe),
+                "saved": str(bill.saved),
+            }
+        )
+    )
     threads.close()

@@ -97,7 +97,7 @@ async def assert_books(
         certain = int(row.spent_usd / Decimal("0.134"))
         assert certain <= count <= row.attempts, (row, count)
     dollars = (await server.stats()).dollars
-    account = report.account
+    account = report.totals
     assert account.spent <= dollars <= account.spent + account.maybe, (account, dollars)
     return report
 

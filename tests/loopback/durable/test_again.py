@@ -29,7 +29,7 @@ def client(server: FakeServer, **options: Any) -> Client:
 
 def assert_books(server: FakeServer, batch: Batch, folder: Path) -> None:
     """The bank, the batch and the journal say the same."""
-    bill, account = batch.billing, read_run(folder).account
+    bill, account = batch.billing, read_run(folder).totals
     assert (account.spent, account.maybe) == (bill.spent, bill.maybe)
     assert bill.spent <= server.bank.billed <= bill.spent + bill.maybe
     assert account.images == len(batch.images)
@@ -39,7 +39,7 @@ async def test_failures_of_a_run_are_made_again_in_its_journal(
     server: FakeServer, tmp_path: Path
 ) -> None:
     prompts = ["a", "b", "c", "d"]
-    server.script(faults.ok(), faults.status(400), faults.disconnect(), faults.html_page())
+    server.script(faults.ok(), faults.status(400), faults.disconnect(), faults.bad_json("cut"))
     async with client(server) as gen:
         batch = await gen.many(prompts, size="1K", out=tmp_path)
         whole = await batch.retry_failed()
@@ -92,7 +92,7 @@ async def test_an_image_behind_a_link_is_fetched_and_not_bought(tmp_path: Path) 
             assert_books(server, whole, tmp_path)
 
 
-async def test_while_another_process_works_on_the_run_it_can_be_asked_again_later(
+async def test_a_run_in_use_by_another_process_can_be_retried_later(
     server: FakeServer, tmp_path: Path
 ) -> None:
     server.script(faults.status(400))

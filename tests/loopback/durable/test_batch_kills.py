@@ -9,9 +9,15 @@ from tests.loopback.durable.child import BATCH_POINTS
 from tests.loopback.durable.kills import assert_books, finish, kill_at, task_of
 
 PROMPTS = 8
-INLINE = (("send:before", 1), ("head", 1), ("keep_batch:after", 3), ("commit:after", 3))
-OPENAI = (("head", 1), ("send:before", 2), ("head", 2), ("keep_batch:after", 3), ("body", 7),
-          ("settle:after", 3))  # fmt: skip
+INLINE = (("send:before", 1), ("head", 1), ("save_batch:after", 3), ("commit:after", 3))
+OPENAI = (
+    ("head", 1),
+    ("send:before", 2),
+    ("head", 2),
+    ("save_batch:after", 3),
+    ("body", 7),
+    ("settle:after", 3),
+)
 CASES = [
     *((at, nth, "gemini") for at, nth in BATCH_POINTS),
     *((at, nth, "inline") for at, nth in INLINE),
@@ -37,7 +43,7 @@ async def test_killed_at_a_named_point_and_resumed(
         report = await assert_books(server, out)
         assert (said["images"], said["unclear"]) == (PROMPTS, 0), said
         stats = await server.stats()
-        assert (stats.images, stats.dollars) == (PROMPTS, report.account.spent)
-        assert report.account.maybe == 0
+        assert (stats.images, stats.dollars) == (PROMPTS, report.totals.spent)
+        assert report.totals.maybe == 0
     assert not list(out.glob(".*.part")), "no temporary file is left"
     assert len(list(out.glob("0*"))) == PROMPTS

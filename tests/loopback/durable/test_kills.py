@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from nbp_async.fake.process import spawn
-from tests.loopback.durable.child import LINKS_ONLY, POINTS, TASKS_ONLY
-from tests.loopback.durable.kills import Child, assert_books, finish, kill_at, task_of
+from nbp_async import recover_run
+from nbp_async.fake.process import SpawnedServer, spawn
+from tests.loopback.durable.child import KEPT_ONLY, LINKS_ONLY, POINTS, TASKS_ONLY
+from tests.loopback.durable.kills import Child, assert_books, billed, finish, kill_at, task_of
 
 PROMPTS = 8
 
@@ -45,6 +46,65 @@ async def test_killed_at_a_named_point_and_resumed(at: str, way: str, tmp_path: 
         await assert_books(server, out)
     assert not list(out.glob(".*.part")), "no temporary file is left"
     assert len(list(out.glob("0*"))) == PROMPTS
+
+
+KEPT_POINTS = ["body", *KEPT_ONLY, "settle:before", "settle:after", "finish:before", "finish:after"]
+
+
+async def recover_all(server: SpawnedServer, out: Path) -> int:
+    """Read kept answers with a version that can; how many images that gave."""
+    before = await billed(server)
+    batch = await recover_run(out)
+    assert not batch.failures
+    assert await billed(server) == before, "nothing was bought"
+    assert not (out / "unread").exists()
+    await assert_books(server, out)
+    return len(batch.images)
+
+
+@pytest.mark.parametrize("at", KEPT_POINTS)
+async def test_killed_with_kept_answers_and_recovered(at: str, tmp_path: Path) -> None:
+    """What a killed process kept is an image afterwards, and is not bought again."""
+    out = tmp_path / "out"
+    async with await spawn(latency="20-40", speed=400.0) as server:
+        task = task_of(server, out, prompts=PROMPTS, in_flight=2, blind=True)
+        assert await kill_at({**task, "at": at, "nth": 3}), f"{at} was never passed"
+        await assert_books(server, out)
+        if at == "keep:after":
+            assert len(list((out / "unread").glob("*.reply"))) == 3
+        recovered = await recover_all(server, out)
+
+        said = await finish(task)
+        assert said["resumed"] >= recovered
+        await assert_books(server, out)
+        recovered += await recover_all(server, out)
+        assert recovered >= 3
+
+        again = await finish({**task, "blind": False, "resend_ambiguous": True, "max_cost": "20"})
+        assert again["images"] == PROMPTS, again
+        await assert_books(server, out)
+    assert len(list(out.glob("0*"))) == PROMPTS
+    assert not list(out.glob(".*.part"))
+
+
+async def test_killed_with_kept_answers_at_random_moments(tmp_path: Path) -> None:
+    out, rng = tmp_path / "out", random.Random(12)
+    async with await spawn(latency="20-40", speed=300.0) as server:
+        task = task_of(server, out, prompts=60, in_flight=4, blind=True)
+        for _ in range(6):
+            process = Child(task)
+            await asyncio.sleep(rng.uniform(0.1, 0.5))
+            process.kill()
+            await process.end()
+            if out.exists():
+                await assert_books(server, out)
+                if rng.random() < 0.5:
+                    await recover_all(server, out)
+        await finish(task)
+        await recover_all(server, out)
+        again = await finish({**task, "blind": False, "resend_ambiguous": True, "max_cost": "99"})
+        assert again["images"] == 60
+        await assert_books(server, out)
 
 
 async def test_killed_at_random_moments_until_nothing_is_left_to_do(tmp_path: Path) -> None:

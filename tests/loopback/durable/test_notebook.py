@@ -118,7 +118,7 @@ async def test_the_stop_button_lets_what_is_paid_finish_and_pressed_again_drops_
         assert "CancelledError" in said.words
         assert said.bar[-1].startswith("Cancelled: 4 images · 4 failed · 42 not sent · 4 there")
         report = await assert_books(server, tmp_path)
-        assert report.account.images == 4
+        assert report.totals.images == 4
         assert sum(row.billing == "maybe" for row in report.rows()) == 4
 
         # without a folder, too: a cell that is cancelled would take its images with it

@@ -29,9 +29,8 @@ from nbp_async._journal.base import JOURNAL
 from nbp_async._journal.identity import identity
 from nbp_async._journal.reader import read_run
 from nbp_async._journal.sqlite import SqliteJournal
-from nbp_async._models import Job
-from nbp_async._parts import account_of
-from nbp_async._pixels import resolve
+from nbp_async._models.outcomes import Job
+from nbp_async._vendors.sizes import canvas_for
 from nbp_async.fake import FakeServer, faults
 
 PRICE = Decimal("0.134")
@@ -68,7 +67,7 @@ async def test_what_is_there_is_not_bought_again_and_what_is_new_is(tmp_path: Pa
         assert batch.billing.saved == 2 * PRICE
         assert [image.read()[:4] for image in batch.images] == [b"\x89PNG"] * 4
         report = read_run(tmp_path)
-        assert report.account.spent == server.bank.billed == 5 * PRICE
+        assert report.totals.spent == server.bank.billed == 5 * PRICE
         assert report.states == {"stored": 5}
 
 
@@ -88,9 +87,7 @@ async def test_equal_prompts_are_jobs_of_their_own(tmp_path: Path) -> None:
         {"extra": {"quality": "high"}}, {"references": [b"\x89PNG\r\n\x1a\n" + bytes(20)]},
     ],
 )  # fmt: skip
-async def test_what_is_asked_otherwise_is_a_new_job(
-    changed: dict[str, Any], tmp_path: Path
-) -> None:
+async def test_another_option_makes_a_new_job(changed: dict[str, Any], tmp_path: Path) -> None:
     async with vendor() as server:
         await call(server, [{"text": "a"}], tmp_path)
         batch = await call(server, [{"text": "a", **changed}], tmp_path)
@@ -98,7 +95,9 @@ async def test_what_is_asked_otherwise_is_a_new_job(
         assert server.bank.images == 2
 
 
-async def test_what_may_have_been_billed_is_named_and_resent_only_when_told(tmp_path: Path) -> None:
+async def test_what_may_have_been_billed_is_reported_and_resent_only_on_request(
+    tmp_path: Path,
+) -> None:
     async with vendor() as server:
         server.script(faults.reset())
         first = await call(server, ["a", "b"], tmp_path)
@@ -115,7 +114,7 @@ async def test_what_may_have_been_billed_is_named_and_resent_only_when_told(tmp_
         third = await call(server, ["a", "b"], tmp_path, resend_ambiguous=True, max_cost="5")
         assert len(third.images) == 2
         assert server.bank.images == 3
-        account = read_run(tmp_path).account
+        account = read_run(tmp_path).totals
         assert account.spent <= server.bank.billed <= account.spent + account.maybe
 
 
@@ -125,7 +124,7 @@ async def test_what_was_refused_unbilled_is_sent_again(tmp_path: Path) -> None:
         first = await call(server, ["a"], tmp_path)
         assert first.failures[0].billing == "no"
         assert (await call(server, ["a"], tmp_path)).images
-        assert server.bank.billed == PRICE == read_run(tmp_path).account.spent
+        assert server.bank.billed == PRICE == read_run(tmp_path).totals.spent
 
 
 async def test_the_cap_holds_over_all_calls_of_a_run(tmp_path: Path) -> None:
@@ -213,7 +212,7 @@ async def test_a_second_call_on_the_same_run_is_refused_while_the_first_works(
         task = asyncio.create_task(gen.many(["a"], size="1K", out=tmp_path))
         while not server.stats().in_flight:
             await asyncio.sleep(0.001)
-        with pytest.raises(RunBusyError, match=r"Process \d+ works on this run"):
+        with pytest.raises(RunBusyError, match=r"Process \d+ is working on this run"):
             await gen.many(["b"], size="1K", out=tmp_path)
         assert len((await task).images) == 1
         assert server.bank.images == 1
@@ -341,7 +340,7 @@ async def test_a_cancelled_run_names_what_was_out_in_its_journal(tmp_path: Path)
         assert report.states == {"failed": 5}
         unclear = [row for row in report.rows() if row.billing == "maybe"]
         assert len(unclear) == 5
-        assert report.account.spent <= server.bank.billed <= report.account.maybe
+        assert report.totals.spent <= server.bank.billed <= report.totals.maybe
 
 
 async def test_a_failure_that_is_resumed_keeps_what_it_was(tmp_path: Path) -> None:
@@ -377,16 +376,16 @@ async def test_a_link_that_was_journaled_in_the_last_moment_is_paid_for_once(
         lost = (await call(server, ["a"], tmp_path / "other")).images[0]
         async with client(server) as gen:
             plan = gen.many(["a"], size="1K", out=tmp_path)
-            account = account_of(gen._chosen())
+            account = gen._account.owner
             plan.close()
         journal = await SqliteJournal.open(
             tmp_path / JOURNAL, account=account, folder=tmp_path, wall_clock=time.time
         )
-        canvas = resolve("nano-banana-pro", "1K", None)
+        canvas = canvas_for("nano-banana-pro", "1K", None)
         job = Job(0, lost.prompt, 0, "nano-banana-pro", canvas, PRICE, PRICE)
         entry = await journal.claim(job, identity(job, account, ()))
         await journal.arm(entry.item, 1, PRICE, 2 * PRICE, "000000")
-        await journal.answered(entry.item, 1, (lost.url,), None, "req-1")
+        await journal.record_answer(entry.item, 1, (lost.url,), None, "req-1")
         await journal.aclose()
         batch = await call(server, ["a"], tmp_path)
         (image,) = batch.images
@@ -394,4 +393,4 @@ async def test_a_link_that_was_journaled_in_the_last_moment_is_paid_for_once(
         assert image.sha256 == lost.sha256
         assert server.bank.images == 1
         report = read_run(tmp_path)
-        assert (report.account.spent, report.account.maybe) == (PRICE, Decimal(0))
+        assert (report.totals.spent, report.totals.maybe) == (PRICE, Decimal(0))

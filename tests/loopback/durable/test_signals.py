@@ -13,10 +13,16 @@ from tests.loopback.durable.kills import ROOT, assert_books
 
 async def start(server: SpawnedServer, folder: Path) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.loopback.durable.script",
-        server.openai_url, server.key, str(folder),
-        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "tests.loopback.durable.script",
+        server.openai_url,
+        server.key,
+        str(folder),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
     while (await server.stats()).in_flight < 4:
         await asyncio.sleep(0.01)
     return process
@@ -34,7 +40,7 @@ async def test_the_first_signal_lets_what_is_paid_finish(
         assert b"4 images, 0 unclear" in out
         assert b"waiting for 4 requests" in err
         report = await assert_books(server, tmp_path)
-        assert report.account.images == 4
+        assert report.totals.images == 4
         assert (await server.stats()).requests == 4
 
 
@@ -50,5 +56,5 @@ async def test_the_second_ctrl_c_drops_it_and_the_journal_names_it(tmp_path: Pat
         assert process.returncode not in (0, None)
         assert b"KeyboardInterrupt" in err
         report = await assert_books(server, tmp_path)
-        assert report.account.images == 0
+        assert report.totals.images == 0
         assert sum(row.billing == "maybe" for row in report.rows()) == 4

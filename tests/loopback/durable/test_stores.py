@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from nbp_async import Batch, Client, Failure, Image, Profile, StorageError, read_run
+from nbp_async import Batch, Client, Failure, Image, Limits, Profile, StorageError, read_run
 from nbp_async._journal.base import MANIFEST
-from nbp_async._sinks.objects import ObjectSink
-from nbp_async._sinks.threads import FileThreads
-from nbp_async._stores.address import store_address
+from nbp_async._sinks.file_threads import FileThreads
+from nbp_async._sinks.object_sink import ObjectSink
+from nbp_async._stores.store_address import store_address
 from nbp_async.fake import FakeServer
 from nbp_async.fake.process import spawn
 from tests.loopback.durable.kills import assert_books, finish, kill_at, task_of
 from tests.loopback.oracle import assert_settled
-from tests.object_server import CREDENTIALS, ObjectServer, hasty, object_server
+from tests.object_server import CREDENTIALS, ObjectServer, object_server, quick_sink
 
 PROMPTS = 8
 
@@ -45,9 +45,9 @@ def threads() -> Iterator[FileThreads]:
     threads.close()
 
 
-def client(vendor: FakeServer) -> Client:
+def client(vendor: FakeServer, max_in_flight: int = 50) -> Client:
     profile = Profile(name="vendor", base_url=vendor.openai_url, response_format=None)
-    return Client(profile, vendor.key)
+    return Client(profile, vendor.key, limits=Limits(max_in_flight=max_in_flight))
 
 
 def file_of(server: ObjectServer, place: str) -> Path:
@@ -104,8 +104,9 @@ async def test_runs_that_share_a_prefix_do_not_take_each_others_images(
         said = await finish(ours)
         assert said["images"] + said["unclear"] == PROMPTS, said
         assert said["unclear"] >= (at == "arm:after"), "nobody knows what became of what was out"
-    mine, others = ({row.path for row in read_run(tmp_path / name).rows()} for name in
-                    ("ours", "theirs"))  # fmt: skip
+    mine, others = (
+        {row.path for row in read_run(tmp_path / name).rows()} for name in ("ours", "theirs")
+    )
     assert mine & others <= {""}
 
 
@@ -137,7 +138,7 @@ async def run_of(
         )
 
 
-async def test_where_an_image_is_is_told_everywhere(
+async def test_the_location_of_an_image_is_shown_everywhere(
     vendor: FakeServer, shared: ObjectServer, tmp_path: Path
 ) -> None:
     place, journal = str(shared.address(tmp_path.name)), tmp_path / "run.sqlite3"
@@ -198,7 +199,7 @@ async def test_an_object_that_was_changed_is_found_by_its_hash(
     assert "the hash differs" in str(failure.error)
 
 
-async def test_a_store_that_cannot_be_asked_is_not_taken_for_empty(
+async def test_a_store_that_does_not_answer_is_not_taken_for_empty(
     vendor: FakeServer, threads: FileThreads, tmp_path: Path
 ) -> None:
     """Its images are not bought again, whatever the call allows."""
@@ -206,7 +207,7 @@ async def test_a_store_that_cannot_be_asked_is_not_taken_for_empty(
         first = str(there.address())
         batch = await run_of(vendor, first, tmp_path / "run.sqlite3")
         there.stop()
-        place = hasty(other.address(), threads)
+        place = quick_sink(other.address(), threads)
         after = await run_of(vendor, place, tmp_path / "run.sqlite3", again=True)
     assert [type(outcome.error) for outcome in after.failures] == [StorageError] * 2
     assert vendor.bank.billed == batch.billing.spent
@@ -217,10 +218,11 @@ async def test_a_store_that_goes_away_stops_the_run_and_hands_out_what_was_paid(
 ) -> None:
     outcomes: list[Image | Failure] = []
     with object_server(tmp_path) as there:
-        async with client(vendor) as gen:
+        # Two slots: while the first outcome is looked at, at most four more prompts are drawn.
+        async with client(vendor, max_in_flight=2) as gen:
             stream = gen.stream(
                 (str(n) for n in range(30)),
-                out=hasty(there.address(), threads),
+                out=quick_sink(there.address(), threads),
                 journal=tmp_path / "j.sqlite3",
             )
             async with stream:
@@ -234,7 +236,7 @@ async def test_a_store_that_goes_away_stops_the_run_and_hands_out_what_was_paid(
     assert any(not image.location for image in images), "handed out in memory"
     assert vendor.bank.images < 30 or len(images) == 30
     report = read_run(tmp_path / "j.sqlite3")
-    assert report.account.spent == vendor.bank.billed
+    assert report.totals.spent == vendor.bank.billed
 
 
 async def test_wrong_credentials_buy_nothing(

@@ -55,7 +55,7 @@ async def test_a_disk_that_fills_stops_the_run_and_what_came_is_returned_in_memo
         parked = [f for f in again.failures if isinstance(f.error, ParkedError)]
         assert len(parked) == len(held), "they were paid for, and are named"
         assert server.bank.images == 40
-        assert read_run(tmp_path).account.spent == server.bank.billed
+        assert read_run(tmp_path).totals.spent == server.bank.billed
 
 
 async def test_a_journal_that_cannot_be_written_stops_the_run_before_more_is_paid(
@@ -66,7 +66,7 @@ async def test_a_journal_that_cannot_be_written_stops_the_run_before_more_is_pai
         journal = await SqliteJournal.open(
             tmp_path / "j.sqlite3", account="vendor:me", folder=tmp_path, wall_clock=time.time
         )
-        await journal._writer.run(lambda db: db.execute("PRAGMA max_page_count=40").fetchall())
+        await journal._thread.run(lambda db: db.execute("PRAGMA max_page_count=40").fetchall())
         async with Client(profile, server.key, limits=Limits(max_in_flight=5)) as gen:
             prompts = [f"prompt {n} " + "x" * 1000 for n in range(200)]
             batch = await gen.many(prompts, size="1K", out=tmp_path, journal=journal)
@@ -121,7 +121,7 @@ async def test_a_machine_that_sleeps_wakes_to_books_that_are_right(tmp_path: Pat
         assert process.returncode == 0, err.decode()
         assert b"50 images, 0 unclear" in out
         report = await assert_books(server, tmp_path)
-        assert report.account.spent == (await server.stats()).dollars
+        assert report.totals.spent == (await server.stats()).dollars
 
 
 async def test_a_consumer_that_leaves_a_stream_early_leaves_books_that_are_right(
@@ -135,9 +135,9 @@ async def test_a_consumer_that_leaves_a_stream_early_leaves_books_that_are_right
                 async for _ in stream:
                     break
             await server.drain()
-            account = read_run(tmp_path).account
+            account = read_run(tmp_path).totals
             assert account.spent <= server.bank.billed <= account.spent + account.maybe
             batch = await gen.many(prompts, size="1K", out=tmp_path)
             assert len(batch.images) + len(batch.billing.unclear) == 40
-            account = read_run(tmp_path).account
+            account = read_run(tmp_path).totals
             assert account.spent <= server.bank.billed <= account.spent + account.maybe

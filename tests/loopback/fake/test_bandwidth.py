@@ -1,4 +1,4 @@
-"""Bodies that come as fast as a line carries them, and connections that are counted."""
+"""Bodies come as fast as the bandwidth allows, and connections are counted."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.looptime
 
 
 @pytest.mark.parametrize("delivery", ["b64_json", "url"])
-async def test_a_line_carries_so_many_bytes_a_second(delivery: str) -> None:
+async def test_a_connection_carries_so_many_bytes_a_second(delivery: str) -> None:
     loop = asyncio.get_running_loop()
     line = {"latency": 60.0, "weight": 1_000_000, "bandwidth": 100_000.0, "delivery": delivery}
     async with Client.fake(server=line) as gen:
@@ -24,7 +24,7 @@ async def test_a_line_carries_so_many_bytes_a_second(delivery: str) -> None:
         assert gen.server.bank.billed == batch.billing.spent
 
 
-async def test_standing_connections_are_counted_and_timed() -> None:
+async def test_open_connections_are_counted_and_timed() -> None:
     async with Client.fake(server={"latency": 60.0}) as gen:
         assert gen.server is not None
         await gen.many(["a", "b", "c"], size="1K")

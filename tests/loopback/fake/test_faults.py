@@ -1,4 +1,4 @@
-"""Each fault as it looks on the wire, and who pays for it."""
+"""Each fault on the wire, and whether it is billed."""
 
 import asyncio
 import gzip
@@ -10,13 +10,13 @@ import pytest
 
 from nbp_async.fake import FakeServer
 from nbp_async.fake import faults as f
-from tests.loopback.fake.calls import billed, one, vendor
+from tests.loopback.fake.api_client import billed, one, vendor
 
 pytestmark = pytest.mark.looptime(start=0)
 
 
 async def exchange(server: FakeServer, *, body: bytes = b"", within: float = 1000) -> bytes:
-    """Send a paid call over a bare socket; all bytes that come until the server hangs up."""
+    """Send a paid call over a plain socket; returns all bytes until the server closes it."""
     body = body or json.dumps({"model": "nano-banana-pro", "prompt": "a cat"}).encode()
     port = int(server.base_url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -24,32 +24,32 @@ async def exchange(server: FakeServer, *, body: bytes = b"", within: float = 100
         f"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
         f"Authorization: Bearer {server.key}\r\nContent-Type: application/json\r\n\r\n"
     )
-    came = b""
+    reply = b""
     try:
         writer.write(head.encode() + body)
         async with asyncio.timeout(within):
             while data := await reader.read(65536):
-                came += data
+                reply += data
     except TimeoutError:
-        came += b"<silence>"
+        reply += b"<silence>"
     finally:
         writer.close()
         await asyncio.sleep(0)
-    return came
+    return reply
 
 
 @pytest.mark.parametrize("api", ["openai", "gemini"])
-async def test_a_status_comes_in_the_vendors_words_at_once_and_costs_nothing(api: str) -> None:
+async def test_an_error_status_has_the_vendors_body_and_costs_nothing(api: str) -> None:
     async with vendor(latency=100) as call:
-        came = await one(call, f.status(500), api)
-        assert came.status == 500
-        error = came.json["error"]
+        reply = await one(call, f.status(500), api)
+        assert reply.status == 500
+        error = reply.json["error"]
         assert error["type" if api == "openai" else "status"] in ("server_error", "INTERNAL")
         assert asyncio.get_running_loop().time() < 1
         assert billed(call) == []
 
 
-async def test_a_wait_is_said_in_a_header_or_as_retry_info() -> None:
+async def test_a_wait_is_in_a_header_or_in_retry_info() -> None:
     async with vendor(speed=30) as call:
         openai = await one(call, f.rate_limited(7))
         gemini = await one(call, f.rate_limited(7.5), "gemini")
@@ -62,21 +62,21 @@ async def test_a_wait_is_said_in_a_header_or_as_retry_info() -> None:
 
 
 @pytest.mark.parametrize("words", ["abc", "-5", "1e3", "٣", ""])
-async def test_a_wait_can_be_nonsense(words: str) -> None:
+async def test_a_retry_after_can_be_unreadable(words: str) -> None:
     async with vendor() as call:
-        came = await one(call, f.status(429, retry_after=words))
-    assert came.headers["retry-after"] == words
+        reply = await one(call, f.status(429, retry_after=words))
+    assert reply.headers["retry-after"] == words
 
 
-async def test_a_wait_can_be_a_date_beside_the_servers_own() -> None:
+async def test_a_retry_after_can_be_a_date_with_the_servers_own_date() -> None:
     async with vendor(clock=lambda: 1_000_000_000.0) as call:
-        came = await one(call, f.status(503, retry_after="http-date:9"))
-    until, now = (parsedate_to_datetime(came.headers[n]) for n in ("retry-after", "date"))
+        reply = await one(call, f.status(503, retry_after="http-date:9"))
+    until, now = (parsedate_to_datetime(reply.headers[n]) for n in ("retry-after", "date"))
     assert (until - now).total_seconds() == 9
     assert now.year == 2001
 
 
-async def test_body_and_headers_can_be_ordered() -> None:
+async def test_a_fault_can_set_body_and_headers() -> None:
     async with vendor() as call:
         moved = f.status(307, body={"code": 7}, headers={"Location": "http://127.0.0.1:9/"})
         call.server.script(moved)
@@ -88,21 +88,22 @@ async def test_body_and_headers_can_be_ordered() -> None:
             assert answer.headers["Location"] == "http://127.0.0.1:9/"
 
 
-async def test_a_refusal_after_the_work_is_billed() -> None:
+async def test_an_error_after_the_work_is_billed() -> None:
     async with vendor(latency=100) as call:
-        came = await one(call, f.status(504, billed=True))
-        assert came.status == 504
+        reply = await one(call, f.status(504, billed=True))
+        assert reply.status == 504
         assert asyncio.get_running_loop().time() == pytest.approx(100, abs=0.1)
         assert billed(call) == [False]
 
 
-async def test_an_early_refusal_comes_while_the_body_is_still_uploading() -> None:
+async def test_an_early_error_comes_while_the_body_is_still_uploading() -> None:
     async with vendor() as call:
         call.server.script(f.status(429, early=True))
         port = int(call.server.base_url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\n"
-                     b"Content-Length: 9000000\r\n\r\n{")  # fmt: skip
+        writer.write(
+            b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n{"
+        )
         assert (await reader.readline()).startswith(b"HTTP/1.1 429")
         writer.close()
         await asyncio.sleep(0)
@@ -127,7 +128,7 @@ async def test_a_reset_is_a_reset(before: bool) -> None:
         assert billed(call) == ([] if before else [False])
 
 
-async def test_a_hang_never_answers_and_the_ledger_is_final_all_the_same() -> None:
+async def test_a_hang_never_answers_and_the_ledger_still_becomes_final() -> None:
     async with vendor(latency=100) as call:
         call.server.script(f.hang())
         waiting = asyncio.create_task(exchange(call.server))
@@ -140,7 +141,7 @@ async def test_a_hang_never_answers_and_the_ledger_is_final_all_the_same() -> No
         assert call.server.stats().in_flight == 0
 
 
-async def test_a_server_that_does_not_read_lets_the_upload_stand_still() -> None:
+async def test_an_unread_request_stops_the_upload() -> None:
     async with vendor() as call:
         call.server.script(f.hang(unread=True))
         port = int(call.server.base_url.rpartition(":")[2])
@@ -159,7 +160,7 @@ async def test_a_server_that_does_not_read_lets_the_upload_stand_still() -> None
         assert billed(call) == []
 
 
-async def test_raw_bytes_are_exactly_those() -> None:
+async def test_raw_bytes_arrive_unchanged() -> None:
     async with vendor() as call:
         call.server.script(f.raw(b"HTTP/9.9 abc\r\n"), f.raw(b"x", keep_open=True))
         assert await exchange(call.server) == b"HTTP/9.9 abc\r\n"
@@ -169,9 +170,9 @@ async def test_raw_bytes_are_exactly_those() -> None:
 
 async def test_a_slow_body_takes_its_time() -> None:
     async with vendor() as call:
-        came = await one(call, f.slow_body(bytes_per_second=100, chunk=50))
+        reply = await one(call, f.slow_body(bytes_per_second=100, chunk=50))
         seconds = asyncio.get_running_loop().time()
-        assert seconds == pytest.approx(len(came.body) / 100, rel=0.05)
+        assert seconds == pytest.approx(len(reply.body) / 100, rel=0.05)
         assert billed(call) == [True]
 
 
@@ -187,9 +188,9 @@ async def test_a_body_is_cut_short_of_its_length() -> None:
 async def test_a_body_is_cut_between_chunks() -> None:
     async with vendor() as call:
         call.server.script(f.cut_body(0.5, "chunked"))
-        came = await exchange(call.server)
-    assert b"Transfer-Encoding: chunked" in came
-    assert not came.endswith(b"0\r\n\r\n")
+        reply = await exchange(call.server)
+    assert b"Transfer-Encoding: chunked" in reply
+    assert not reply.endswith(b"0\r\n\r\n")
 
 
 async def test_a_body_without_a_length_is_cut_in_the_middle() -> None:
@@ -202,11 +203,11 @@ async def test_a_body_without_a_length_is_cut_in_the_middle() -> None:
         json.loads(body)
 
 
-async def test_the_last_chunk_never_comes_though_the_json_is_whole() -> None:
+async def test_the_last_chunk_never_comes_after_a_whole_body() -> None:
     async with vendor() as call:
         call.server.script(f.no_terminator())
-        came = await exchange(call.server)
-        size, _, rest = came.partition(b"\r\n\r\n")[2].partition(b"\r\n")
+        reply = await exchange(call.server)
+        size, _, rest = reply.partition(b"\r\n\r\n")[2].partition(b"\r\n")
         body = rest[: int(size, 16)]
         assert json.loads(body)["data"]
         assert rest[len(body) :] == b"\r\n<silence>"
@@ -226,7 +227,7 @@ async def test_a_body_comes_compressed_without_being_asked() -> None:
         assert billed(call) == [True, False]
 
 
-async def test_a_script_is_played_in_order_and_by_prompt() -> None:
+async def test_scripted_faults_come_in_order_and_by_prompt() -> None:
     async with vendor() as call:
         call.server.script(f.rate_limited(), f.ok(), f.overloaded())
         call.server.script(f.status(502), match="dog")
@@ -236,14 +237,14 @@ async def test_a_script_is_played_in_order_and_by_prompt() -> None:
         assert call.server.unplayed == 0
 
 
-async def test_a_wrong_key_uses_up_no_fault() -> None:
+async def test_a_wrong_key_takes_no_fault() -> None:
     async with vendor() as call:
         call.server.script(f.overloaded())
         assert (await call.images("a cat", key="sk-wrong")).status == 401
         assert call.server.unplayed == 1
 
 
-async def test_chance_strikes_the_same_jobs_in_any_order() -> None:
+async def test_random_faults_hit_the_same_jobs_in_any_order() -> None:
     prompts = [f"cat {n}" for n in range(60)]
 
     async def struck(order: list[str]) -> set[str]:

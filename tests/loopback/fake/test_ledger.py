@@ -1,22 +1,23 @@
-"""The bank writes down what was rendered, whether or not anybody hears of it."""
+"""The bank records what was rendered, whether or not the client gets it."""
 
 import asyncio
 from decimal import Decimal
 
 import pytest
 
-from nbp_async._prices import APIYI
 from nbp_async.fake import faults as f
-from tests.loopback.fake.calls import vendor
+from tests.loopback.fake.api_client import vendor
 
 
 async def test_prices_follow_the_size() -> None:
     async with vendor() as call:
         for size in ("1K", "2K", "4K"):
             await call.images("a cat", size=size)
-        assert [row.price for row in call.server.bank.ledger] == [
-            Decimal("0.134"), Decimal("0.134"), Decimal("0.24"),
-        ]  # fmt: skip
+        assert [entry.price for entry in call.server.bank.ledger] == [
+            Decimal("0.134"),
+            Decimal("0.134"),
+            Decimal("0.24"),
+        ]
         assert call.server.bank.billed == call.server.stats().dollars == Decimal("0.508")
 
 
@@ -28,24 +29,48 @@ async def test_gemini_is_billed_by_the_tokens_that_the_answer_names() -> None:
         assert call.server.bank.billed == Decimal(tokens) / 1_000_000
 
 
+async def test_urgency_changes_the_price_and_the_head_says_which_was_given() -> None:
+    async with vendor() as call:
+        plain, flex, priority = [
+            await call.gemini("a cat", serviceTier=tier) for tier in (None, "flex", "PRIORITY")
+        ]
+        call.server.script(f.downgraded())
+        down = await call.gemini("a cat", service_tier="priority")
+        wrong = await call.gemini("a cat", serviceTier="urgent")
+        prices = [entry.price for entry in call.server.bank.ledger]
+    assert [reply.headers["x-gemini-service-tier"] for reply in (plain, flex, priority, down)] == [
+        "standard",
+        "flex",
+        "priority",
+        "standard",
+    ]
+    assert [price / prices[0] for price in prices] == [1, Decimal("0.5"), Decimal("1.8"), 1]
+    assert wrong.status == 400
+
+
 async def test_a_flat_price_is_flat() -> None:
-    async with vendor(prices=APIYI) as call:
+    async with vendor(prices={"*": "0.09"}) as call:
         await call.images("a cat", size="4K")
         await call.gemini("a cat")
         assert call.server.bank.billed == Decimal("0.18")
 
 
-async def test_a_row_says_who_what_and_when() -> None:
+async def test_a_ledger_entry_has_key_prompt_price_and_time() -> None:
     async with vendor(keys=["sk-one", "sk-two"]) as call:
-        came = await call.images("a cat", key="sk-two", size="2K")
-        (row,) = call.server.bank.ledger
-        assert (row.id, row.key, row.prompt, row.size, row.images, row.delivered) == (
-            came.headers["x-request-id"], "sk-two", "a cat", "2K", 1, True,
-        )  # fmt: skip
-        assert row.at <= asyncio.get_running_loop().time()
+        reply = await call.images("a cat", key="sk-two", size="2K")
+        (entry,) = call.server.bank.ledger
+        assert (entry.id, entry.key, entry.prompt, entry.size, entry.images, entry.delivered) == (
+            reply.headers["x-request-id"],
+            "sk-two",
+            "a cat",
+            "2K",
+            1,
+            True,
+        )
+        assert entry.at <= asyncio.get_running_loop().time()
 
 
-async def test_refusals_cost_nothing() -> None:
+async def test_errors_cost_nothing() -> None:
     async with vendor() as call:
         call.server.script(f.rate_limited(), f.overloaded(), f.status(500), f.blocked())
         statuses = [(await call.images("a cat")).status for _ in range(4)]
@@ -55,7 +80,7 @@ async def test_refusals_cost_nothing() -> None:
 
 
 @pytest.mark.looptime(start=0)
-async def test_a_client_that_leaves_is_billed_all_the_same() -> None:
+async def test_a_client_that_leaves_is_still_billed() -> None:
     async with vendor(latency=120) as call:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(60):
@@ -64,11 +89,11 @@ async def test_a_client_that_leaves_is_billed_all_the_same() -> None:
         await call.server.drain()
         assert asyncio.get_running_loop().time() == pytest.approx(120, abs=0.5)
         assert call.server.bank.billed_for("a cat") == 1
-        assert [row.delivered for row in call.server.bank.ledger] == [False]
+        assert [entry.delivered for entry in call.server.bank.ledger] == [False]
         assert call.server.stats().lost == 1
 
 
-async def test_a_request_that_is_on_its_way_is_waited_for_by_drain() -> None:
+async def test_drain_waits_for_a_request_on_its_way() -> None:
     async with vendor() as call:
         task = asyncio.create_task(call.images("a cat"))
         while call.server.stats().connections == 0:
@@ -82,7 +107,7 @@ async def test_a_request_that_is_on_its_way_is_waited_for_by_drain() -> None:
 
 
 @pytest.mark.looptime(start=0)
-async def test_a_server_that_goes_down_renders_nothing_more() -> None:
+async def test_a_closed_server_renders_nothing_more() -> None:
     async with vendor(latency=120) as call:
         calls = [asyncio.create_task(call.images(f"cat {n}")) for n in range(20)]
         await asyncio.sleep(60)
@@ -95,19 +120,19 @@ async def test_a_server_that_goes_down_renders_nothing_more() -> None:
 
 
 @pytest.mark.parametrize("api", ["openai", "gemini"])
-async def test_an_answer_without_an_image_costs_what_its_words_cost(api: str) -> None:
+async def test_an_answer_without_an_image_costs_its_text(api: str) -> None:
     async with vendor() as call:
         call.server.script(f.no_image("IMAGE_OTHER"))
         ask = call.images if api == "openai" else call.gemini
-        came = await ask("a cat")
-        assert came.status == 200
-        (row,) = call.server.bank.ledger
-        assert row.images == 0
-        assert row.price == (0 if api == "openai" else Decimal("0.00262"))
+        reply = await ask("a cat")
+        assert reply.status == 200
+        (entry,) = call.server.bank.ledger
+        assert entry.images == 0
+        assert entry.price == (0 if api == "openai" else Decimal("0.002548"))
         assert call.server.bank.billed_for("a cat") == 0
 
 
-async def test_a_key_with_a_balance_pays_until_it_is_gone() -> None:
+async def test_a_key_can_spend_its_balance_and_no_more() -> None:
     async with vendor(keys={"sk-poor": "0.30", "sk-rich": None}) as call:
         statuses = [(await call.images("a cat", key="sk-poor")).status for _ in range(3)]
         assert statuses == [200, 200, 429]
@@ -119,7 +144,7 @@ async def test_a_key_with_a_balance_pays_until_it_is_gone() -> None:
         assert (await call.images("a cat", key="sk-rich")).status == 200
 
 
-async def test_the_witness_can_be_read_over_http_without_anybodys_words() -> None:
+async def test_the_stats_can_be_read_over_http_without_prompts() -> None:
     async with vendor() as call:
         await call.images("a secret cat")
         plain = await call.get(f"{call.server.base_url}/stats")

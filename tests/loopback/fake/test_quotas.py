@@ -1,4 +1,4 @@
-"""Quotas say no in each vendor's own words, and say for how long."""
+"""Quotas refuse in each vendor's own words, with the time to wait."""
 
 import asyncio
 from decimal import Decimal
@@ -7,23 +7,23 @@ from typing import Any
 import pytest
 
 from nbp_async.fake.quotas import Quotas
-from tests.loopback.fake.calls import Caller, vendor
+from tests.loopback.fake.api_client import ApiClient, vendor
 
 pytestmark = pytest.mark.looptime(start=0)
 
 
 def detail(body: Any, name: str) -> Any:
-    """The entry of Google's typed details with that name."""
+    """The entry of Google's typed details with this name."""
     details = body["error"]["details"]
     return next(d for d in details if d["@type"].endswith(f"google.rpc.{name}"))
 
 
-async def crowd(call: Caller, count: int) -> list[int]:
+async def crowd(call: ApiClient, count: int) -> list[int]:
     answers = await asyncio.gather(*(call.images(f"cat {n}") for n in range(count)))
-    return [came.status for came in answers]
+    return [reply.status for reply in answers]
 
 
-async def test_a_minutes_requests_roll() -> None:
+async def test_the_minute_of_requests_slides() -> None:
     async with vendor(quotas=Quotas(per_minute=3)) as call:
         await call.images("a cat")
         await asyncio.sleep(20)
@@ -36,12 +36,12 @@ async def test_a_minutes_requests_roll() -> None:
         assert refused.headers["x-ratelimit-reset-requests"].startswith(("1m0s", "59.", "60"))
         assert refused.json["error"]["code"] == "rate_limit_exceeded"
         await asyncio.sleep(41)
-        came = await call.images("a cat")
-        assert came.status == 200
-        assert came.headers["x-ratelimit-remaining-requests"] == "0"
+        reply = await call.images("a cat")
+        assert reply.status == 200
+        assert reply.headers["x-ratelimit-remaining-requests"] == "0"
 
 
-async def test_google_says_which_quota_and_when_to_come_back() -> None:
+async def test_google_names_the_quota_and_the_wait() -> None:
     async with vendor(quotas=Quotas(per_minute=1)) as call:
         await call.gemini("a cat")
         refused = await call.gemini("a cat")
@@ -54,7 +54,7 @@ async def test_google_says_which_quota_and_when_to_come_back() -> None:
     assert "retry-after" not in refused.headers
 
 
-async def test_only_so_many_are_in_work_at_once() -> None:
+async def test_concurrent_requests_are_limited() -> None:
     async with vendor(latency=50, quotas=Quotas(concurrency=10)) as call:
         statuses = await crowd(call, 15)
         assert (statuses.count(200), statuses.count(429)) == (10, 5)
@@ -63,7 +63,7 @@ async def test_only_so_many_are_in_work_at_once() -> None:
         assert call.server.bank.images == 11
 
 
-async def test_a_call_that_lost_its_client_keeps_its_place_until_it_is_rendered() -> None:
+async def test_a_call_without_its_client_counts_until_it_is_rendered() -> None:
     async with vendor(latency=50, quotas=Quotas(concurrency=1)) as call:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(10):
@@ -73,7 +73,7 @@ async def test_a_call_that_lost_its_client_keeps_its_place_until_it_is_rendered(
         assert (await call.images("a dog")).status == 200
 
 
-async def test_dollars_count_for_ten_minutes_and_while_they_are_in_work() -> None:
+async def test_dollars_count_for_ten_minutes_and_while_the_work_goes_on() -> None:
     limit = Decimal("0.50")
     async with vendor(latency=30, quotas=Quotas(dollars_per_ten_minutes=limit)) as call:
         statuses = await crowd(call, 5)
@@ -87,7 +87,7 @@ async def test_dollars_count_for_ten_minutes_and_while_they_are_in_work() -> Non
         assert (await call.images("a cat")).status == 200
 
 
-async def test_speed_shortens_windows_and_what_is_asked_for() -> None:
+async def test_speed_shortens_windows_and_waits() -> None:
     async with vendor(quotas=Quotas(per_minute=1), speed=60) as call:
         await call.images("a cat")
         refused = await call.images("a cat")

@@ -1,4 +1,4 @@
-"""The SDKs that the two vendors publish make images here, and get their own error classes."""
+"""The two vendors' own SDKs make images here, and raise their own errors."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ from google.genai import errors, types
 from PIL import Image
 
 from nbp_async.fake import faults as f
-from tests.loopback.fake.calls import vendor
+from tests.loopback.fake.api_client import vendor
 
 # google-genai subclasses aiohttp's session, which aiohttp does not like to see.
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
@@ -44,7 +44,7 @@ async def test_openai_makes_images() -> None:
         assert answer.data is not None
         assert size_of(base64.b64decode(answer.data[0].b64_json or "")) == (1024, 1024)
         assert answer.usage is not None
-        assert answer.usage.output_tokens == 1120
+        assert answer.usage.output_tokens == 1756
         link = await client.images.generate(
             model="nano-banana-pro", prompt="a dog", size="1376x768", response_format="url"
         )
@@ -57,9 +57,11 @@ async def test_openai_edits_images() -> None:
         image = (await call.images("a cat")).image
         async with openai_client(call.server.openai_url, call.server.key) as client:
             answer = await client.images.edit(
-                model="gpt-image-2", prompt="a cat with a hat", n=2,
+                model="gpt-image-2",
+                prompt="a cat with a hat",
+                n=2,
                 image=[("a.png", image, "image/png"), ("b.png", image, "image/png")],
-            )  # fmt: skip
+            )
             assert answer.data is not None
             assert len(answer.data) == 2
 
@@ -94,7 +96,7 @@ async def test_openai_raises_its_own_errors(fault: f.Fault, error: type[Exceptio
         assert caught.value.request_id
 
 
-async def test_openai_knows_a_wrong_key_and_a_wrong_model() -> None:
+async def test_openai_reports_a_wrong_key_and_a_wrong_model() -> None:
     async with vendor() as call:
         async with openai_client(call.server.openai_url, "sk-wrong") as client:
             with pytest.raises(openai.AuthenticationError):
@@ -160,7 +162,7 @@ async def test_google_raises_its_own_errors(
     assert caught.value.status == status
 
 
-async def test_google_knows_a_wrong_key() -> None:
+async def test_google_reports_a_wrong_key() -> None:
     async with vendor() as call:
         with pytest.raises(errors.ClientError, match="API key not valid"):
             await generate(google_client(call.server.base_url, "wrong"))
@@ -170,9 +172,12 @@ async def test_google_makes_images_in_the_background() -> None:
     async with vendor(latency=0.3, interactions=True) as call:
         client = google_client(call.server.base_url, call.server.key).aio
         made = await client.interactions.create(
-            model="gemini-3-pro-image", input="a cat", background=True, store=True,
+            model="gemini-3-pro-image",
+            input="a cat",
+            background=True,
+            store=True,
             response_format={"type": "image", "aspect_ratio": "16:9", "image_size": "1K"},
-        )  # fmt: skip
+        )
         assert made.status in ("queued", "in_progress")
         name = made.id or ""
         await call.server.drain()
@@ -184,12 +189,14 @@ async def test_google_makes_images_in_the_background() -> None:
         assert late.status == "completed"
         await client.interactions.delete(name)
         await client.aclose()
-        assert [row.delivered for row in call.server.bank.ledger] == [True]
+        assert [entry.delivered for entry in call.server.bank.ledger] == [True]
 
 
 async def test_google_makes_batches_of_files_and_inline(tmp_path: Path) -> None:
-    lines = [{"key": f"k{n}", "request": {"contents": [{"parts": [{"text": f"p{n}"}]}]}}
-             for n in range(4)]  # fmt: skip
+    lines = [
+        {"key": f"k{n}", "request": {"contents": [{"parts": [{"text": f"p{n}"}]}]}}
+        for n in range(4)
+    ]
     path = tmp_path / "requests.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     async with vendor(batch_latency=0.2) as call:
@@ -198,9 +205,10 @@ async def test_google_makes_batches_of_files_and_inline(tmp_path: Path) -> None:
         file = await client.files.upload(file=path, config=config)
         assert file.name is not None
         job = await client.batches.create(
-            model="gemini-3-pro-image", src=file.name,
+            model="gemini-3-pro-image",
+            src=file.name,
             config=types.CreateBatchJobConfig(display_name="from a file"),
-        )  # fmt: skip
+        )
         job = await over(client, job)
         assert job.state == types.JobState.JOB_STATE_SUCCEEDED
         assert job.dest is not None

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from nbp_async.fake.faults import rate_limited
-from tests.loopback.fake.calls import Caller, vendor
+from tests.loopback.fake.api_client import ApiClient, vendor
 
 pytestmark = pytest.mark.looptime(start=0)
 
 
-async def held(call: Caller, prompt: str, size: str = "1K") -> float:
+async def held(call: ApiClient, prompt: str, size: str = "1K") -> float:
     """Seconds that a call takes."""
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -70,7 +70,7 @@ async def test_two_thousand_calls_are_held_at_once() -> None:
     async with vendor(latency=120) as call:
         statuses = await asyncio.gather(*(call.images(f"cat {n}") for n in range(2000)))
         stats = call.server.stats()
-    assert {came.status for came in statuses} == {200}
+    assert {reply.status for reply in statuses} == {200}
     assert (stats.requests, stats.peak_in_flight, stats.connections) == (2000, 2000, 2000)
     assert asyncio.get_running_loop().time() == pytest.approx(120, abs=1)
     assert stats.in_flight == 0

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from nbp_async._webhooks.app import Receiver
-from nbp_async._webhooks.door import Door
-from nbp_async._webhooks.inbox import Event
-from nbp_async._webhooks.settings import Webhook
-from nbp_async.fake.signing import Keys, Letter
+from nbp_async._webhooks.hook_server import HookServer
+from nbp_async._webhooks.receiver import Receiver
+from nbp_async._webhooks.webhook import Webhook
+from nbp_async._webhooks.webhook_message import WebhookEvent
+from nbp_async.fake.signing import OutgoingWebhook, SigningKeys
 from nbp_async.fake.task_faults import Forgery
 
 SECRET = "whsec_" + base64.b64encode(b"thirty-two bytes that are secret").decode()
-VENDOR = Keys("vendor", SECRET)
+VENDOR = SigningKeys("vendor", SECRET)
 
 
 def told(task: str = "task-7", **more: Any) -> bytes:
@@ -26,12 +26,16 @@ def told(task: str = "task-7", **more: Any) -> bytes:
 
 
 async def signed(
-    message: str = "msg-1", task: str = "task-7", forged: Forgery = "", *, at: float | None = None,
+    message: str = "msg-1",
+    task: str = "task-7",
+    forged: Forgery = "",
+    *,
+    at: float | None = None,
     body: bytes | None = None,
-) -> tuple[bytes, dict[str, str]]:  # fmt: skip
+) -> tuple[bytes, dict[str, str]]:
     """Body and headers of a webhook as Standard Webhooks has it."""
-    letter = Letter(message, task, "", told(task) if body is None else body)
-    return await VENDOR.send_as(letter, "standard", time.time() if at is None else at, forged)
+    outgoing = OutgoingWebhook(message, task, "", told(task) if body is None else body)
+    return await VENDOR.send_as(outgoing, "standard", time.time() if at is None else at, forged)
 
 
 class Line:
@@ -66,14 +70,14 @@ class Line:
 @asynccontextmanager
 async def receiving(
     *, tell: Any = None, **settings: Any
-) -> AsyncIterator[tuple[Receiver, list[Event], Line]]:
+) -> AsyncIterator[tuple[Receiver, list[WebhookEvent], Line]]:
     """A receiver that listens, what it was told, and a line to it."""
-    events: list[Event] = []
+    events: list[WebhookEvent] = []
     settings.setdefault("secret", SECRET)
     receiver = Receiver(Webhook(**settings), tell or events.append)
-    door = Door(receiver)
-    await door.open()
+    server = HookServer(receiver)
+    await server.open()
     try:
         yield receiver, events, Line(receiver.url)
     finally:
-        await door.aclose()
+        await server.aclose()

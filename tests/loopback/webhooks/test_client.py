@@ -11,8 +11,8 @@ import pytest
 
 from nbp_async import Client, ConfigError, Image, Limits, Webhook
 from nbp_async._journal.base import JOURNAL
-from nbp_async._profiles import Profile
-from nbp_async._services import services
+from nbp_async._vendors.profiles import Profile
+from nbp_async._vendors.services import services
 from nbp_async.fake import FakeServer, faults, task_faults
 from nbp_async.fake.faults import Fault
 from nbp_async.testing.journal import inline_journal
@@ -29,9 +29,13 @@ def relay(server: FakeServer) -> Profile:
 
 
 async def play(
-    *script: Fault, count: int = 1, hook: Webhook | None = None, service: str = "",
-    server: dict[str, Any] | None = None, **ask: Any,
-) -> tuple[Any, FakeServer, float]:  # fmt: skip
+    *script: Fault,
+    count: int = 1,
+    hook: Webhook | None = None,
+    service: str = "",
+    server: dict[str, Any] | None = None,
+    **ask: Any,
+) -> tuple[Any, FakeServer, float]:
     """So many prompts, called back: batch, server, seconds. Ends with the oracle."""
     settings = {"latency": 60.0, "keys": [KEY], "webhook_secret": SECRET, "interactions": True}
     async with FakeServer(**{**settings, **(server or {})}) as vendor:
@@ -144,9 +148,10 @@ async def test_a_run_goes_on_with_tasks_whose_callbacks_nobody_heard(tmp_path: P
 
 async def test_one_image_is_called_back_too_and_the_port_is_given_back() -> None:
     async with Client.fake(
-        webhook=Webhook(secret=SECRET), server={"latency": 60.0, "webhook_secret": SECRET},
+        webhook=Webhook(secret=SECRET),
+        server={"latency": 60.0, "webhook_secret": SECRET},
         rng=lambda: 0.5,
-    ) as gen:  # fmt: skip
+    ) as gen:
         began = now()
         image = await gen.one("a red bicycle", size="1K", via="webhook")
         assert now() - began == pytest.approx(60, abs=2)
@@ -204,9 +209,9 @@ async def test_a_port_that_is_in_use_is_told_before_anything_is_sent() -> None:
             FakeServer(keys=[KEY]) as vendor,
             Client(relay(vendor), KEY, webhook=hook) as gen,
         ):
-            with pytest.raises(ConfigError, match="cannot be listened for"):
+            with pytest.raises(ConfigError, match="Cannot listen for webhooks on"):
                 await gen.many(["a"], via="webhook")
-            with pytest.raises(ConfigError, match="cannot be listened for"):
+            with pytest.raises(ConfigError, match="Cannot listen for webhooks on"):
                 await gen.one("a", via="webhook")
             assert vendor.stats().requests == 0
 

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from nbp_async._errors import ConfigError
-from nbp_async._webhooks.inbox import KEPT, Event, FullError, MemoryInbox, SqliteInbox
+from nbp_async._base.errors import ConfigError
+from nbp_async._webhooks.inbox import RETENTION, InboxFullError, MemoryInbox, SqliteInbox
+from nbp_async._webhooks.webhook_message import WebhookEvent
 from tests.loopback.webhooks.sender import Line, receiving, signed
 
 CHILD = '''
 import asyncio, os, resource, signal, sys
-from nbp_async._webhooks.app import Receiver
-from nbp_async._webhooks.door import Door
-from nbp_async._webhooks.settings import Webhook
+from nbp_async._webhooks.receiver import Receiver
+from nbp_async._webhooks.hook_server import HookServer
+from nbp_async._webhooks.webhook import Webhook
 from tests.loopback.webhooks.sender import SECRET
 
 inbox, dies, most = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -28,18 +29,18 @@ inbox, dies, most = sys.argv[1], sys.argv[2], int(sys.argv[3])
 class Dying(Receiver):
     """Ends between the row and the answer: before the event is handed on, or after."""
 
-    def _hand_on(self, event):
+    def _dispatch(self, event):
         if dies == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        super()._hand_on(event)
+        super()._dispatch(event)
 
 def tell(event):
     print(event.id, event.task, flush=True)
 
 async def main():
     receiver = Dying(Webhook(secret=SECRET, inbox=inbox), tell)
-    door = Door(receiver)
-    await door.open()
+    server = HookServer(receiver)
+    await server.open()
     if most:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
@@ -47,7 +48,7 @@ async def main():
     while await asyncio.to_thread(sys.stdin.readline):
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         print("freed", flush=True)
-    await door.aclose()
+    await server.aclose()
 
 asyncio.run(main())
 '''
@@ -59,8 +60,10 @@ class Child:
     def __init__(self, inbox: Path, dies: str = "", most: int = 0) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", CHILD, str(inbox), dies, str(most)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self.before: list[str] = []
         while not (line := self.line()).startswith("http"):
             self.before.append(line)
@@ -81,21 +84,21 @@ class Child:
         self.process.communicate()
 
 
-def event(name: str, at: float = 0.0) -> Event:
-    return Event(name, "task-7", "done", "standard", b"{}", at)
+def event(name: str, at: float = 0.0) -> WebhookEvent:
+    return WebhookEvent(name, "task-7", "done", "standard", b"{}", at)
 
 
 async def test_a_kill_after_the_row_and_before_the_answer_leaves_it_kept(tmp_path: Path) -> None:
     """The sender heard nothing and sends again; what was kept is handed on once."""
-    letter = await signed()
+    message = await signed()
     child = Child(tmp_path / "in.sqlite3", "before")
-    assert await child.talk.post(*letter) == 0
+    assert await child.talk.post(*message) == 0
     child.process.communicate()
     assert child.process.returncode == -signal.SIGKILL
     again = Child(tmp_path / "in.sqlite3")
     try:
         assert again.before == ["msg-1 task-7"], "handed on, as soon as it is up again"
-        assert await again.talk.post(*letter) == 200
+        assert await again.talk.post(*message) == 200
         assert await again.talk.post(*await signed("msg-2", "task-8")) == 200
         assert again.line() == "msg-2 task-8", "and not a second time"
     finally:
@@ -104,12 +107,12 @@ async def test_a_kill_after_the_row_and_before_the_answer_leaves_it_kept(tmp_pat
 
 async def test_what_was_answered_is_known_after_a_kill(tmp_path: Path) -> None:
     child = Child(tmp_path / "in.sqlite3")
-    letters = [await signed(f"msg-{number}") for number in range(30)]
-    assert await asyncio.gather(*(child.talk.post(*letter) for letter in letters)) == [200] * 30
+    messages = [await signed(f"msg-{number}") for number in range(30)]
+    assert await asyncio.gather(*(child.talk.post(*message) for message in messages)) == [200] * 30
     child.kill()
     async with receiving(inbox=tmp_path / "in.sqlite3") as (receiver, _, line):
-        assert await asyncio.gather(*(line.post(*letter) for letter in letters)) == [200] * 30
-        assert receiver.tally.repeated == 30
+        assert await asyncio.gather(*(line.post(*message) for message in messages)) == [200] * 30
+        assert receiver.counts.duplicates == 30
 
 
 async def test_on_a_full_disk_the_sender_is_to_come_again(tmp_path: Path) -> None:
@@ -134,19 +137,21 @@ async def test_on_a_full_disk_the_sender_is_to_come_again(tmp_path: Path) -> Non
 async def test_ids_are_remembered_for_a_week(tmp_path: Path) -> None:
     for inbox in (MemoryInbox(), SqliteInbox(tmp_path / "in.sqlite3")):
         await inbox.open()
-        assert await inbox.keep(event("a", 1000.0))
-        assert not await inbox.keep(event("a", 1000.0 + KEPT - 10))
-        assert await inbox.keep(event("b", 1000.0 + KEPT + 4000))
-        assert await inbox.keep(event("a", 1000.0 + KEPT + 4001)), "that long nobody tries again"
+        assert await inbox.add(event("a", 1000.0))
+        assert not await inbox.add(event("a", 1000.0 + RETENTION - 10))
+        assert await inbox.add(event("b", 1000.0 + RETENTION + 4000))
+        assert await inbox.add(event("a", 1000.0 + RETENTION + 4001)), (
+            "that long nobody tries again"
+        )
         await inbox.aclose()
 
 
 async def test_the_words_are_forgotten_once_they_were_handed_on(tmp_path: Path) -> None:
     inbox = SqliteInbox(tmp_path / "in.sqlite3")
     await inbox.open()
-    await inbox.keep(event("a"))
-    await inbox.keep(event("b"))
-    inbox.handed(event("a"))
+    await inbox.add(event("a"))
+    await inbox.add(event("b"))
+    inbox.mark_dispatched(event("a"))
     await inbox.aclose()
     again = SqliteInbox(tmp_path / "in.sqlite3")
     assert [kept.id for kept in await again.open()] == ["b"]
@@ -159,9 +164,14 @@ async def test_a_file_of_another_kind_or_of_another_process_is_refused(tmp_path:
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE mine (x)")
     other.close()
-    for name in ("notes.txt", "other.db", "no/such/folder", "."):
+    for name, why in (
+        ("notes.txt", "not a database"),
+        ("other.db", "another program"),
+        ("no/such/folder", "No such file"),
+        (".", "unable to open"),
+    ):
         before = (tmp_path / name).read_bytes() if (tmp_path / name).is_file() else b""
-        with pytest.raises(ConfigError, match="cannot be used"):
+        with pytest.raises(ConfigError, match=f"cannot be used: .*{why}"):
             await SqliteInbox(tmp_path / name).open()
         if before:
             assert (tmp_path / name).read_bytes()[100:] == before[100:]
@@ -172,11 +182,24 @@ async def test_a_file_of_another_kind_or_of_another_process_is_refused(tmp_path:
     await inbox.aclose()
 
 
+async def test_a_file_whose_table_is_not_ours_is_refused_and_keeps_nobody_waiting(
+    tmp_path: Path,
+) -> None:
+    inbox = SqliteInbox(tmp_path / "in.sqlite3")
+    await inbox.open()
+    await inbox.aclose()
+    with sqlite3.connect(tmp_path / "in.sqlite3") as other:
+        other.execute("ALTER TABLE event RENAME COLUMN task TO job")
+    other.close()
+    with pytest.raises(ConfigError, match="cannot be used"):
+        await asyncio.wait_for(SqliteInbox(tmp_path / "in.sqlite3").open(), 5)
+
+
 async def test_a_closed_inbox_keeps_nothing(tmp_path: Path) -> None:
     inbox = SqliteInbox(tmp_path / "in.sqlite3")
     await inbox.open()
     await inbox.aclose()
     await inbox.aclose()
-    with pytest.raises(FullError):
-        await inbox.keep(event("a", time.time()))
+    with pytest.raises(InboxFullError):
+        await inbox.add(event("a", time.time()))
     assert not [name for name in os.listdir(tmp_path) if name.endswith("-wal")]

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from nbp_async._errors import ConfigError
-from nbp_async._services import services
-from nbp_async._webhooks.jwks import KEPT, NoKeysError, PublicKeys, fetch
-from nbp_async._webhooks.keys import read_jwks
+from nbp_async._base.errors import ConfigError
+from nbp_async._vendors.services import services
+from nbp_async._webhooks.jwks import MAX_AGE, KeysUnavailableError, PublicKeys, fetch_jwks
 from nbp_async._webhooks.schemes import SCHEMES
-from nbp_async.fake.signing import Keys
+from nbp_async._webhooks.verification_keys import parse_jwks
+from nbp_async.fake.signing import SigningKeys
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -24,7 +24,7 @@ class Sender:
     def __init__(self) -> None:
         self.reads = 0
         self.fails = False
-        self.keys = Keys("first")
+        self.keys = SigningKeys("first")
 
     async def read(self, _: str) -> bytes:
         self.reads += 1
@@ -43,9 +43,9 @@ def sender() -> Sender:
 async def test_they_are_fetched_once_a_day_however_many_ask(sender: Sender) -> None:
     keys = PublicKeys("https://keys.example", sender.read)
     for reads in (1, 2, 3):
-        await asyncio.gather(*(keys.known() for _ in range(50)))
-        await asyncio.sleep(KEPT - 100)
-        await keys.known()
+        await asyncio.gather(*(keys.current() for _ in range(50)))
+        await asyncio.sleep(MAX_AGE - 100)
+        await keys.current()
         assert sender.reads == reads
         await asyncio.sleep(101)
 
@@ -53,28 +53,28 @@ async def test_they_are_fetched_once_a_day_however_many_ask(sender: Sender) -> N
 @pytest.mark.looptime
 async def test_old_ones_are_not_used_when_there_are_no_newer(sender: Sender) -> None:
     keys = PublicKeys("https://keys.example", sender.read)
-    await keys.known()
+    await keys.current()
     sender.fails = True
-    await asyncio.sleep(KEPT)
-    with pytest.raises(NoKeysError):
-        await keys.known()
-    with pytest.raises(NoKeysError, match="just now"):
-        await keys.known()
+    await asyncio.sleep(MAX_AGE)
+    with pytest.raises(KeysUnavailableError):
+        await keys.current()
+    with pytest.raises(KeysUnavailableError, match="just now"):
+        await keys.current()
     assert sender.reads == 2
     sender.fails = False
     await asyncio.sleep(61)
-    assert await keys.known()
+    assert await keys.current()
 
 
 @pytest.mark.looptime
 async def test_strangers_cannot_have_them_fetched_without_end(sender: Sender) -> None:
     keys = PublicKeys("https://keys.example", sender.read)
-    await keys.known()
+    await keys.current()
     for _ in range(600):
         await keys.newer()
         await asyncio.sleep(1)
     assert sender.reads <= 11
-    assert await keys.known(), "and what is known stays"
+    assert await keys.current(), "and what is known stays"
 
 
 @pytest.mark.looptime
@@ -84,8 +84,8 @@ async def test_a_sender_that_hangs_is_given_up(sender: Sender) -> None:
         return b""
 
     began = asyncio.get_running_loop().time()
-    with pytest.raises(NoKeysError):
-        await PublicKeys("https://keys.example", hang).known()
+    with pytest.raises(KeysUnavailableError):
+        await PublicKeys("https://keys.example", hang).current()
     assert asyncio.get_running_loop().time() - began < 30
 
 
@@ -105,10 +105,10 @@ async def publishing(handler: Handler) -> AsyncIterator[str]:
 
 async def test_a_document_comes_as_it_is() -> None:
     async def answer(_: web.Request) -> web.Response:
-        return web.json_response(await Keys(0).jwks("google"))
+        return web.json_response(await SigningKeys(0).jwks("google"))
 
     async with publishing(answer) as url:
-        assert len(read_jwks(await fetch(url))) == 1
+        assert len(parse_jwks(await fetch_jwks(url))) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 404, 500])
@@ -119,7 +119,7 @@ async def test_neither_redirects_nor_failures_are_followed(status: int) -> None:
 
     async with publishing(answer) as url:
         with pytest.raises(ValueError, match=str(status)):
-            await fetch(url)
+            await fetch_jwks(url)
 
 
 async def test_a_document_without_end_is_not_read() -> None:
@@ -128,24 +128,33 @@ async def test_a_document_without_end_is_not_read() -> None:
 
     async with publishing(answer) as url:
         with pytest.raises(ValueError, match="too large"):
-            await fetch(url)
+            await fetch_jwks(url)
 
 
 @pytest.mark.parametrize(
     "document",
-    [b"", b"[]", b"{}", b'{"keys":[]}', b'{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}',
-     b'{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA"}]}', b'{"keys":[{"kty":"oct","k":"AAAA"}]}',
-     b'{"keys":[7,null,{"kty":"RSA"}]}', b"\xff", b"[" * 60_000],
-)  # fmt: skip
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"keys":[]}',
+        b'{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}',
+        b'{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA"}]}',
+        b'{"keys":[{"kty":"oct","k":"AAAA"}]}',
+        b'{"keys":[7,null,{"kty":"RSA"}]}',
+        b"\xff",
+        b"[" * 60_000,
+    ],
+)
 def test_a_document_without_a_key_of_strength_is_refused(document: bytes) -> None:
     with pytest.raises(ValueError, match="key"):
-        read_jwks(document)
+        parse_jwks(document)
 
 
 def test_the_address_is_https() -> None:
     with pytest.raises(ConfigError):
         PublicKeys("http://keys.example")
-    assert all(s.keys.startswith("https://") for s in SCHEMES.values() if s.keys)
+    assert all(s.jwks_url.startswith("https://") for s in SCHEMES.values() if s.jwks_url)
 
 
 def test_every_service_signs_in_a_way_that_is_known() -> None:

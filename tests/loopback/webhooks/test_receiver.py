@@ -10,14 +10,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from nbp_async._errors import ConfigError
-from nbp_async._webhooks import app
-from nbp_async._webhooks.app import Receiver
-from nbp_async._webhooks.door import HEAD_PATIENCE, MOST, Door
-from nbp_async._webhooks.inbox import Event
+from nbp_async._base.errors import ConfigError
+from nbp_async._webhooks import receiver as receivers
+from nbp_async._webhooks.hook_server import HEAD_TIMEOUT, MAX_CONNECTIONS, HookServer
 from nbp_async._webhooks.jwks import PublicKeys
-from nbp_async._webhooks.settings import Webhook
-from nbp_async.fake.signing import Keys, Letter
+from nbp_async._webhooks.receiver import Receiver
+from nbp_async._webhooks.webhook import Webhook
+from nbp_async._webhooks.webhook_message import WebhookEvent
+from nbp_async.fake.signing import OutgoingWebhook, SigningKeys
 from nbp_async.fake.task_faults import Forgery
 from tests.loopback.webhooks.sender import SECRET, Line, receiving, signed, told
 
@@ -28,7 +28,7 @@ async def test_what_is_the_senders_is_told_and_answered() -> None:
         assert [(event.id, event.task, event.body) for event in events] == [
             ("msg-1", "task-7", told())
         ]
-        assert receiver.tally.taken == 1
+        assert receiver.counts.accepted == 1
 
 
 @pytest.mark.parametrize("inbox", [False, True])
@@ -40,11 +40,11 @@ async def test_a_hundred_copies_at_once_have_one_effect_and_are_all_taken(
         told_of,
         line,
     ):
-        letter = await signed()
-        statuses = await asyncio.gather(*(line.post(*letter) for _ in range(100)))
+        outgoing = await signed()
+        statuses = await asyncio.gather(*(line.post(*outgoing) for _ in range(100)))
         assert statuses == [200] * 100
         assert len(told_of) == 1
-        assert (receiver.tally.taken, receiver.tally.repeated) == (1, 99)
+        assert (receiver.counts.accepted, receiver.counts.duplicates) == (1, 99)
 
 
 @pytest.mark.parametrize("forged", ["key", "body", "id", "old", "garbage", "unsigned"])
@@ -52,7 +52,7 @@ async def test_a_forged_one_is_refused_and_has_no_effect(forged: Forgery) -> Non
     async with receiving() as (receiver, events, line):
         assert await line.post(*await signed(forged=forged)) == 401
         assert events == []
-        assert receiver.tally.refused == 1
+        assert receiver.counts.rejected == 1
 
 
 @pytest.mark.parametrize("at", [-301, 600])
@@ -64,8 +64,8 @@ async def test_one_that_is_replayed_later_or_comes_from_the_future_is_refused(at
 
 async def test_one_that_is_replayed_at_once_has_no_effect() -> None:
     async with receiving() as (_, events, line):
-        letter = await signed()
-        assert [await line.post(*letter), await line.post(*letter)] == [200, 200]
+        outgoing = await signed()
+        assert [await line.post(*outgoing), await line.post(*outgoing)] == [200, 200]
         assert len(events) == 1
 
 
@@ -73,21 +73,31 @@ async def test_one_that_comes_again_days_later_with_a_fresh_signature_is_known()
     now = time.time()
     events: list[Any] = []
     receiver = Receiver(Webhook(secret=SECRET), events.append, now=lambda: now)
-    door = Door(receiver)
-    await door.open()
+    server = HookServer(receiver)
+    await server.open()
     line = Line(receiver.url)
     for hours in (0, 3, 75.6, 100):
         now += hours * 3600
         assert await line.post(*await signed(at=now)) == 200
-    await door.aclose()
+    await server.aclose()
     assert len(events) == 1
 
 
 @pytest.mark.parametrize(
     "value",
-    [b"v1", b"v1,", b"v1,a,b", b"v1  v1", b"v1,\xe9\xff", b"\xc3\xa9", b",", b"v1," + b"A" * 7000,
-     b" ".join([b"v1,AA"] * 500), b"v1,\x80abc"],
-)  # fmt: skip
+    [
+        b"v1",
+        b"v1,",
+        b"v1,a,b",
+        b"v1  v1",
+        b"v1,\xe9\xff",
+        b"\xc3\xa9",
+        b",",
+        b"v1," + b"A" * 7000,
+        b" ".join([b"v1,AA"] * 500),
+        b"v1,\x80abc",
+    ],
+)
 async def test_an_odd_signature_is_refused(value: bytes) -> None:
     async with receiving() as (_, events, line):
         body, headers = await signed()
@@ -99,9 +109,17 @@ async def test_an_odd_signature_is_refused(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [b"no colon", b"webhook-id : x", b"x: a\x00b", b"a" * 9000 + b": b", b"x: " + b"b" * 9000,
-     b"Content-Length: 7", b"Transfer-Encoding: chunked", b"webhook-id: msg-2"],
-)  # fmt: skip
+    [
+        b"no colon",
+        b"webhook-id : x",
+        b"x: a\x00b",
+        b"a" * 9000 + b": b",
+        b"x: " + b"b" * 9000,
+        b"Content-Length: 7",
+        b"Transfer-Encoding: chunked",
+        b"webhook-id: msg-2",
+    ],
+)
 async def test_a_head_that_is_no_http_or_says_two_things_is_turned_away(more: bytes) -> None:
     async with receiving() as (_, events, line):
         body, headers = await signed()
@@ -141,7 +159,7 @@ async def test_a_sender_that_hangs_up_in_the_middle_is_no_trouble(
 async def test_a_slow_hand_does_not_keep_the_sender_waiting(tmp_path: Path) -> None:
     slow, taken = asyncio.Event(), []
 
-    async def tell(event: Event) -> None:
+    async def tell(event: WebhookEvent) -> None:
         await slow.wait()
         taken.append(event.id)
 
@@ -211,7 +229,7 @@ async def test_a_head_or_a_body_that_never_ends_is_given_up() -> None:
         clock = asyncio.get_running_loop().time
         began = clock()
         assert await line.raw(b"POST /x HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
-        assert clock() - began == pytest.approx(HEAD_PATIENCE, abs=0.5)
+        assert clock() - began == pytest.approx(HEAD_TIMEOUT, abs=0.5)
         body, headers = await signed()
         began = clock()
         assert await line.post(body, headers, b"X: y") == 200
@@ -220,13 +238,16 @@ async def test_a_head_or_a_body_that_never_ends_is_given_up() -> None:
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n{lines}\r\n"
         answer = await line.raw(head.encode() + body)
         assert answer.startswith(b"HTTP/1.1 408")
-        assert clock() - began == pytest.approx(app.BODY_PATIENCE, abs=0.5)
+        assert clock() - began == pytest.approx(receivers.BODY_TIMEOUT, abs=0.5)
         assert len(events) == 1
 
 
 async def test_more_connections_than_it_takes_are_closed_as_they_come() -> None:
     async with receiving() as (receiver, _, line):
-        held = [await asyncio.open_connection("127.0.0.1", receiver.port) for _ in range(MOST + 20)]
+        held = [
+            await asyncio.open_connection("127.0.0.1", receiver.port)
+            for _ in range(MAX_CONNECTIONS + 20)
+        ]
         await asyncio.sleep(0.1)
         assert sum(reader.at_eof() or reader.exception() is not None for reader, _ in held) == 20
         assert await line.post(*await signed()) == 0
@@ -265,7 +286,7 @@ async def test_it_is_part_of_a_service_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["fal", "google"])
 async def test_public_keys_are_fetched_once_and_again_when_they_change(scheme: Any) -> None:
-    old, new, reads = Keys("old"), Keys("new"), []
+    old, new, reads = SigningKeys("old"), SigningKeys("new"), []
     vendor = old
 
     async def read(url: str) -> bytes:
@@ -277,12 +298,12 @@ async def test_public_keys_are_fetched_once_and_again_when_they_change(scheme: A
     events: list[Any] = []
     keys = PublicKeys("https://keys.example", read)
     receiver = Receiver(Webhook(scheme=scheme), events.append, public_keys=keys)
-    door = Door(receiver)
-    await door.open()
+    server = HookServer(receiver)
+    await server.open()
 
-    async def send(by: Keys, message: str) -> int:
-        letter = Letter(message, message, receiver.url, told(message))
-        return await Line(receiver.url).post(*await by.send_as(letter, scheme, time.time()))
+    async def send(by: SigningKeys, message: str) -> int:
+        outgoing = OutgoingWebhook(message, message, receiver.url, told(message))
+        return await Line(receiver.url).post(*await by.send_as(outgoing, scheme, time.time()))
 
     assert [await send(old, "a"), await send(old, "b")] == [200, 200]
     assert len(reads) == 1
@@ -291,7 +312,7 @@ async def test_public_keys_are_fetched_once_and_again_when_they_change(scheme: A
     vendor = new
     assert await send(new, "d") == 200
     assert len(reads) == 2
-    await door.aclose()
+    await server.aclose()
     assert [event.task for event in events] == ["a", "b", "d"]
 
 
@@ -300,15 +321,17 @@ async def test_while_public_keys_cannot_be_had_the_sender_is_to_come_again() -> 
         raise OSError("no route")
 
     receiver = Receiver(Webhook(scheme="fal"), print, public_keys=PublicKeys("https://k", read))
-    door = Door(receiver)
-    await door.open()
-    body, headers = await Keys(0).send_as(Letter("m", "t", "", told()), "fal", time.time())
+    server = HookServer(receiver)
+    await server.open()
+    body, headers = await SigningKeys(0).send_as(
+        OutgoingWebhook("m", "t", "", told()), "fal", time.time()
+    )
     assert await Line(receiver.url).post(body, headers) == 503
-    await door.aclose()
+    await server.aclose()
 
 
 async def test_a_port_in_use_is_said_so() -> None:
     async with receiving() as (receiver, _, _):
         taken = Receiver(Webhook(secret=SECRET, port=receiver.port), print)
         with pytest.raises(ConfigError, match=str(receiver.port)):
-            await Door(taken).open()
+            await HookServer(taken).open()

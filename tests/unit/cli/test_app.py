@@ -30,8 +30,11 @@ def test_without_a_command_it_says_what_it_is_and_gives_examples() -> None:
     done = CliRunner().invoke(app, [])
     assert done.exit_code == 0
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("  nbp ")] == [
-        "demo", "gen", "many", "show",
-    ]  # fmt: skip
+        "demo",
+        "gen",
+        "many",
+        "show",
+    ]
 
 
 def test_help_lists_every_command_and_the_exit_codes() -> None:
@@ -81,7 +84,7 @@ def test_without_what_it_needs_it_says_what_to_install(
     with pytest.raises(SystemExit) as end:
         entry.main()
     assert end.value.code == 2
-    assert "nbp needs rich" in (said := capsys.readouterr().err)
+    assert "The command line needs rich" in (said := capsys.readouterr().err)
     assert 'pip install "nbp-async[cli]"' in said
 
 

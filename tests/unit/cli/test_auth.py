@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbp_async import ConfigError
-from nbp_async._config import Secret
-from nbp_async._profiles import PROFILES, find_profile
+from nbp_async._base.secret import Secret
+from nbp_async._vendors.profiles import PROFILES, find_profile
 from nbp_async.cli.app import app
-from nbp_async.cli.keyfile import (
-    Kept,
+from nbp_async.cli.key_file import (
+    StoredKey,
     chosen_key,
     chosen_profile,
     origin_of,
@@ -59,7 +59,7 @@ def test_a_key_is_kept_for_its_owner_alone_and_never_shown(path: Path) -> None:
 def test_the_environment_goes_first_and_says_so(path: Path) -> None:
     nbp("set", "--endpoint", "apiyi", path=path, text=KEY)
     done = nbp("set", "--endpoint", "apiyi", path=path, text=KEY, APIYI_API_KEY="k" * 20)
-    assert "APIYI_API_KEY is set, and goes before it." in done.stderr
+    assert "APIYI_API_KEY is set, and is used instead." in done.stderr
     assert "from APIYI_API_KEY" in nbp("status", path=path, APIYI_API_KEY="k" * 20).stdout
 
 
@@ -120,7 +120,7 @@ def test_what_no_header_can_carry_is_not_kept(path: Path) -> None:
 def test_a_key_that_is_removed_is_gone_and_the_last_takes_the_file_along(path: Path) -> None:
     nbp("set", "--endpoint", "apiyi", path=path, text=KEY)
     nbp("set", "--endpoint", RELAY, path=path, text=KEY)
-    assert f"kept besides: …cdef for {origin_of(find_profile(RELAY))}" in (
+    assert f"also stored: …cdef for {origin_of(find_profile(RELAY))}" in (
         nbp("status", "--endpoint", "apiyi", path=path).stdout
     )
     assert nbp("remove", "--endpoint", RELAY, path=path).exit_code == 0
@@ -129,7 +129,7 @@ def test_a_key_that_is_removed_is_gone_and_the_last_takes_the_file_along(path: P
     assert not path.exists()
 
 
-@settings(max_examples=25, deadline=None)  # each waits for the disk
+@settings(max_examples=25)  # each waits for the disk
 @given(
     st.dictionaries(
         st.text("abcz:/.-0", min_size=1),
@@ -141,7 +141,7 @@ def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, entries: dict[str, tuple[str, str]]
 ) -> None:
     path = tmp_path_factory.mktemp("keys") / "keys.toml"
-    keys = {o: Kept(endpoint=e, key=Secret(k)) for o, (e, k) in entries.items()}
+    keys = {o: StoredKey(endpoint=e, key=Secret(k)) for o, (e, k) in entries.items()}
     write_keys(path, keys)
     read = read_keys(path)
     assert {o: (k.endpoint, k.key.reveal()) for o, k in read.items()} == entries

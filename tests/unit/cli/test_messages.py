@@ -1,6 +1,6 @@
-"""What people are told when something is wrong, word for word, in `messages.txt`.
+"""What users see when something is wrong, word for word, in `messages.txt`.
 
-`NBP_WRITE_MESSAGES=1 pytest tests/unit/cli/test_messages.py` writes it anew: read the change.
+`NBP_WRITE_MESSAGES=1 pytest tests/unit/cli/test_messages.py` rewrites it: read the change.
 """
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from nbp_async._profiles import PROFILES
+from nbp_async._vendors.profiles import PROFILES
 from nbp_async.cli.app import app
 
 KEY = "sk-test-0123456789abcdef"

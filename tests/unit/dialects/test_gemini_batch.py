@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbp_async._dialects.base import ImageText, Part
-from nbp_async._dialects.batch_lines import Line, Results
-from nbp_async._dialects.gemini_batch import GeminiBatch
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     ContentBlockedError,
     MalformedReplyError,
     NbpError,
     RateLimitError,
     TruncatedError,
 )
-from nbp_async._http import ReplyHead
-from nbp_async._profiles import PROFILES
+from nbp_async._base.http import ReplyHead
+from nbp_async._batch_api.gemini_batch import GeminiBatch
+from nbp_async._batch_api.result_lines import ResultDecoder, ResultLine
+from nbp_async._dialects.base import ImageText, Part
+from nbp_async._vendors.profiles import PROFILES
 
 GOOGLE = PROFILES["google"]
 BATCH = GeminiBatch()
@@ -34,13 +34,15 @@ def answered(key: str, image: bytes, *, key_last: bool = False) -> bytes:
     return msgspec.json.encode(dict(reversed(line.items())) if key_last else line)
 
 
-def read(data: bytes, cuts: list[int], lines: Results | None = None) -> dict[str, bytes | NbpError]:
+def read(
+    data: bytes, cuts: list[int], lines: ResultDecoder | None = None
+) -> dict[str, bytes | NbpError]:
     """All results by key: the image's bytes, or the error."""
-    lines = lines or BATCH.lines(GOOGLE)
+    lines = lines or BATCH.result_decoder(GOOGLE)
     found: dict[str, bytes | NbpError] = {}
     texts: dict[int, bytes] = {}
 
-    def end(line: Line) -> None:
+    def end(line: ResultLine) -> None:
         if line.answer is None:
             assert line.error is not None
             found[line.key] = line.error
@@ -75,9 +77,13 @@ def read(data: bytes, cuts: list[int], lines: Results | None = None) -> dict[str
     order=st.randoms(use_true_random=False),
 )
 def test_lines_are_joined_by_key_wherever_they_are_cut(
-    images: dict[str, bytes], key_last: bool, ends: bytes, open_end: bool, cuts: list[int],
+    images: dict[str, bytes],
+    key_last: bool,
+    ends: bytes,
+    open_end: bool,
+    cuts: list[int],
     order: "object",
-) -> None:  # fmt: skip
+) -> None:
     lines = [answered(key, image, key_last=key_last) for key, image in images.items()]
     order.shuffle(lines)  # type: ignore[attr-defined]
     data = ends.join(lines) + (b"" if open_end else ends)
@@ -111,24 +117,29 @@ def test_a_bad_line_costs_no_other(cuts: list[int]) -> None:
     cuts=st.lists(st.integers(0, 9000), max_size=14),
 )
 def test_results_within_an_answer_are_handed_on_one_by_one(
-    images: dict[str, bytes], names: str, indent: int | None, ends: bool, more: str,
+    images: dict[str, bytes],
+    names: str,
+    indent: int | None,
+    ends: bool,
+    more: str,
     cuts: list[int],
-) -> None:  # fmt: skip
+) -> None:
     results: list[object] = [
         msgspec.json.decode(answered("", image)) | {"metadata": {"key": key, "more": more}}
         for key, image in images.items()
     ]
     told = {
-        "name": "batches/abc", "done": ends,
+        "name": "batches/abc",
+        "done": ends,
         "metadata": {"state": "BATCH_STATE_SUCCEEDED", "displayName": f'{more}"{names}":[{{'},
         "response": {names: {names: results}, "more": more},
-    }  # fmt: skip
+    }
     data = json.dumps(told, indent=indent, ensure_ascii=ends).encode()
-    answer = BATCH.looked(GOOGLE)
+    answer = BATCH.poll_decoder(GOOGLE)
     assert read(data, cuts, answer) == images
     assert answer.complete
-    found = BATCH.standings(answer.document)
-    assert (found.id, found.standing) == ("batches/abc", "done")
+    found = BATCH.read_status(answer.document)
+    assert (found.id, found.state) == ("batches/abc", "done")
     assert found.name.endswith(f'"{names}":[{{')
 
 
@@ -137,7 +148,7 @@ def test_results_before_the_end_of_a_cut_answer_are_whole(cuts: list[int], end: 
     line = answered("a", b"one image")
     data = b'{"response":{"inlinedResponses":{"inlinedResponses":[%b,%b]}}}' % (line, line)
     data = data[: min(end, len(data) - 1)]
-    answer = BATCH.looked(GOOGLE)
+    answer = BATCH.poll_decoder(GOOGLE)
     found = []
     at = 0
     for cut in [*sorted(c % (len(data) + 1) for c in cuts), len(data)]:
@@ -150,13 +161,23 @@ def test_results_before_the_end_of_a_cut_answer_are_whole(cuts: list[int], end: 
             answer.close()
 
 
-@pytest.mark.parametrize("results", [
-    b"1", b'"{"', b"null,null", b"[]", b"{}}", b'{"a":"}"', b'{"a":[}]}', b"{nonsense}",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "results",
+    [
+        b"1",
+        b'"{"',
+        b"null,null",
+        b"[]",
+        b"{}}",
+        b'{"a":"}"',
+        b'{"a":[}]}',
+        b"{nonsense}",
+    ],
+)
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_an_array_of_something_else_says_so_or_nothing(results: bytes, size: int) -> None:
     data = b'{"response":{"inlinedResponses":[%b]}}' % results
-    answer = BATCH.looked(GOOGLE)
+    answer = BATCH.poll_decoder(GOOGLE)
     with contextlib.suppress(MalformedReplyError):
         for at in range(0, len(data), size):
             for _, line in answer.feed(data[at : at + size]):
@@ -165,7 +186,7 @@ def test_an_array_of_something_else_says_so_or_nothing(results: bytes, size: int
 
 
 def test_a_file_that_ends_within_a_line_is_said_to() -> None:
-    lines = BATCH.lines(GOOGLE)
+    lines = BATCH.result_decoder(GOOGLE)
     whole = answered("a", b"one image")
     found = lines.feed(whole + b"\n" + whole[: len(whole) // 2])
     assert [line.key for _, line in found if line is not None] == ["a"]
@@ -177,11 +198,18 @@ def test_a_file_that_ends_within_a_line_is_said_to() -> None:
 @pytest.mark.parametrize(
     ("state", "standing"),
     [
-        ("PENDING", "open"), ("QUEUED", "open"), ("RUNNING", "open"), ("CANCELLING", "open"),
-        ("PAUSED", "open"), ("SUCCEEDED", "done"), ("PARTIALLY_SUCCEEDED", "done"),
-        ("FAILED", "failed"), ("CANCELLED", "cancelled"), ("EXPIRED", "expired"),
+        ("PENDING", "open"),
+        ("QUEUED", "open"),
+        ("RUNNING", "open"),
+        ("CANCELLING", "open"),
+        ("PAUSED", "open"),
+        ("SUCCEEDED", "done"),
+        ("PARTIALLY_SUCCEEDED", "done"),
+        ("FAILED", "failed"),
+        ("CANCELLED", "cancelled"),
+        ("EXPIRED", "expired"),
     ],
-)  # fmt: skip
+)
 def test_states_are_read_under_both_prefixes(prefix: str, state: str, standing: str) -> None:
     told = {
         "name": "batches/abc",
@@ -192,8 +220,8 @@ def test_states_are_read_under_both_prefixes(prefix: str, state: str, standing: 
         },
         "response": {"responsesFile": "files/batch-abc"},
     }
-    found = BATCH.standings(told)
-    assert (found.id, found.name, found.standing) == ("batches/abc", "ours", standing)
+    found = BATCH.read_status(told)
+    assert (found.id, found.name, found.state) == ("batches/abc", "ours", standing)
     assert found.files == ("files/batch-abc",)
     assert found.counts == (7, 5, 0)
 
@@ -222,15 +250,21 @@ def test_an_upload_to_another_host_is_not_begun() -> None:
 @pytest.mark.parametrize("name", ["", "batches/", "batches/../models", "files/a?b", "a/b"])
 def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     with pytest.raises(MalformedReplyError):
-        BATCH.look(GOOGLE, "key", name)
+        BATCH.poll(GOOGLE, "key", name)
 
 
-@pytest.mark.parametrize(("created", "expires"), [
-    ("1970-01-01T00:00:10Z", 10.0 + 48 * 3600),
-    ("1970-01-01T00:00:10.123456789Z", 10.123456 + 48 * 3600),
-    ("1970-01-01T01:00:10+01:00", 10.0 + 48 * 3600),
-    ("1970-01-01T00:00:10", 0.0), ("soon", 0.0), (7, 0.0), (None, 0.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("created", "expires"),
+    [
+        ("1970-01-01T00:00:10Z", 10.0 + 48 * 3600),
+        ("1970-01-01T00:00:10.123456789Z", 10.123456 + 48 * 3600),
+        ("1970-01-01T01:00:10+01:00", 10.0 + 48 * 3600),
+        ("1970-01-01T00:00:10", 0.0),
+        ("soon", 0.0),
+        (7, 0.0),
+        (None, 0.0),
+    ],
+)
 def test_a_job_is_given_up_48_hours_after_its_creation(created: object, expires: float) -> None:
     job = {"name": "batches/a", "metadata": {"state": "BATCH_STATE_RUNNING", "createTime": created}}
-    assert BATCH.standings(job).expires == pytest.approx(expires)
+    assert BATCH.read_status(job).expires == pytest.approx(expires)

@@ -6,14 +6,19 @@ from typing import NamedTuple
 
 import pytest
 
+from nbp_async._base.errors import (
+    ContentBlockedError,
+    MalformedReplyError,
+    NoImageError,
+    RefusedError,
+)
+from nbp_async._base.http import ReplyHead, Usage
 from nbp_async._dialects.base import Answer, Dialect, ImageText
 from nbp_async._dialects.gemini import GeminiNative
-from nbp_async._dialects.openai import OpenAIImages
-from nbp_async._errors import ContentBlockedError, MalformedReplyError, NoImageError, RefusedError
-from nbp_async._http import ReplyHead, Usage
+from nbp_async._dialects.openai_images import OpenAIImages
 from nbp_async._images.base64_stream import Base64Stream
 from nbp_async._images.sniff import ImageFacts, ImageSniffer
-from nbp_async._profiles import Profile
+from nbp_async._vendors.profiles import Profile
 
 GOLDEN = Path(__file__).parent / "golden"
 RELAY = Profile(name="relay", base_url="https://relay.example/v1")
@@ -56,7 +61,8 @@ OSS = (
 )
 ANSWERS = {
     "openai_b64.json": Read(
-        Answer(images=(0,), usage=Usage(17, 4160, 0, 4177)), ImageFacts("png", 48, 27)
+        Answer(images=(0,), usage=Usage(17, 4160, 0, 4177), quality="high"),
+        ImageFacts("png", 48, 27),
     ),
     "relay_php.json": Read(
         Answer(images=(0,), usage=Usage(17, 1120, 0, 1137)), ImageFacts("jpeg", 40, 40)
@@ -114,18 +120,24 @@ def test_an_answer_that_is_cut_short_is_never_taken_for_whole(name: str) -> None
 WITHOUT_IMAGE: dict[str, tuple[type[NoImageError], str, str, Usage | None]] = {
     "relay_empty.json": (NoImageError, "no_image", "upstream returned no image", None),
     "gemini_prompt_blocked.json": (
-        ContentBlockedError, "PROHIBITED_CONTENT", "", Usage(33, 0, 0, 33),
+        ContentBlockedError,
+        "PROHIBITED_CONTENT",
+        "",
+        Usage(33, 0, 0, 33),
     ),
     "gemini_image_safety.json": (
-        ContentBlockedError, "IMAGE_SAFETY",
+        ContentBlockedError,
+        "IMAGE_SAFETY",
         "Unable to show the generated image. Try rephrasing the prompt: https://ai.example/policy",
         Usage(33, 1120, 247, 1400),
     ),
     "gemini_words.json": (
-        NoImageError, "STOP", "I can describe a bicycle, but I did not draw one.",
+        NoImageError,
+        "STOP",
+        "I can describe a bicycle, but I did not draw one.",
         Usage(33, 0, 14, 47),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WITHOUT_IMAGE)
@@ -144,18 +156,32 @@ REFUSALS = {
     "openai_key.json": (401, "AuthError", "invalid_api_key", None, "Incorrect API key provided"),
     "openai_quota.json": (429, "QuotaError", "insufficient_quota", None, "current quota"),
     "openai_moderation.json": (
-        400, "InvalidRequestError", "moderation_blocked", None, "safety system",
+        400,
+        "InvalidRequestError",
+        "moderation_blocked",
+        None,
+        "safety system",
     ),
     "gemini_minute.json": (
-        429, "RateLimitError", "RESOURCE_EXHAUSTED", 37.4, "generate_requests_per_model",
+        429,
+        "RateLimitError",
+        "RESOURCE_EXHAUSTED",
+        37.4,
+        "generate_requests_per_model",
     ),
     "gemini_day.json": (429, "QuotaError", "RESOURCE_EXHAUSTED", 12.0, "current quota"),
     "gemini_key.json": (400, "AuthError", "INVALID_ARGUMENT", None, "API key not valid"),
     "gemini_overloaded.json": (503, "OverloadedError", "UNAVAILABLE", None, "overloaded"),
     "relay.json": (429, "RateLimitError", "get_channel_failed", None, "上游负载已饱和"),
-    "validation.json": (422, "InvalidRequestError", "", None, "value is not a valid size"),
+    "validation.json": (
+        422,
+        "InvalidRequestError",
+        "value_error",
+        None,
+        "value is not a valid size",
+    ),
     "proxy.html": (524, "ServerError", "", None, "an HTML page, relay.example | 524"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSALS)

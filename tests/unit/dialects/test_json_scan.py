@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbp_async._base.errors import MalformedReplyError, NbpError, TruncatedError
 from nbp_async._dialects.base import ImageEnd, ImageText
-from nbp_async._dialects.json_scan import MOST_KEPT, JsonScan, Keys, image_of
-from nbp_async._errors import MalformedReplyError, NbpError, TruncatedError
+from nbp_async._dialects.image_strings import image_number
+from nbp_async._dialects.json_scan import MOST_KEPT, JsonScan, Keys
 
 KEYS = Keys(
     image=frozenset({b"b64_json", b"data"}), link=frozenset({b"url"}), drop=frozenset({b"sign"})
@@ -37,7 +39,7 @@ def scan(pieces: list[bytes]) -> tuple[object, dict[int, bytes], set[int]]:
 
 def restored(value: Any, texts: dict[int, bytes]) -> Any:
     """The document with the images put back."""
-    number = image_of(value)
+    number = image_number(value)
     if number is not None:
         return texts.get(number, b"").decode()
     if isinstance(value, dict):
@@ -72,7 +74,7 @@ documents = st.recursive(
 
 
 @given(documents, st.booleans(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_split_gives_the_same_document(document: Any, ascii_: bool, data: Any) -> None:
     text = json.dumps(document, ensure_ascii=ascii_).encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
@@ -126,7 +128,7 @@ def test_what_is_no_escape_is_not_guessed_at(written: bytes) -> None:
 
 
 @given(st.binary(max_size=300), st.sampled_from(["php", "net", "go", "lines", "mixed"]), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_style_of_escaping_gives_the_same_text(raw: bytes, style: str, data: Any) -> None:
     text = base64.b64encode(raw)
     meant = text
@@ -176,6 +178,19 @@ def test_which_strings_are_dropped_does_not_depend_on_the_pieces(length: int) ->
         assert value == {"a": kept, "b": "y"}
 
 
+def test_an_ordinary_string_is_kept_up_to_eight_kib_with_its_quotes() -> None:
+    for length, kept in ((8190, True), (8191, False)):
+        value, _, _ = scan([b'{"a":"' + b"x" * length + b'"}'])
+        assert value == {"a": "x" * length if kept else ""}
+
+
+def test_a_string_that_nobody_wants_is_no_part_at_all() -> None:
+    document = b'{"sign":"xxxx","data":"QUJD","sign":"yyyy"}'
+    for cut in range(len(document)):
+        _, texts, ended = scan([document[:cut], document[cut:]])
+        assert (texts, ended) == ({0: b"QUJD"}, {0})
+
+
 def test_long_strings_that_come_at_once_do_not_count_as_kept() -> None:
     document = json.dumps({"a": ["x" * 100_000] * 30, "data": "QUJD"}).encode()
     value, texts, _ = scan([document])
@@ -223,7 +238,16 @@ def test_memory_does_not_follow_what_nobody_wants() -> None:
     scanner.feed(b'"}')
     value = scanner.close()
     assert isinstance(value, dict)
-    assert (value["sign"], value["text"], image_of(value["b64_json"])) == ("", "", 0)
+    assert (value["sign"], value["text"], image_number(value["b64_json"])) == ("", "", 0)
+
+
+@pytest.mark.parametrize("key", [b"text", b"sign", b"b64_json"])
+def test_what_waits_for_the_next_piece_is_never_more_than_a_short_string(key: bytes) -> None:
+    scanner = JsonScan(KEYS)
+    scanner.feed(b'{"%b":"' % key)
+    for _ in range(100):
+        scanner.feed(b"x" * 1000)
+        assert len(scanner._rest) <= MOST_KEPT
 
 
 def test_complete_is_told_from_the_document_alone() -> None:
@@ -247,19 +271,59 @@ def test_what_ends_early_is_truncated(text: bytes) -> None:
     ("text", "says"),
     [
         (b"<!DOCTYPE html><title>502 Bad Gateway</title>", "an HTML page"),
-        (b"upstream error", "no JSON"),
-        (b"null", "no JSON"),
-        (b'{"a":NaN}', "no valid JSON"),
-        (b'{"a":1}{"a":2}', "no valid JSON"),
-        (b'{"a":"\xff\xfe"}', "no valid JSON"),
-        ('{"a":1}'.encode("utf-16"), "no JSON"),
-        (b"[" * 200_000 + b"]" * 200_000, "no valid JSON"),
+        (b"upstream error", "not JSON"),
+        (b"null", "not JSON"),
+        (b'{"a":1,,"b":2}', "not valid JSON"),
+        (b'{"a" 1}', "not valid JSON"),
+        (b"{a:1}", "not valid JSON"),
+        ('{"a":1}'.encode("utf-16"), "not JSON"),
+        (b"[" * 200_000 + b"]" * 200_000, "not valid JSON"),
         (b'{"a":"' + b'x","a":"' * 200_000, "megabyte"),
     ],
 )
 def test_what_is_no_json_is_said_so(text: bytes, says: str) -> None:
     with pytest.raises(MalformedReplyError, match=says):
         scan([text])
+
+
+PNG_TEXT = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (b'{"text":"See ![a](data:image/png;base64,%b) done."}', {"text": "See ![a](0) done."}),
+        (b'{"text":"<img src=\\"data:image\\/png;base64,%b\\" />"}', {"text": '<img src="0" />'}),
+        (b'{"x":{"y":["%b"]}}', {"x": {"y": ["0"]}}),
+        (b'["data:image/png;charset=x;base64,%b"]', ["0"]),
+        (b'{"a":"data:image/svg+xml,<svg>","b":"%b"}', {"a": "data:image/svg+xml,<svg>", "b": "0"}),
+        (
+            b'{"text":"' + b"long " * 4000 + b'data:image/png;base64,%b and more"}',
+            {"text": "0 and more"},
+        ),
+        (
+            b'{"text":"data:image/png;base64,%b","data":"https://x/y"}',
+            {"text": "0", "data": "https://x/y"},
+        ),
+        (b'{"url":"%b","data":""}', {"url": "0", "data": ""}),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 40])
+def test_an_image_is_lifted_out_wherever_it_stands(text: bytes, left: object, times: int) -> None:
+    """However it is cut up; short, or longer than any text that is kept."""
+    image = PNG_TEXT + b"QUJD" * (times * 60)
+    document = text % image
+    for step in (1, 7, 1000, len(document)):
+        pieces = [document[at : at + step] for at in range(0, len(document), step)]
+        value, texts, ended = scan(pieces)
+        assert texts[0].removeprefix(b"data:image/png;charset=x;base64,") == image
+        assert ended == {0}
+        assert json.loads(re.sub(r"image-[0-9a-f]{32}-", "", json.dumps(value))) == left
+
+
+def test_what_only_mentions_an_address_is_a_text() -> None:
+    for said in ("use data:image/png;base64,", "data:image", "data:image/png;base64,short)"):
+        assert scan([json.dumps({"text": said}).encode()]) == ({"text": said}, {}, set())
 
 
 def test_a_page_is_quoted_in_short_and_without_keys() -> None:
@@ -288,9 +352,16 @@ def test_a_string_that_is_never_ended_is_dropped_not_gathered() -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 200), st.integers(0, 80))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nothing_but_typed_errors_ever_comes_out(junk: bytes, at: int, cut: int) -> None:
     text = b'{"created":1,"data":[{"b64_json":"QUJDRA==","url":"https://x"}],"usage":{"a":1}}'
     mutated = text[:at] + junk + text[at:]
     with suppress(NbpError):
         scan([mutated[:cut], mutated[cut:]])
+
+
+@pytest.mark.parametrize("text", [b"<html></html>", b"upstream error"])
+def test_text_that_anybody_may_have_written_is_not_said_to_be_billed(text: bytes) -> None:
+    with pytest.raises(MalformedReplyError) as caught:
+        scan([text])
+    assert caught.value.billing == "maybe"

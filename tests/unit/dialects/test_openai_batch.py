@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbp_async._dialects.openai_batch import OpenAIBatch
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     ConfigError,
     InvalidRequestError,
     MalformedReplyError,
@@ -20,9 +19,10 @@ from nbp_async._errors import (
     RateLimitError,
     TaskFailedError,
 )
-from nbp_async._models import Job, Prompt, Reference
-from nbp_async._pixels import resolve
-from nbp_async._profiles import PROFILES
+from nbp_async._batch_api.openai_batch import OpenAIBatch
+from nbp_async._models.outcomes import Job, Prompt, Reference
+from nbp_async._vendors.profiles import PROFILES
+from nbp_async._vendors.sizes import canvas_for
 from tests.unit.dialects.test_gemini_batch import read
 
 OPENAI = PROFILES["openai"]
@@ -31,7 +31,7 @@ STATUS = "validating failed in_progress finalizing completed expired cancelling 
 
 
 def job(text: str = "a bicycle") -> Job:
-    canvas = resolve("gpt-image-2", "1024x1024", None)
+    canvas = canvas_for("gpt-image-2", "1024x1024", None)
     return Job(0, Prompt(text), 0, "gpt-image-2", canvas, Decimal(1), Decimal(1))
 
 
@@ -67,8 +67,8 @@ def test_lines_go_up_whole_and_as_they_are() -> None:
     assert b"".join(lines) in asked.body
     assert b'name="purpose"\r\n\r\nbatch\r\n' in asked.body
     assert b'filename="ours.jsonl"' in asked.body
-    assert BATCH.pieces is None
-    assert not BATCH.inlines(lines)
+    assert BATCH.resumable is None
+    assert not BATCH.fits_inline(lines)
 
 
 def test_a_job_is_created_under_our_name() -> None:
@@ -84,14 +84,14 @@ def test_a_job_is_created_under_our_name() -> None:
 
 @pytest.mark.parametrize("status", STATUS.split())
 def test_how_a_job_stands(status: str) -> None:
-    found = BATCH.standings({
+    found = BATCH.read_status({
         "id": "batch_1", "status": status, "metadata": {"name": "ours"},
         "output_file_id": "file-o", "error_file_id": None, "expires_at": 1_700_086_400,
         "request_counts": {"total": 3, "completed": 2, "failed": 1},
         "errors": {"data": [{"code": "x", "message": "no model", "line": 2}]},
     })  # fmt: skip
     over = {"completed": "done", "failed": "failed", "expired": "expired", "cancelled": "cancelled"}
-    assert (found.id, found.name, found.standing) == ("batch_1", "ours", over.get(status, "open"))
+    assert (found.id, found.name, found.state) == ("batch_1", "ours", over.get(status, "open"))
     assert found.files == ("file-o",)
     assert found.counts == (3, 2, 1)
     assert found.error == "no model (line 2)"
@@ -100,12 +100,12 @@ def test_how_a_job_stands(status: str) -> None:
 
 def test_all_jobs_are_listed_page_by_page() -> None:
     one = {"id": "batch_1", "metadata": {"name": "ours"}}
-    page = BATCH.listed({"data": [one, {"id": "batch_2"}], "has_more": True})
+    page = BATCH.read_listing({"data": [one, {"id": "batch_2"}], "has_more": True})
     assert [job.name for job in page.jobs] == ["ours", ""]
     assert page.next == "batch_2"
-    assert BATCH.listed({"data": [one], "has_more": False}).next == ""
-    assert BATCH.listed({"data": [], "has_more": True}).next == "", "or it would have no end"
-    assert "after=batch_2" in BATCH.listing(OPENAI, "sk-1", page.next).url
+    assert BATCH.read_listing({"data": [one], "has_more": False}).next == ""
+    assert BATCH.read_listing({"data": [], "has_more": True}).next == "", "or it would have no end"
+    assert "after=batch_2" in BATCH.list_jobs(OPENAI, "sk-1", page.next).url
 
 
 @given(cuts=st.lists(st.integers(0, 5000), max_size=8))
@@ -118,11 +118,11 @@ def test_results_are_joined_by_key_and_a_bad_one_costs_no_other(cuts: list[int])
         result("f", "200"), result("g", 400, body=error), result("h"),
     ]  # fmt: skip
     data = b"{nonsense\n" + b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-    found = read(data, cuts, BATCH.lines(OPENAI))
+    found = read(data, cuts, BATCH.result_decoder(OPENAI))
     assert (found.pop("a"), found.pop("h")) == (b"image a", b"image h")
     late_one = found["d"]
     assert isinstance(late_one, TaskFailedError)
-    assert (late_one.who, late_one.passing) == ("no", True)
+    assert (late_one.billing, late_one.is_transient) == ("no", True)
     assert {key: type(error) for key, error in found.items()} == {
         "": MalformedReplyError, "b": RateLimitError, "c": NoImageError, "d": TaskFailedError,
         "e": MalformedReplyError, "f": MalformedReplyError, "g": InvalidRequestError,
@@ -131,9 +131,9 @@ def test_results_are_joined_by_key_and_a_bad_one_costs_no_other(cuts: list[int])
 
 def test_what_was_not_done_when_its_job_was_cancelled_is_not_sent_again() -> None:
     said = {"custom_id": "a", "response": None, "error": {"code": "batch_cancelled"}}
-    (error,) = read(msgspec.json.encode(said), [], BATCH.lines(OPENAI)).values()
+    (error,) = read(msgspec.json.encode(said), [], BATCH.result_decoder(OPENAI)).values()
     assert isinstance(error, TaskFailedError)
-    assert (error.who, error.passing) == ("no", False)
+    assert (error.billing, error.is_transient) == ("no", False)
 
 
 JSON = st.recursive(
@@ -149,14 +149,14 @@ JSON = st.recursive(
 
 @given(document=JSON)
 def test_nothing_that_a_vendor_says_is_a_surprise(document: object) -> None:
-    BATCH.standings(document)
-    BATCH.listed(document)
-    BATCH.file_of(document)
+    BATCH.read_status(document)
+    BATCH.read_listing(document)
+    BATCH.read_file_name(document)
     with contextlib.suppress(NbpError):
-        read(msgspec.json.encode(document) + b"\n", [], BATCH.lines(OPENAI))
+        read(msgspec.json.encode(document) + b"\n", [], BATCH.result_decoder(OPENAI))
 
 
 @pytest.mark.parametrize("name", ["", "../models", "a?b", "a/b"])
 def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
     with pytest.raises(MalformedReplyError):
-        BATCH.look(OPENAI, "key", name)
+        BATCH.poll(OPENAI, "key", name)

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from nbp_async._dialects.gemini import GeminiNative
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     AuthError,
     InvalidRequestError,
     OverloadedError,
@@ -15,8 +14,9 @@ from nbp_async._errors import (
     RefusedError,
     ServerError,
 )
-from nbp_async._http import ReplyHead
-from nbp_async._profiles import PROFILES, Profile
+from nbp_async._base.http import ReplyHead
+from nbp_async._dialects.gemini import GeminiNative
+from nbp_async._vendors.profiles import PROFILES, Profile
 
 GOOGLE = PROFILES["google"]
 KEY = "sk-canary-0123456789abcdef"
@@ -38,18 +38,43 @@ def google_error(status: int, word: str, *details: dict[str, Any]) -> dict[str, 
         (401, {"error": {"message": "bad key"}}, AuthError),
         (402, {"error": "pay first"}, AuthError),
         (403, {"message": "forbidden"}, AuthError),
-        (400, google_error(400, "INVALID_ARGUMENT", {"@type": "ErrorInfo",
-                                                     "reason": "API_KEY_INVALID"}), AuthError),
+        (
+            400,
+            google_error(
+                400, "INVALID_ARGUMENT", {"@type": "ErrorInfo", "reason": "API_KEY_INVALID"}
+            ),
+            AuthError,
+        ),
         (400, {"error": {"code": "moderation_blocked", "message": "x"}}, InvalidRequestError),
         (404, {"code": 5, "msg": "no model"}, InvalidRequestError),
         (413, b"", InvalidRequestError),
         (422, b"[]", InvalidRequestError),
         (429, {"error": {"code": "rate_limit_exceeded"}}, RateLimitError),
         (429, {"error": {"code": "insufficient_quota"}}, QuotaError),
-        (429, google_error(429, "RESOURCE_EXHAUSTED", {"@type": "QuotaFailure", "violations": [
-            {"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}]}), QuotaError),
-        (429, google_error(429, "RESOURCE_EXHAUSTED", {"@type": "QuotaFailure", "violations": [
-            {"quotaId": "GenerateRequestsPerMinutePerProject"}]}), RateLimitError),
+        (
+            429,
+            google_error(
+                429,
+                "RESOURCE_EXHAUSTED",
+                {
+                    "@type": "QuotaFailure",
+                    "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}],
+                },
+            ),
+            QuotaError,
+        ),
+        (
+            429,
+            google_error(
+                429,
+                "RESOURCE_EXHAUSTED",
+                {
+                    "@type": "QuotaFailure",
+                    "violations": [{"quotaId": "GenerateRequestsPerMinutePerProject"}],
+                },
+            ),
+            RateLimitError,
+        ),
         (429, {"error": {"code": None, "status": 429, "type": "insufficient_quota"}}, QuotaError),
         (429, {"error": {"code": "429", "type": "insufficient_quota"}}, QuotaError),
         (503, {"error": {"message": "overloaded"}}, OverloadedError),
@@ -57,6 +82,10 @@ def google_error(status: int, word: str, *details: dict[str, Any]) -> dict[str, 
         (502, b"<html><title>502 Bad Gateway</title>", ServerError),
         (504, b"\xff\xfe\x00", ServerError),
         (408, b"", ServerError),
+        (421, b"", ServerError),
+        (425, b"", ServerError),
+        (499, {"error": {"status": "CANCELLED"}}, ServerError),
+        (409, b"", InvalidRequestError),
         (302, b"", InvalidRequestError),
         (204, b"", ServerError),
         (999, b"", ServerError),
@@ -64,7 +93,7 @@ def google_error(status: int, word: str, *details: dict[str, Any]) -> dict[str, 
         (500, b'{"error":' + b"1" * 5000 + b"}", ServerError),
         (500, b'{"error":NaN}', ServerError),
     ],
-)  # fmt: skip
+)
 def test_refusals_of_any_shape_find_their_class(status: int, body: Any, kind: type) -> None:
     error = refused(status, body)
     assert type(error) is kind
@@ -125,3 +154,77 @@ def test_a_message_has_no_control_characters_and_an_end() -> None:
 def test_a_page_is_told_by_its_title() -> None:
     error = refused(502, b"<!doctype html><html><head><title>Bad\ngateway</title></head>")
     assert "an HTML page, Bad gateway" in str(error)
+
+
+def google_quota(message: str, quota: str, value: str = "100") -> dict[str, Any]:
+    violations = [{"quotaId": quota, "quotaValue": value}]
+    body = google_error(
+        429, "RESOURCE_EXHAUSTED", {"@type": "QuotaFailure", "violations": violations}
+    )
+    body["error"]["message"] = message
+    return body
+
+
+_RELAYED = json.dumps({"error": {"details": [{"violations": [{"quotaId": "RequestsPerDay"}]}]}})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "hint"),
+    [
+        (429, {"error": {"message": "Your prepayment credits are depleted."}}, "top up"),
+        (429, {"error": {"code": "insufficient_user_quota", "message": "用户额度不足"}}, "top up"),
+        (429, {"error": {"message": "用户额度不足, 剩余额度: ＄0.000000"}}, "top up"),
+        (429, {"error": {"code": "pre_consume_token_quota_failed"}}, "top up"),
+        (500, {"error": {"code": "pre_consume_token_quota_failed"}}, "top up"),
+        (429, {"code": 429, "msg": "Insufficient credits. Please top up."}, "top up"),
+        (503, {"code": 503, "msg": "Credits insufficient"}, "top up"),
+        (400, {"error": {"code": "billing_hard_limit_reached"}}, "top up"),
+        (429, {"error": {"message": 'upstream: {"code":"insufficient_quota"}'}}, "top up"),
+        (429, {"error": {"message": f"upstream: {_RELAYED}"}}, "day's quota"),
+        (429, google_quota("no", "GenerateRequestsPerDayPerProjectPerModel"), "day's quota"),
+        (429, google_quota("Quota exceeded, limit: 0, model: x", "PerMinute"), "no access"),
+        (429, google_quota("no", "RequestsPerMinute", "0"), "no access"),
+    ],
+)
+def test_what_no_waiting_solves_says_so(status: int, body: Any, hint: str) -> None:
+    error = refused(status, body)
+    assert type(error) is QuotaError
+    assert not error.is_transient
+    assert hint in str(error)
+    assert error.is_daily == (hint == "day's quota")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "Quota exceeded, limit: 0.5 images"}},
+        {"error": {"message": "Quota exceeded, limit: 05"}},
+        {"error": {"message": "Rate limit reached on requests per day (RPD), try again in 7m12s"}},
+        {"error": {"message": "You exceeded your current quota, please check your plan"}},
+        google_quota("Quota exceeded, limit: 10", "GenerateRequestsPerMinutePerProject"),
+    ],
+)
+def test_a_limit_that_passes_is_waited_for(body: Any) -> None:
+    assert type(refused(429, body)) is RateLimitError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "model_not_found", "message": "no"},
+        {"message": "No available channel for model x under group default (request id: 2026)"},
+        {"message": "当前分组 default 下对于模型 x 无可用渠道"},
+    ],
+)
+def test_a_model_that_nobody_serves_is_not_an_overload(error: dict[str, str]) -> None:
+    found = refused(503, {"error": error})
+    assert type(found) is InvalidRequestError
+    assert not found.is_transient
+    assert "Check the model's name" in str(found)
+
+
+def test_a_list_of_details_gives_its_first_words_and_type() -> None:
+    body = {"detail": [{"loc": ["body"], "msg": "flagged", "type": "content_policy_violation"}]}
+    error = refused(422, body)
+    assert str(error) == "google answered 422: flagged."
+    assert error.code == "content_policy_violation"

@@ -4,8 +4,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from nbp_async import Attempt, Failure, Image, NbpError, Prompt, Timings
-from nbp_async._http import Billing
-from nbp_async._models import Stored
+from nbp_async._base.http import Billing
+from nbp_async._models.outcomes import Stored
 
 
 def attempt(
@@ -14,9 +14,13 @@ def attempt(
     done = begun + took
     timings = Timings(begun, done, connecting=begun, sent=begun, first_byte=done)
     return Attempt(
-        number=1, billing=billing, cost=Decimal("0.134"), timings=timings, error=error,
+        number=1,
+        billing=billing,
+        cost=Decimal("0.134"),
+        timings=timings,
+        error=error,
         request_id="req_1",
-    )  # fmt: skip
+    )
 
 
 def image(path: Path | str, *, index: int = 0, text: str = "a red bicycle") -> Image:

@@ -9,35 +9,57 @@ import pytest
 from PIL import Image as Pixels
 
 from nbp_async import Batch, ContentBlockedError
-from nbp_async.display.bar import Picture, bar_html, plan_html
-from nbp_async.display.state import Progress, Reason, State
+from nbp_async.display.progress import FailureGroup, Progress, ProgressState
+from nbp_async.display.progress_html import Thumbnail, plan_html, progress_html
 from tests.browser import look_at, needs_browser
 from tests.unit.display.examples import failure, image
 from tests.unit.display.test_timeline import SMALL, crowd
 
-STATES: tuple[State, ...] = ("running", "stopping", "done", "stopped", "cancelled", "broken")
+STATES: tuple[ProgressState, ...] = (
+    "running",
+    "stopping",
+    "done",
+    "stopped",
+    "cancelled",
+    "broken",
+)
 LONG = "https://relay.example/" + "very-long-path/" * 20
 
 
-def picture(place: int) -> Picture:
+def thumbnail(place: int) -> Thumbnail:
     small = BytesIO()
     Pixels.new("RGB", (96, 54), (200, 20 * place, 60)).save(small, "JPEG")
     text = base64.b64encode(small.getvalue()).decode()
-    return Picture(f"data:image/jpeg;base64,{text}", place, f'a "red" <b>bicycle</b> {place}')
+    return Thumbnail(f"data:image/jpeg;base64,{text}", place, f'a "red" <b>bicycle</b> {place}')
 
 
-def bar(state: State) -> str:
+def bar(state: ProgressState) -> str:
     reasons = tuple(
-        Reason(name=name, count=count, message=f"{LONG} <script>alert({count})</script>",
-               maybe=Decimal("0.27"))
+        FailureGroup(
+            reason=name,
+            count=count,
+            message=f"{LONG} <script>alert({count})</script>",
+            maybe=Decimal("0.27"),
+        )
         for name, count in (("ReadTimeout", 12), ("ContentBlockedError", 2))
-    )  # fmt: skip
+    )
     now = Progress(
-        state=state, total=1_000_000, images=412_345, there=12, failed=14, reasons=reasons,
-        in_flight=500, spent=Decimal("55254.23"), maybe=Decimal("3.24"), saved=Decimal("1.61"),
-        elapsed=86_400.0, left=172_800.0, paused=12.0, why=LONG,
-    )  # fmt: skip
-    return bar_html(now, [picture(n) for n in range(6)])
+        state=state,
+        total=1_000_000,
+        images=412_345,
+        resumed=12,
+        failed=14,
+        reasons=reasons,
+        in_flight=500,
+        spent=Decimal("55254.23"),
+        maybe=Decimal("3.24"),
+        saved=Decimal("1.61"),
+        elapsed=86_400.0,
+        left=172_800.0,
+        paused=12.0,
+        note=LONG,
+    )
+    return progress_html(now, [thumbnail(n) for n in range(6)])
 
 
 def made(folder: Path) -> str:

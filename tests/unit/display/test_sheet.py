@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from nbp_async import ContentBlockedError, Image, Outcome, ReadTimeout
-from nbp_async._rows import row_of
+from nbp_async._models.rows import row_of
 from nbp_async.display.sheet import write_sheet
 from tests.unit.display.examples import failure, image
 
@@ -117,7 +117,7 @@ def test_an_image_without_a_file_is_listed_with_what_it_cost(tmp_path: Path) -> 
     page = Page(write_sheet(rows, tmp_path / "index.html", folder=tmp_path, title="A run"))
     assert not page.images
     assert "No file × 2" in page.text
-    assert "gone.png is not there." in page.text
+    assert "gone.png is missing." in page.text
     assert page.text.count("billed: $0.134") == 2
 
 

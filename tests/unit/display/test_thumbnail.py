@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from PIL import Image as Pixels
 
 from nbp_async import Image
-from nbp_async._thumbnail import thumbnail
-from nbp_async.display.live import PICTURES
+from nbp_async._models.thumbnails import thumbnail
+from nbp_async.display.live_display import MOST_THUMBNAILS
 from tests.unit.display.examples import image
-from tests.unit.display.test_live import Wall, live
+from tests.unit.display.test_live_display import Wall, live
 
 
 def pictured(folder: Path, n: int) -> Image:
@@ -25,7 +25,7 @@ async def test_the_latest_images_are_pictures_the_latest_first(tmp_path: Path) -
     async with live(wall, total=20) as call:
         for n in range(20):
             call.on_outcome(pictured(tmp_path, n))
-    assert wall.html.count("<img ") == PICTURES
+    assert wall.html.count("<img ") == MOST_THUMBNAILS
     places = [wall.html.index(f"Image {n}: &quot;") for n in range(20, 14, -1)]
     assert places == sorted(places)
     assert len(wall.html) < 20_000

@@ -1,6 +1,5 @@
 """The timeline of a batch: one lane for each request in flight, told in words too, and light."""
 
-import itertools
 import random
 import re
 from decimal import Decimal
@@ -8,18 +7,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from nbp_async import Attempt, Batch, ConfigError, Outcome, ReadTimeout, Timings
-from nbp_async._http import Billing
-from nbp_async.display.gantt import Bar, Row, lanes_of
+from nbp_async._base.http import Billing
+from nbp_async.display.svg import text_width
 from tests.unit.display.examples import failure, image
 
 PRICE = Decimal("0.134")
 EVIL = "<script>alert(\"1\")</script> & 'more' "
-moments = st.floats(0, 1000, allow_nan=False)
 
 
 def tried(number: int, billing: Billing, *moments: float | None, error: str = "") -> Attempt:
@@ -43,11 +39,14 @@ def lost(index: int, *attempts: Attempt) -> Outcome:
 SMALL = Batch(
     [
         made(0, tried(1, "yes", 1000, 1000, 1001, 1040, 1042)),
-        made(1, tried(1, "no", 1000, 1000, 1001, None, 1003, error=f"RateLimitError: {EVIL}"),
-             tried(2, "yes", 1003, 1010, 1010, 1050, 1051)),
+        made(
+            1,
+            tried(1, "no", 1000, 1000, 1001, None, 1003, error=f"RateLimitError: {EVIL}"),
+            tried(2, "yes", 1003, 1010, 1010, 1050, 1051),
+        ),
         lost(2, tried(1, "maybe", 1000, 1042, 1042, None, 1100, error="ReadTimeout: no answer")),
     ]
-)  # fmt: skip
+)
 
 
 def crowd(images: int, slots: int) -> Batch:
@@ -78,12 +77,21 @@ def test_it_says_in_words_what_it_shows() -> None:
     )
     html = timeline._repr_html_()
     for words in (
-        "<b>4 requests</b>", "waiting to be sent", "connecting", "sent, until the first byte",
-        "receiving", "tried again", "failed", "seconds",
+        "<b>4 requests</b>",
+        "waiting to be sent",
+        "connecting",
+        "sent, until the first byte",
+        "receiving",
+        "tried again",
+        "failed",
+        "seconds",
         "Image 1: waiting to be sent 0.0 s, connecting 1.0 s, sent, until the first byte 39 s",
-        "Image 2, attempt 1: ", "RateLimitError: &lt;script&gt;", "(not billed)",
-        "ReadTimeout: no answer (may have been billed: $0.134)", "<td style",
-    ):  # fmt: skip
+        "Image 2, attempt 1: ",
+        "RateLimitError: &lt;script&gt;",
+        "(not billed)",
+        "ReadTimeout: no answer (may have been billed: $0.134)",
+        "<td style",
+    ):
         assert words in html
     assert "<script" not in html
 
@@ -99,26 +107,10 @@ def test_the_table_has_the_median_and_the_longest_of_each_stage() -> None:
     ]
 
 
-@given(st.lists(st.tuples(moments, moments), min_size=1, max_size=40))
-def test_a_lane_holds_one_request_at_a_time_and_no_lane_is_too_many(
-    pairs: list[tuple[float, float]],
-) -> None:
-    spans = sorted((min(pair), max(pair)) for pair in pairs)
-    rows = [Row(a, b, (Bar("vendor", a, b),), "") for a, b in spans]
-    lanes = lanes_of(rows)
-    for lane in set(lanes):
-        own = [row for row, place in zip(rows, lanes, strict=True) if place == lane]
-        assert all(a.end <= b.begin for a, b in itertools.pairwise(own))
-    changes = sorted([(a, 1) for a, b in spans if b > a] + [(b, -1) for a, b in spans if b > a])
-    most = max(itertools.accumulate(change for _, change in changes), default=0)
-    assert max(lanes) + 1 <= most + sum(a == b for a, b in spans)
-    assert max(lanes) + 1 >= most
-
-
 @pytest.mark.parametrize(
-    ("images", "slots", "one_by_one"), [(1, 1, True), (300, 60, True), (2000, 100, True),
-                                        (3000, 400, False), (9000, 100, False)],
-)  # fmt: skip
+    ("images", "slots", "one_by_one"),
+    [(1, 1, True), (300, 60, True), (2000, 100, True), (3000, 400, False), (9000, 100, False)],
+)
 def test_thousands_of_requests_stay_small_and_well_formed(
     images: int, slots: int, one_by_one: bool
 ) -> None:
@@ -169,3 +161,11 @@ def test_it_is_saved_as_a_picture_or_as_a_page(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'t\.png'.*\.svg or \.html"):
         timeline.save(tmp_path / "t.png")
     assert not (tmp_path / "t.png").exists()
+
+
+@pytest.mark.parametrize("end", [100.0, 250.0, 36_000.0])
+def test_the_last_number_of_the_time_axis_is_not_cut(end: float) -> None:
+    svg = Batch([made(0, tried(1, "yes", 0, 0, 1, 2, end))]).timeline()._repr_svg_()
+    texts = re.findall(r'<text x="([\d.]+)" y="[\d.]+" class="tick middle"[^>]*>([^<]*)<', svg)
+    assert texts
+    assert all(float(x) + text_width(words) / 2 <= 760 for x, words in texts)

@@ -1,4 +1,4 @@
-"""The pictures are real files, of the asked size, and tell their prompts apart."""
+"""Images are real files of the requested size, and differ by prompt."""
 
 import base64
 import io
@@ -32,14 +32,16 @@ def opened(data: bytes) -> Image.Image:
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_picture_has_the_asked_size_and_can_be_decoded(kind: Kind, size: tuple[int, int]) -> None:
+def test_an_image_has_the_requested_size_and_can_be_decoded(
+    kind: Kind, size: tuple[int, int]
+) -> None:
     picture = draw(seed_of("a red bicycle"), *size, kind)
     assert opened(picture.data()).size == size
     assert picture.size == len(picture.data())
 
 
 def test_a_png_has_a_right_checksum_of_its_pixels() -> None:
-    """Some readers do not look at it; those that do must be content."""
+    """Some readers ignore it; those that check it must accept it."""
     data = draw(seed_of("a red bicycle"), 1376, 768, "png").data()
     at, pixels = 8, b""
     while at < len(data):
@@ -75,7 +77,7 @@ def test_one_prompt_looks_the_same_and_two_do_not() -> None:
     assert thumbnail("prompt 1", 1) != thumbnail("prompt 1")
 
 
-def test_a_picture_is_more_than_its_ground() -> None:
+def test_an_image_is_more_than_its_background() -> None:
     for n in range(30):
         image = opened(draw(seed_of(f"prompt {n}"), 1024, 1024, "png").data())
         colours = image.getcolors() or []
@@ -85,7 +87,7 @@ def test_a_picture_is_more_than_its_ground() -> None:
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
 @pytest.mark.parametrize("weight", [0, 1, 4096, 60_000, 123_457, 1_000_000])
-def test_a_file_weighs_at_least_what_is_asked_and_hardly_more(kind: Kind, weight: int) -> None:
+def test_a_file_has_the_requested_bytes_and_hardly_more(kind: Kind, weight: int) -> None:
     light = draw(seed_of("a cat"), 1024, 1024, kind)
     heavy = draw(seed_of("a cat"), 1024, 1024, kind, weight)
     assert max(weight, light.size) <= heavy.size <= max(weight, light.size) + 2
@@ -103,8 +105,8 @@ def test_base64_in_pieces_is_base64_of_the_whole_and_ends_in_padding(
     assert text.endswith(b"=")
 
 
-def test_weight_is_shared_between_pictures_and_does_not_shrink() -> None:
-    """What makes files heavy must not be made again for each, nor vanish when compressed."""
+def test_padding_is_shared_between_images_and_does_not_compress() -> None:
+    """Padding must not be made again for each file, and must not shrink when compressed."""
     first = draw(seed_of("a cat"), 1024, 1024, "png", 1_000_000)
     second = draw(seed_of("a dog"), 1024, 1024, "png", 1_000_000)
     assert first.pad is second.pad

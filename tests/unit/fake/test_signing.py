@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from nbp_async.fake.signing import Keys, Letter
+from nbp_async.fake.signing import OutgoingWebhook, SigningKeys
 
-LETTER = Letter("msg_1", "task_1", "https://example.com/hook", b'{"a":1}')
+LETTER = OutgoingWebhook("msg_1", "task_1", "https://example.com/hook", b'{"a":1}')
 NOW = 1_700_000_000.9
 
 
@@ -21,8 +21,8 @@ def unpacked(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-async def test_kie_signs_the_task_and_the_time_and_not_the_body() -> None:
-    keys = Keys(0, "a secret")
+async def test_kie_signs_the_task_and_the_time_but_not_the_body() -> None:
+    keys = SigningKeys(0, "a secret")
     _, headers = await keys.send_as(LETTER, "kie", NOW)
     mark = hmac.digest(b"a secret", b"task_1.1700000000", "sha256")
     assert headers == {
@@ -32,7 +32,7 @@ async def test_kie_signs_the_task_and_the_time_and_not_the_body() -> None:
 
 
 async def test_fal_signs_with_a_key_that_its_jwks_shows() -> None:
-    keys = Keys(0)
+    keys = SigningKeys(0)
     body, headers = await keys.send_as(LETTER, "fal", NOW)
     (key,) = (await keys.jwks("fal"))["keys"]
     public = Ed25519PublicKey.from_public_bytes(unpacked(key["x"]))
@@ -40,12 +40,12 @@ async def test_fal_signs_with_a_key_that_its_jwks_shows() -> None:
     lines = [headers[f"x-fal-webhook-{name}"] for name in names] + [sha256(body).hexdigest()]
     public.verify(bytes.fromhex(headers["x-fal-webhook-signature"]), "\n".join(lines).encode())
     assert lines[0] == "task_1"
-    assert await Keys(0).jwks("fal") == await keys.jwks("fal")
-    assert await Keys(1).jwks("fal") != await keys.jwks("fal")
+    assert await SigningKeys(0).jwks("fal") == await keys.jwks("fal")
+    assert await SigningKeys(1).jwks("fal") != await keys.jwks("fal")
 
 
 async def test_google_signs_a_token_with_a_key_that_its_jwks_shows() -> None:
-    keys = Keys(0)
+    keys = SigningKeys(0)
     _, headers = await keys.send_as(LETTER, "google", NOW)
     (key,) = (await keys.jwks("google"))["keys"]
     numbers = (int.from_bytes(unpacked(key[name])) for name in ("e", "n"))
@@ -58,8 +58,8 @@ async def test_google_signs_a_token_with_a_key_that_its_jwks_shows() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["standard", "kie", "fal", "google"])
-async def test_a_forger_signs_otherwise(scheme: str) -> None:
-    keys = Keys(0)
+async def test_a_forged_signature_differs(scheme: str) -> None:
+    keys = SigningKeys(0)
     _, right = await keys.send_as(LETTER, scheme, NOW)  # type: ignore[arg-type]  # a name of each
     for forged in ("key", "garbage", "unsigned"):
         _, wrong = await keys.send_as(LETTER, scheme, NOW, forged)  # type: ignore[arg-type]
@@ -69,5 +69,5 @@ async def test_a_forger_signs_otherwise(scheme: str) -> None:
     assert same.keys() == right.keys()
 
 
-async def test_nothing_is_signed_where_a_service_signs_nothing() -> None:
-    assert await Keys(0).send_as(LETTER, "none", NOW) == (LETTER.body, {})
+async def test_scheme_none_signs_nothing() -> None:
+    assert await SigningKeys(0).send_as(LETTER, "none", NOW) == (LETTER.body, {})

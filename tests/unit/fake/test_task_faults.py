@@ -7,8 +7,8 @@ import pytest
 
 from nbp_async.fake import faults as f
 from nbp_async.fake import task_faults as t
-from nbp_async.fake.odds import looks_of, named
-from nbp_async.fake.tasks.plan import plan_of
+from nbp_async.fake.fault_injection import fault_named, poll_fault_rates_of
+from nbp_async.fake.tasks.task_fault_plan import plan_of
 
 
 def test_faults_of_tasks_are_values() -> None:
@@ -28,7 +28,7 @@ def test_faults_of_tasks_are_values() -> None:
     ],
 )
 def test_faults_of_tasks_have_names(name: str, fault: f.Fault) -> None:
-    assert named(name) == fault
+    assert fault_named(name) == fault
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_faults_of_tasks_have_names(name: str, fault: f.Fault) -> None:
         lambda: t.look(t.stuck()),
         lambda: t.look(f.status(500, billed=True)),
         lambda: t.several(t.several()),
-        lambda: looks_of("stuck=0.1"),
-        lambda: looks_of({f.bad_image(): 0.1}),
+        lambda: poll_fault_rates_of("stuck=0.1"),
+        lambda: poll_fault_rates_of({f.bad_image(): 0.1}),
     ],
 )
-def test_what_makes_no_sense_is_refused(make: Any) -> None:
+def test_invalid_task_faults_are_refused(make: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         make()
 
@@ -52,8 +52,8 @@ def test_what_makes_no_sense_is_refused(make: Any) -> None:
 def test_several_faults_are_sorted_by_when_they_matter() -> None:
     plan = plan_of(t.several(f.reset(), t.look(f.ok()), t.look(f.hang()), f.no_image(), t.late(5)))
     assert plan.submit == f.reset()
-    assert plan.looks == deque([f.ok(), f.hang()])
-    assert plan.spoil == f.no_image()
+    assert plan.polls == deque([f.ok(), f.hang()])
+    assert plan.damage == f.no_image()
     assert plan.late == 5
     assert not plan.unbilled
 
@@ -76,8 +76,8 @@ def test_several_faults_are_sorted_by_when_they_matter() -> None:
         (t.failed(billed=True), True, False),
     ],
 )
-def test_a_plan_says_whether_a_task_is_made_and_rendered(
+def test_a_fault_decides_whether_a_task_is_made_and_rendered(
     fault: f.Fault | None, made: bool, unbilled: bool
 ) -> None:
     plan = plan_of(fault)
-    assert (plan.made, plan.unbilled) == (made, unbilled)
+    assert (plan.makes_task, plan.unbilled) == (made, unbilled)

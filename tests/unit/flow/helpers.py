@@ -5,14 +5,17 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from nbp_async._batch import Batch
-from nbp_async._client import Client
-from nbp_async._prices import GOOGLE
+from nbp_async._calls.batch import Batch
+from nbp_async._client.client import Client
+from nbp_async._vendors.profiles import PROFILES
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.pictures import png
 
 PRICE = Decimal("0.134")
-MOST = GOOGLE.most("2K", letters=256, references=0)  # what may have been billed for a short prompt
+_PRICES = PROFILES["google"].prices_for("gemini-3-pro-image")
+assert _PRICES is not None
+# What may have been billed for a short prompt.
+MOST = Decimal("0.134") + _PRICES.extra(letters=256, references=0)
 
 
 def answer(image: bytes | None = None, **more: Any) -> bytes:
@@ -33,7 +36,8 @@ def refusal(status: int, **headers: str) -> Canned:
 def client(transport: FakeTransport, **options: Any) -> Client:
     """A client of an endpoint that nobody knows, so that the careful rules hold."""
     options.setdefault("rng", lambda: 0.5)
-    return Client("https://relay.example/v1", "sk-canary-123456", transport=transport, **options)
+    endpoint = options.pop("endpoint", "https://relay.example/v1")
+    return Client(endpoint, "sk-canary-123456", transport=transport, **options)
 
 
 def assert_settled(batch: Batch, transport: FakeTransport) -> None:

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbp_async._dialects.gemini_batch import GeminiBatch
-from nbp_async._errors import DisconnectedError, InvalidRequestError, NbpError
-from nbp_async._flow import batch_upload
-from nbp_async._flow.batch_upload import Upload
-from nbp_async._http import HttpRequest, ReplyHead
-from nbp_async._profiles import PROFILES
+from nbp_async._base.errors import DisconnectedError, InvalidRequestError, NbpError
+from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._batch_api import upload as batch_upload
+from nbp_async._batch_api.gemini_batch import GeminiBatch
+from nbp_async._batch_api.upload import Upload
+from nbp_async._vendors.profiles import PROFILES
 
 GOOGLE = PROFILES["google"]
 URL = GOOGLE.base_url + "/upload/1"
@@ -82,7 +82,7 @@ def test_it_arrives_whole_however_often_it_is_cut(
     lines: list[bytes], cuts: list[tuple[int, bool]]
 ) -> None:
     vendor = Vendor(cuts)
-    with mock.patch.object(batch_upload, "PIECE", 7):
+    with mock.patch.object(batch_upload, "CHUNK", 7):
         assert asyncio.run(carry(vendor, *lines)) == "files/a"
     assert vendor.whole == b"".join(lines)
 
@@ -91,19 +91,23 @@ def test_it_arrives_whole_however_often_it_is_cut(
 async def test_what_has_arrived_is_not_sent_again(share: int) -> None:
     data = bytes(range(50))
     vendor = Vendor([(-1, False), (-1, False), (share, False), (30, False), (-1, False)])
-    with mock.patch.object(batch_upload, "PIECE", 10):
+    with mock.patch.object(batch_upload, "CHUNK", 10):
         await carry(vendor, data)
     assert vendor.whole == data
     assert (vendor.began, vendor.came) == (1, 50)
 
 
-@pytest.mark.parametrize("said", [
-    {}, {"x-goog-upload-status": "final", "x-goog-upload-size-received": "50"},
-    {"x-goog-upload-status": "active", "x-goog-upload-size-received": "51"},
-    {"x-goog-upload-status": "active", "x-goog-upload-size-received": "9" * 5000},
-    {"x-goog-upload-status": "active", "x-goog-upload-size-received": "-1"},
-])  # fmt: skip
-async def test_an_answer_that_makes_no_sense_begins_it_anew(said: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"x-goog-upload-status": "final", "x-goog-upload-size-received": "50"},
+        {"x-goog-upload-status": "active", "x-goog-upload-size-received": "51"},
+        {"x-goog-upload-status": "active", "x-goog-upload-size-received": "9" * 5000},
+        {"x-goog-upload-status": "active", "x-goog-upload-size-received": "-1"},
+    ],
+)
+async def test_an_unreadable_answer_starts_the_upload_again(said: dict[str, str]) -> None:
     class Odd(Vendor):
         def _take(self, request: HttpRequest, share: int) -> tuple[ReplyHead, object]:
             told = super()._take(request, share)

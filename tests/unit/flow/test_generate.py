@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from nbp_async._config import Limits, Retry, Timeouts
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     CertificateError,
     ConnectError,
     DeadlineError,
@@ -26,11 +25,12 @@ from nbp_async._errors import (
     ServerError,
     TruncatedError,
 )
-from nbp_async._models import Failure, Image, Stored
-from nbp_async._profiles import Profile
-from nbp_async._sinks.base import Writer
+from nbp_async._models.outcomes import Failure, Image, Stored
+from nbp_async._models.settings import Limits, Retry, Timeouts
+from nbp_async._sinks.base import ImageWriter
+from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.memory import MemorySink
-from nbp_async._sinks.threads import FileThreads
+from nbp_async._vendors.profiles import Profile
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.pictures import png
 from tests.unit.flow.helpers import MOST, PRICE, answer, assert_settled, client, good, refusal
@@ -114,6 +114,16 @@ async def test_the_budget_for_resending_ends_it() -> None:
     assert outcome.maybe_spent == 3 * MOST
 
 
+async def test_a_resend_that_is_not_paid_for_takes_no_retry_token() -> None:
+    gone = Canned(error=DisconnectedError("gone"))
+    transport = FakeTransport(gone, gone, gone, gone, refusal(500), default=good(0))
+    retry = Retry(ambiguous="resend", ambiguous_budget_usd="0.15", statuses=frozenset({500}))
+    async with client(transport, retry=retry, limits=Limits(max_in_flight=1)) as gen:
+        batch = await gen.many([*"abcde"], size="2K")
+    assert [len(o.attempts) for o in batch] == [2, 1, 1, 1, 2]
+    assert isinstance(batch[4], Image), "one resend took 5 of 20 tokens: there are some for a 500"
+
+
 @pytest.mark.parametrize("status", [500, 502, 504, 408])
 async def test_a_server_s_failure_may_be_billed_where_the_vendor_says_nothing(status: int) -> None:
     transport = FakeTransport(default=refusal(status))
@@ -133,7 +143,7 @@ async def test_the_article_s_policy_waits_two_four_eight() -> None:
     assert len((await one(transport, retry=Retry.article())).attempts) == 4
 
 
-async def test_patience_that_is_asked_for_is_given_and_uses_up_no_attempt() -> None:
+async def test_waiting_for_retry_after_uses_up_no_attempt() -> None:
     refusals = [refusal(429, retry_after="7") for _ in range(6)]
     outcome = await one(FakeTransport(*refusals, good(hold=0)))
     assert isinstance(outcome, Image)
@@ -211,7 +221,7 @@ async def test_a_slow_disk_is_not_the_server_s_fault() -> None:
     """The sink takes a minute for each piece; the body's time-out of 30 s is not for that."""
 
     class SlowSink(MemorySink):
-        async def open(self) -> Writer:
+        async def open(self) -> ImageWriter:
             writer = await super().open()
             write = writer.write
 
@@ -233,7 +243,7 @@ async def test_a_slow_disk_is_not_the_server_s_fault() -> None:
 class _Slow:
     """A writer whose write is another's."""
 
-    def __init__(self, writer: Writer, write: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(self, writer: ImageWriter, write: Callable[[bytes], Awaitable[None]]) -> None:
         self._writer = writer
         self._write = write
 

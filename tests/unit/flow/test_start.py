@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from nbp_async import Client, ConfigError, Limits, Outcome, Progress, StoppedError
-from nbp_async._events import Listener
+from nbp_async._models.events import Listener
 from nbp_async.testing.transport import FakeTransport
 from tests.unit.flow.helpers import MOST, PRICE, assert_settled, client, good
 
@@ -94,7 +94,7 @@ async def test_closing_the_client_waits_for_what_is_paid_for(
         await asyncio.sleep(10)
     assert running.done()
     assert len(running.partial.images) == transport.billed == 2
-    assert "what is paid for is waited for" in caplog.text
+    assert "what was sent is waited for" in caplog.text
     assert_settled(running.partial, transport)
 
 
@@ -136,7 +136,7 @@ async def test_an_error_that_somebody_waits_for_is_not_logged(
     assert not caplog.records
 
 
-async def test_what_nobody_holds_goes_on_all_the_same() -> None:
+async def test_a_call_without_a_reference_goes_on() -> None:
     transport = FakeTransport(default=good(hold=100))
     async with client(transport) as gen:
         gen.start(["a"])
@@ -161,10 +161,10 @@ async def test_calls_of_one_client_are_counted_apart() -> None:
 
 class Ears(Listener):
     def __init__(self) -> None:
-        self.heard: list[Outcome] = []
+        self.outcomes: list[Outcome] = []
 
     def on_outcome(self, outcome: Outcome) -> None:
-        self.heard.append(outcome)
+        self.outcomes.append(outcome)
 
 
 async def test_a_prompt_that_cannot_be_sent_is_an_outcome_that_listeners_hear() -> None:
@@ -173,7 +173,7 @@ async def test_a_prompt_that_cannot_be_sent_is_an_outcome_that_listeners_hear() 
         prompts: list[str | dict[str, str]] = ["a", {"text": ""}]
         running = gen.start(iter(prompts))
         batch = await running
-    assert {outcome.index for outcome in ears.heard} == {0, 1}
+    assert {outcome.index for outcome in ears.outcomes} == {0, 1}
     assert (running.progress.images, running.progress.failed) == (1, 1)
     assert [outcome.ok for outcome in batch] == [True, False]
 

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nbp_async._batch import Batch
-from nbp_async._config import Limits, Retry, Timeouts
-from nbp_async._errors import (
+from nbp_async._base.errors import (
     AuthError,
     CancelledAttemptError,
     ClosedError,
@@ -20,12 +18,15 @@ from nbp_async._errors import (
     StoppedError,
     StorageError,
 )
-from nbp_async._http import HttpRequest
-from nbp_async._models import Failure, Image, Stored
-from nbp_async._sinks.base import Writer
+from nbp_async._base.http import HttpRequest
+from nbp_async._calls.batch import Batch
+from nbp_async._models.outcomes import Failure, Image, Stored
+from nbp_async._models.settings import Limits, Retry, Timeouts
+from nbp_async._sinks.base import ImageWriter
+from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.memory import MemorySink
-from nbp_async._sinks.threads import FileThreads
-from nbp_async._transports.base import Reply, Watch
+from nbp_async._transports.base import Reply
+from nbp_async._transports.stage_timer import StageTimer
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.unit.flow.helpers import MOST, assert_settled, client, good, refusal
 
@@ -241,7 +242,7 @@ class FailingSink(MemorySink):
     def __init__(self) -> None:
         super().__init__(1 << 20, FileThreads())
 
-    async def open(self) -> Writer:
+    async def open(self) -> ImageWriter:
         writer = await super().open()
 
         async def commit(stem: str, suffix: str) -> Stored:
@@ -253,7 +254,9 @@ class FailingSink(MemorySink):
 class Borrowed:
     """A writer whose commit is another's."""
 
-    def __init__(self, writer: Writer, commit: Callable[[str, str], Awaitable[Stored]]) -> None:
+    def __init__(
+        self, writer: ImageWriter, commit: Callable[[str, str], Awaitable[Stored]]
+    ) -> None:
         self._writer = writer
         self._commit = commit
 
@@ -339,7 +342,9 @@ async def test_a_short_outage_does_not_burn_the_whole_list() -> None:
     """No connection for the first five seconds; then all is well."""
 
     class Outage(FakeTransport):
-        def send(self, request: HttpRequest, watch: Watch) -> AbstractAsyncContextManager[Reply]:
+        def send(
+            self, request: HttpRequest, watch: StageTimer
+        ) -> AbstractAsyncContextManager[Reply]:
             down = now() < 5
             self._script.append(Canned(error=ConnectError("down")) if down else good(hold=1))
             return super().send(request, watch)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbp_async._errors import MalformedReplyError
+from nbp_async._base.errors import MalformedReplyError
 from nbp_async._images.base64_stream import Base64Stream
 
 
@@ -32,7 +32,7 @@ dresses = st.sampled_from(
 
 
 @given(st.binary(max_size=400), dresses, st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_dress_in_any_pieces_gives_the_bytes(content: bytes, dress: Any, data: Any) -> None:
     text = dress(base64.b64encode(content))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
@@ -42,7 +42,7 @@ def test_any_dress_in_any_pieces_gives_the_bytes(content: bytes, dress: Any, dat
 
 
 @given(st.integers(0, 40_000), st.randoms(use_true_random=False), dresses, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_large_pieces_give_the_bytes_too(size: int, rng: Any, dress: Any, data: Any) -> None:
     content = rng.randbytes(size)
     text = dress(base64.b64encode(content))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from nbp_async._base.errors import MalformedReplyError, NotAnImageError
 from nbp_async._dialects.base import ImageEnd, ImageText, Part
-from nbp_async._errors import MalformedReplyError, NotAnImageError
-from nbp_async._images.collect import Collector
+from nbp_async._images.collector import Collector
 from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.memory import MemorySink
-from nbp_async._sinks.threads import FileThreads
 from tests.pictures import png
 
 GIF = b"GIF89a" + bytes(200)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from nbp_async._errors import DownloadError
-from nbp_async._images.collect import Kept
+from nbp_async._base.errors import DownloadError
+from nbp_async._images.collector import KeptImage
 from nbp_async._images.download import Downloader, LinkPolicy
 from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.memory import MemorySink
-from nbp_async._sinks.threads import FileThreads
 from nbp_async.testing.transport import Canned, FakeTransport
 from tests.pictures import png
 
@@ -76,7 +76,7 @@ async def test_a_body_that_is_no_image_is_fetched_again_once(body: bytes) -> Non
 
     pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
     bad = FakeTransport(Canned(body), Canned(pieces))
-    with pytest.raises(DownloadError, match="no image"):
+    with pytest.raises(DownloadError, match="not an image"):
         await downloader(bad).fetch(LINK, memory(), "000000")
     assert len(bad.requests) == 2
 
@@ -95,7 +95,7 @@ async def test_an_image_that_is_committed_while_we_are_cancelled_has_a_name(
     threads = FileThreads()
     sink = DirectorySink(tmp_path, threads)
     (await sink.open()).discard()
-    kept: list[Kept] = []
+    kept: list[KeptImage] = []
     task = asyncio.create_task(
         downloader(FakeTransport(Canned(png(4, 4)))).fetch(LINK, sink, "000000", kept)
     )

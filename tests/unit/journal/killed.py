@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from nbp_async._journal.base import JOURNAL, MANIFEST, Entry
+from nbp_async._journal.base import JOURNAL, MANIFEST, JournalEntry
 from nbp_async._journal.identity import identity
 from nbp_async._journal.reader import read_run
 from nbp_async._journal.sqlite import SqliteJournal
@@ -28,9 +28,12 @@ CALLERS = 10
 
 async def opened(folder: Path) -> SqliteJournal:
     return await SqliteJournal.open(
-        folder / JOURNAL, account="me", folder=folder, wall_clock=time.time,
+        folder / JOURNAL,
+        account="me",
+        folder=folder,
+        wall_clock=time.time,
         manifest=folder / MANIFEST,
-    )  # fmt: skip
+    )
 
 
 async def write(folder: Path, said: int, start: int) -> None:
@@ -73,7 +76,7 @@ def killed(folder: Path, start: int, rng: random.Random) -> set[tuple[str, int]]
 async def look(folder: Path, told: set[tuple[str, int]], counts: Counter[str]) -> None:
     """Compare what was told with what is there, and settle what was left open."""
     journal = await opened(folder)
-    open_items: dict[int, Entry] = {entry.item: entry for entry in await journal.unsettled()}
+    open_items: dict[int, JournalEntry] = {entry.item: entry for entry in await journal.unsettled()}
     await journal.aclose()
     rows = dict(enumerate(read_run(folder).rows(), start=1))
     for what, item in told:

@@ -4,15 +4,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from nbp_async._http import Billing
-from nbp_async._models import Attempt, Image, Job, Prompt, Stored, Timings
-from nbp_async._pixels import resolve
+from nbp_async._base.http import Billing
+from nbp_async._models.outcomes import Attempt, Image, Job, Prompt, Stored, Timings
+from nbp_async._vendors.sizes import canvas_for
 
 PRICE, MOST = Decimal("0.134"), Decimal("0.146512")
 
 
 def job(text: str = "a", index: int = 0, **more: Any) -> Job:
-    canvas = resolve("nano-banana-pro", more.get("size") or "1K", more.get("aspect_ratio"))
+    canvas = canvas_for("nano-banana-pro", more.get("size") or "1K", more.get("aspect_ratio"))
     return Job(index, Prompt(text=text, **more), 0, "nano-banana-pro", canvas, PRICE, MOST)
 
 
@@ -23,6 +23,11 @@ def attempt(number: int = 1, billing: Billing = "yes", **more: Any) -> Attempt:
 def image(folder: Path, index: int = 0, **more: Any) -> Image:
     stored = Stored(1234, bytes(range(32)), str(folder / f"{index:06d}-abc.png"))
     return Image(
-        index=index, prompt=Prompt(text="a"), stored=stored, format="png", width=1024, height=1024,
+        index=index,
+        prompt=Prompt(text="a"),
+        stored=stored,
+        format="png",
+        width=1024,
+        height=1024,
         **more,
-    )  # fmt: skip
+    )

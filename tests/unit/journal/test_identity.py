@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nbp_async._journal.identity import identity
-from nbp_async._models import Job, Prompt
-from nbp_async._pixels import resolve
+from nbp_async._models.outcomes import Job, Prompt
+from nbp_async._vendors.sizes import canvas_for
 from tests.unit.journal.made import job
 
 texts = st.text(min_size=1).filter(str.strip)
@@ -32,20 +32,23 @@ def asked(draw: st.DrawFn) -> tuple[dict[str, Any], str, tuple[bytes, ...]]:
     size, ratio = draw(st.sampled_from(["1K", "2K", "4K"])), draw(st.sampled_from([None, "16:9"]))
     return (
         {
-            "text": draw(texts), "size": size, "aspect_ratio": ratio, "extra": draw(extras),
+            "text": draw(texts),
+            "size": size,
+            "aspect_ratio": ratio,
+            "extra": draw(extras),
             "seed": draw(st.none() | st.integers(0, 99)),
             "model": draw(st.sampled_from(["nano-banana-pro", "nano-banana"])),
         },
         draw(st.sampled_from(["google:abc", "relay:abc"])),
         draw(digests),
-    )  # fmt: skip
+    )
 
 
 def job_of(fields: dict[str, Any], **more: Any) -> Job:
     fields = dict(fields)
     model = fields.pop("model")
     made = job(**fields, **more)
-    canvas = resolve("nano-banana-pro", fields["size"], fields["aspect_ratio"])
+    canvas = canvas_for("nano-banana-pro", fields["size"], fields["aspect_ratio"])
     return msgspec.structs.replace(made, model=model, canvas=canvas)
 
 
@@ -125,8 +128,10 @@ def test_another_process_comes_to_the_same(seed: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == GOLDEN
 
 

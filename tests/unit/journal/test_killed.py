@@ -19,8 +19,11 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL, fork and RL
 def test_what_was_acknowledged_is_there_after_forty_kills(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.journal.killed", str(tmp_path), "40"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     counts = json.loads(done.stdout)
     assert counts["kills"] == 40
@@ -32,7 +35,7 @@ def test_what_was_acknowledged_is_there_after_forty_kills(tmp_path: Path) -> Non
 FILLS = """
 import asyncio, resource, signal, sys
 from pathlib import Path
-from nbp_async._errors import JournalError
+from nbp_async._base.errors import JournalError
 from tests.unit.journal.killed import opened
 from tests.unit.journal.made import MOST, PRICE, job
 
@@ -68,8 +71,11 @@ def test_a_limit_on_the_size_of_files_breaks_the_journal_and_no_row_that_was_ack
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FILLS, str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     armed, first, second = done.stdout.strip().split(" | ")
     assert 5 < int(armed) < 1000

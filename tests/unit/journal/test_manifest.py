@@ -9,20 +9,25 @@ from typing import Any
 import msgspec
 import pytest
 
-from nbp_async._errors import DisconnectedError
+from nbp_async._base.errors import DisconnectedError
 from nbp_async._journal.base import JOURNAL, MANIFEST
 from nbp_async._journal.identity import identity
 from nbp_async._journal.reader import read_run
 from nbp_async._journal.sqlite import SqliteJournal
-from nbp_async._models import Failure, Prompt
+from nbp_async._models.outcomes import Failure, Prompt
+from nbp_async._models.rows import Row
 from tests.unit.journal.made import MOST, PRICE, attempt, image, job
 
 
 async def opened(folder: Path, **more: Any) -> SqliteJournal:
     return await SqliteJournal.open(
-        folder / JOURNAL, account="me", folder=folder, wall_clock=lambda: 0.0,
-        manifest=folder / MANIFEST, **more,
-    )  # fmt: skip
+        folder / JOURNAL,
+        account="me",
+        folder=folder,
+        wall_clock=lambda: 0.0,
+        manifest=folder / MANIFEST,
+        **more,
+    )
 
 
 async def end(journal: SqliteJournal, index: int, *, fails: bool = False, number: int = 1) -> None:
@@ -38,9 +43,12 @@ async def end(journal: SqliteJournal, index: int, *, fails: bool = False, number
         return
     error = DisconnectedError("gone")
     failure = Failure(
-        index=index, prompt=Prompt(text=asked.prompt.text), error=error, billing="no",
+        index=index,
+        prompt=Prompt(text=asked.prompt.text),
+        error=error,
+        billing="no",
         attempts=(tried,),
-    )  # fmt: skip
+    )
     await journal.finish(entry.item, failure)
 
 
@@ -49,9 +57,14 @@ def told(folder: Path) -> list[tuple[int, str]]:
     return [(row["index"], row["state"]) for row in map(json.loads, lines)]
 
 
+def rows_in(folder: Path) -> list[Row]:
+    decode = msgspec.json.Decoder(Row).decode
+    return [decode(line) for line in (folder / MANIFEST).read_bytes().splitlines()]
+
+
 async def kill(journal: SqliteJournal, to: Path) -> Path:
     """What a kill at this moment would leave, in another folder."""
-    await journal.account()  # what was posted is written
+    await journal.totals()  # what was posted is written
     shutil.copytree(journal.path.parent, to)
     return to
 
@@ -60,14 +73,28 @@ async def test_a_line_is_there_when_its_outcome_is_durable(tmp_path: Path) -> No
     journal = await opened(tmp_path)
     for index in range(3):
         await end(journal, index, fails=index == 1)
-        await journal.account()  # lines follow their commit; this one comes after both
+        await journal.totals()  # lines follow their commit; this one comes after both
         assert len(told(tmp_path)) == index + 1
     row = json.loads((tmp_path / MANIFEST).read_text().splitlines()[0])
     assert (row["path"], row["spent_usd"]) == ("000000-abc.png", 0.134)
-    lines = (tmp_path / MANIFEST).read_bytes().splitlines()
-    assert lines == [row.json() for row in read_run(tmp_path).rows()]
+    assert rows_in(tmp_path) == list(read_run(tmp_path).rows())
     await journal.aclose()
     assert told(tmp_path) == [(0, "stored"), (1, "failed"), (2, "stored")]
+
+
+async def test_a_line_has_what_a_new_journal_needs(tmp_path: Path) -> None:
+    """The item's number, its identity, and who paid: the same when it is written again."""
+    journal = await opened(tmp_path)
+    for index in range(2):
+        await end(journal, index)
+    await journal.aclose()
+    written = (tmp_path / MANIFEST).read_bytes()
+    for index, line in enumerate(map(json.loads, written.splitlines())):
+        digest = identity(job(f"prompt {index}", 7), "me", ()).hex()
+        assert (line["item"], line["identity"], line["account"]) == (index + 1, digest, "me")
+    (tmp_path / MANIFEST).unlink()
+    await (await opened(tmp_path)).aclose()
+    assert (tmp_path / MANIFEST).read_bytes() == written
 
 
 async def test_a_line_that_was_overtaken_goes_when_the_run_ends(tmp_path: Path) -> None:
@@ -104,9 +131,8 @@ async def test_a_file_that_tells_otherwise_is_written_anew(
     (tmp_path / MANIFEST).write_text("".join(known.get(line, line) + "\n" for line in lines))
     await (await opened(tmp_path)).aclose()
     assert told(tmp_path) == [(0, "stored"), (1, "stored")]
-    assert (tmp_path / MANIFEST).read_text().splitlines() == [
-        row.json().decode() for row in read_run(tmp_path).rows()
-    ]
+    assert (tmp_path / MANIFEST).read_text().splitlines() == [first, second]
+    assert rows_in(tmp_path) == list(read_run(tmp_path).rows())
 
 
 async def test_one_line_lost_and_one_overtaken_are_not_taken_for_none(tmp_path: Path) -> None:
@@ -160,7 +186,7 @@ async def test_a_manifest_that_cannot_be_written_harms_nothing(
     journal = await opened(tmp_path)
     await end(journal, 0)
     await journal.aclose()
-    assert read_run(tmp_path).account.images == 1
+    assert read_run(tmp_path).totals.images == 1
     assert "manifest was not written" in caplog.text
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
     (tmp_path / MANIFEST).rmdir()

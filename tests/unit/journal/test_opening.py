@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from nbp_async._errors import JournalError, RunBusyError
-from nbp_async._journal.checks import connect
-from nbp_async._journal.lock import RunLock
+from nbp_async._base.errors import JournalError, RunBusyError
+from nbp_async._journal.compatibility import connect
+from nbp_async._journal.run_lock import RunLock
 from nbp_async._journal.schema import APPLICATION
 from nbp_async._journal.sqlite import SqliteJournal
 from tests.unit.journal.made import job
@@ -34,7 +34,7 @@ async def test_one_that_was_killed_before_its_tables_were_made_is_begun_again(
 ) -> None:
     """The header is written before the tables are: a kill in between leaves just that."""
     path = tmp_path / "journal.sqlite3"
-    connect(path, hasty=False).close()
+    connect(path, wait_for_disk=True).close()
     assert path.stat().st_size > 0
     journal = await opened(path)
     assert (await journal.claim(job(), bytes(32))).item == 1
@@ -53,7 +53,7 @@ async def test_an_empty_database_of_somebody_else_is_left_as_it_is(
     db.execute(pragma)
     db.close()
     before = path.read_bytes()
-    with pytest.raises(JournalError, match=r"no journal of ours\. Nothing was changed"):
+    with pytest.raises(JournalError, match=r"not a journal of nbp_async\. Nothing was changed"):
         await opened(path)
     assert path.read_bytes() == before
     assert not list(tmp_path.glob("*-wal"))
@@ -62,7 +62,7 @@ async def test_an_empty_database_of_somebody_else_is_left_as_it_is(
 async def test_a_text_file_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite3"
     path.write_bytes(b"dear diary" * 1000)
-    with pytest.raises(JournalError, match=r"no journal.*Nothing was changed"):
+    with pytest.raises(JournalError, match=r"not a journal.*Nothing was changed"):
         await opened(path)
     assert path.read_bytes() == b"dear diary" * 1000
 
@@ -104,13 +104,15 @@ async def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
 def holder(path: Path) -> "subprocess.Popen[str]":
     """Another process that holds the lock until its input ends."""
     code = (
-        "import sys; from pathlib import Path; from nbp_async._journal.lock import RunLock; "
+        "import sys; from pathlib import Path; from nbp_async._journal.run_lock import RunLock; "
         "held = RunLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process
@@ -119,7 +121,7 @@ def holder(path: Path) -> "subprocess.Popen[str]":
 def test_another_process_that_holds_it_is_named_and_its_death_frees_it(tmp_path: Path) -> None:
     path = tmp_path / "journal.lock"
     with holder(path) as process:
-        with pytest.raises(RunBusyError, match=f"Process {process.pid} works") as caught:
+        with pytest.raises(RunBusyError, match=f"Process {process.pid} is working") as caught:
             RunLock(path)
         assert caught.value.pid == process.pid
         assert json.loads(path.read_text())["pid"] == process.pid
@@ -134,7 +136,7 @@ def test_a_holder_whose_name_cannot_be_read_is_a_holder_all_the_same(tmp_path: P
         fcntl.flock(file, fcntl.LOCK_EX)
         for text in ("", "{", "[]", '{"pid": null}', "\x00"):
             path.write_text(text)
-            with pytest.raises(RunBusyError, match="Process \\? works") as caught:
+            with pytest.raises(RunBusyError, match="Process \\? is working") as caught:
                 RunLock(path)
             assert caught.value.pid is None
 

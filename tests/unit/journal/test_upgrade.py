@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from nbp_async._handle import Handle
+from nbp_async._base.task_handle import Handle
 from nbp_async._journal.identity import identity
 from nbp_async._journal.reader import read_run
 from nbp_async._journal.schema import APPLICATION, VERSION
@@ -60,7 +60,7 @@ def test_the_first_version_can_be_read_without_being_changed(tmp_path: Path) -> 
     write_first_version(path)
     before = path.read_bytes()
     report = read_run(tmp_path)
-    assert (report.problem, report.account.maybe) == ("", MOST)
+    assert (report.problem, report.totals.maybe) == ("", MOST)
     assert [row.state for row in report.rows()] == ["armed"]
     assert path.read_bytes() == before
 
@@ -74,8 +74,8 @@ async def test_the_first_version_goes_on_in_this_one(tmp_path: Path) -> None:
     (entry,) = await journal.unsettled()
     assert (entry.state, entry.handle, entry.pending[0].most) == ("armed", None, MOST)
     handle = Handle("task", "t-1")
-    await journal.submitted(1, 1, handle, "")
-    await journal.keep_batch("one", "{}")
+    await journal.record_submission(1, 1, handle, "")
+    await journal.save_batch("one", "{}")
     assert (await journal.unsettled())[0].handle == handle
     await journal.aclose()
     db = sqlite3.connect(path)

@@ -50,7 +50,7 @@ MISTAKES = {
         'await fetch_run("catalogue", outt="elsewhere")',
         'Client("google", KEY, max_in_flight=200)',
         'Client("google", KEY, apikey=KEY)',
-        'Client.from_env({"NBP_API_KEY": KEY}, retries=5)',
+        "Client.from_env(retries=5)",
     ],
     "Sizes": [
         'await gen.many(["a cat"], size="4k")',
@@ -83,10 +83,10 @@ MISTAKES = {
     ],
     "The client, its endpoint and its key": [
         'Client("google")',
-        "Client.from_env({})",
+        "Client.from_env(environ={})",
         'Client("google", "two words")',
         'Client("google", "sk-first\\nsk-second")',
-        "Client(\"google\", '\"sk-in-quotation-marks\"')",
+        'Client("google", \'"sk-in-quotation-marks"\')',
         'Client("google", b"sk-0123456789abcdef")',
         "Client(KEY)",
         'Client("AIzaSyA-0123456789abcdef", KEY)',
@@ -104,7 +104,7 @@ MISTAKES = {
         'Limits(rate="60")',
         'Limits(spend="50")',
         "Limits(max_in_flight=0)",
-        "Limits(looks=None)",
+        "Limits(poll_rate=None)",
         "Timeouts(read=0)",
         'Timeouts(connect="10 s")',
         "Retry(attempts=0)",
@@ -119,4 +119,4 @@ MISTAKES = {
         'TaskTable(submit="/images", look="/images", images=("data",))',
         'TaskTable(submit="/images", look="/images/{id}")',
     ],
-}  # fmt: skip
+}

@@ -56,10 +56,16 @@ async def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     async with Client("google", KEY, transport=transport) as gen:
         yield {
             **{name: getattr(nbp_async, name) for name in nbp_async.__all__},
-            "Path": Path, "KEY": KEY, "SECRET": SECRET, "gen": gen, "spent": spent,
-            "closed": closed, "DataFrame": polars.DataFrame,
-            "other": other, "unopened": Client.fake(),
-        }  # fmt: skip
+            "Path": Path,
+            "KEY": KEY,
+            "SECRET": SECRET,
+            "gen": gen,
+            "spent": spent,
+            "closed": closed,
+            "DataFrame": polars.DataFrame,
+            "other": other,
+            "unopened": Client.fake(),
+        }
     assert transport.requests == []
     other._parts = None  # its loop is gone, and nothing is open
 

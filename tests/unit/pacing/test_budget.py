@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from nbp_async._pacing.budget import RetryBudget, SpendCap
+from nbp_async._pacing.budgets import RetryBudget, SpendCap
 
 PRICE = Decimal("0.24")
 

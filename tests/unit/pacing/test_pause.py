@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from nbp_async._events import GateClosed, GateOpened
-from nbp_async._pacing.gate import Gate
+from nbp_async._models.events import GateClosed, GateOpened
+from nbp_async._pacing.gate import Gate, GateEvent
 from nbp_async._pacing.slots import Slots
 from tests.unit.pacing.helpers import cancel, make_gate, now
 
@@ -24,7 +24,7 @@ async def test_nobody_leaves_before_the_time_that_was_asked_for() -> None:
 
 
 async def test_it_reopens_with_a_probe_and_then_doubles() -> None:
-    changes: list[GateClosed | GateOpened] = []
+    changes: list[GateEvent] = []
     gate = make_gate(16, on_change=changes.append)
     first = await gate.enter()
     delay = gate.throttled(first, 10.0, "429")
@@ -73,7 +73,7 @@ async def test_a_thousand_refusals_at_once_are_one_signal() -> None:
     waves: dict[int, int] = {}
     requests = 0
 
-    def changed(event: GateClosed | GateOpened) -> None:
+    def changed(event: GateEvent) -> None:
         nonlocal closings
         closings += isinstance(event, GateClosed)
 
@@ -106,7 +106,7 @@ async def test_a_thousand_refusals_at_once_are_one_signal() -> None:
 async def test_a_thousand_refusals_that_name_a_time_are_one_closing() -> None:
     """Each would draw its own spread; only a later time makes the pause longer."""
     rng = random.Random(2)
-    changes: list[GateClosed | GateOpened] = []
+    changes: list[GateEvent] = []
     gate = Gate(Slots(1000), None, rng=rng.random, on_change=changes.append)
     tickets = [await gate.enter() for _ in range(1000)]
     await asyncio.sleep(20)

@@ -33,9 +33,26 @@ def test_seconds_and_dates_are_understood(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["-5", "1e3", "abc", "", "٣", "12345678901234", "7, 9", "nan", "inf", "+7", "0x10", "1.", ".5",
-     "Wed, 99 Oct 2026 07:29:00 GMT", "Wed", "1_000", "７"],
-)  # fmt: skip
+    [
+        "-5",
+        "1e3",
+        "abc",
+        "",
+        "٣",
+        "12345678901234",
+        "7, 9",
+        "nan",
+        "inf",
+        "+7",
+        "0x10",
+        "1.",
+        ".5",
+        "Wed, 99 Oct 2026 07:29:00 GMT",
+        "Wed",
+        "1_000",
+        "７",
+    ],
+)
 def test_anything_else_is_ignored(text: str) -> None:
     assert parse(retry_after=text) is None
 

@@ -1,9 +1,7 @@
 """Slots are served in order, and none is lost however waiters leave."""
 
 import asyncio
-import random
 
-import anyio
 import pytest
 
 from nbp_async._pacing.slots import Slots
@@ -50,34 +48,6 @@ async def test_a_waiter_cancelled_as_it_is_served_passes_the_slot_on() -> None:
     await second
     slots.release()
     assert (slots.in_use, slots.waiting) == (0, 0)
-
-
-@pytest.mark.parametrize("scope", ["task", "anyio"])
-async def test_four_thousand_random_cancellations_lose_no_slot(scope: str) -> None:
-    rng = random.Random(7)
-    slots = Slots(10)
-
-    async def hold() -> None:
-        await slots.acquire()
-        try:
-            await asyncio.sleep(rng.random())
-        finally:
-            slots.release()
-
-    async def hold_for(seconds: float) -> None:
-        with anyio.move_on_after(seconds):
-            await hold()
-
-    if scope == "anyio":
-        await asyncio.gather(*(hold_for(rng.random() * 100) for _ in range(4000)))
-    else:
-        tasks = [asyncio.create_task(hold()) for _ in range(4000)]
-        for task in rng.sample(tasks, len(tasks)):
-            await asyncio.sleep(rng.random() / 40)
-            task.cancel()
-        await asyncio.wait(tasks)
-    assert (slots.in_use, slots.waiting) == (0, 0)
-    assert slots.acquire_nowait()
 
 
 async def test_resizing_serves_waiters_at_once_and_shrinks_as_slots_come_back() -> None:

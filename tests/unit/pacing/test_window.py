@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from nbp_async._config import Spend
-from nbp_async._errors import BudgetError, ConfigError
-from nbp_async._pacing.window import Charge, SpendWindow
+from nbp_async._base.errors import BudgetError, ConfigError
+from nbp_async._models.settings import Spend
+from nbp_async._pacing.spend_window import Charge, SpendWindow
 from tests.unit.pacing.helpers import now
 
 pytestmark = pytest.mark.looptime
@@ -72,7 +72,9 @@ async def test_it_is_reserved_in_turn_and_a_cancelled_one_takes_nothing() -> Non
 
 async def test_a_price_that_never_fits_is_refused_at_once() -> None:
     window = SpendWindow(Spend(Decimal("0.10"), 60.0))
-    with pytest.raises(BudgetError, match=r"may cost \$0.24, and spend=\$0.1/60s"):
+    with pytest.raises(
+        BudgetError, match=r"spend=.\$0.1/60s.: not sent, because one image may cost \$0.24"
+    ):
         await window.reserve(Decimal("0.24"))
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbp_async._errors import ConfigError
-from nbp_async._stores.address import (
+from nbp_async._base.errors import ConfigError
+from nbp_async._stores.store_address import (
     SERVICES,
     StoreAddress,
     is_store,

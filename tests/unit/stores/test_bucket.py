@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from opendal.exceptions import PermissionDenied, Unexpected
 
-from nbp_async._errors import StorageError
-from nbp_async._stores.address import store_address
-from nbp_async._stores.bucket import HASTY, PATIENCE, PAUSES, Bucket
-from nbp_async._stores.sums import confirmed, sums_of
+from nbp_async._base.errors import StorageError
+from nbp_async._stores.bucket import ONCE_TIMEOUT, PAUSES, RETRY_FOR, Bucket
+from nbp_async._stores.checksums import compute_checksums, is_confirmed
+from nbp_async._stores.store_address import store_address
 
 pytestmark = pytest.mark.looptime
 PLACE = store_address("s3://bucket/run")
@@ -57,7 +57,7 @@ async def put(operator: Any, *, once: bool = False) -> float:
     loop = asyncio.get_running_loop()
     begun, data = loop.time(), b"paid for"
     bucket = Bucket(operator, PLACE, secrets=(TOKEN,))
-    await bucket.put("run/a.png", data, "image/png", sums_of(data, b""), once=once)
+    await bucket.put("run/a.png", data, "image/png", compute_checksums(data, b""), once=once)
     return loop.time() - begun
 
 
@@ -80,7 +80,7 @@ async def test_what_takes_long_to_fail_is_not_begun_again_for_ever() -> None:
     with pytest.raises(StorageError):
         await put(operator)
     assert operator.writes == 2
-    assert loop.time() - begun < PATIENCE + 120
+    assert loop.time() - begun < RETRY_FOR + 120
 
 
 async def test_what_cannot_pass_is_said_at_once() -> None:
@@ -99,7 +99,7 @@ async def test_once_is_once_and_short() -> None:
         with pytest.raises(StorageError):
             await put(operator, once=True)
         assert operator.writes == 1
-        assert loop.time() - begun <= HASTY
+        assert loop.time() - begun <= ONCE_TIMEOUT
 
 
 async def test_no_words_hold_a_secret_or_an_address() -> None:
@@ -124,10 +124,10 @@ async def test_a_short_object_is_sent_again() -> None:
 
 
 def test_a_sum_of_another_kind_proves_nothing() -> None:
-    sums = sums_of(b"x", b"")
-    assert confirmed(sums, hashlib.md5(b"x").hexdigest().upper(), None)
-    assert confirmed(sums, None, base64.b64encode(sums.md5).decode())
-    assert not confirmed(sums, "0x8DC5", None)
-    assert not confirmed(sums, f'"{"0" * 32}"', None)
-    assert not confirmed(sums, '"9dd4e461268c8034f5c8564e155c67a6-2"', None)
-    assert not confirmed(sums, None, None)
+    sums = compute_checksums(b"x", b"")
+    assert is_confirmed(sums, hashlib.md5(b"x").hexdigest().upper(), None)
+    assert is_confirmed(sums, None, base64.b64encode(sums.md5).decode())
+    assert not is_confirmed(sums, "0x8DC5", None)
+    assert not is_confirmed(sums, f'"{"0" * 32}"', None)
+    assert not is_confirmed(sums, '"9dd4e461268c8034f5c8564e155c67a6-2"', None)
+    assert not is_confirmed(sums, None, None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbp_async._transports.addresses import refusal_of
+from nbp_async._transports.private_addresses import refusal_of
 
 REFUSED = [
     "0.0.0.0",
@@ -103,12 +103,12 @@ ALLOWED = [
 
 @pytest.mark.parametrize("address", REFUSED)
 def test_an_inner_or_special_address_is_refused_with_a_reason(address: str) -> None:
-    assert refusal_of(address) not in (None, "", "no address")
+    assert refusal_of(address) not in (None, "", "not an IP address")
 
 
 @pytest.mark.parametrize("address", NOT_ADDRESSES)
 def test_what_is_no_address_in_its_usual_spelling_is_refused(address: str) -> None:
-    assert refusal_of(address) == "no address"
+    assert refusal_of(address) == "not an IP address"
 
 
 @pytest.mark.parametrize("address", ALLOWED)

@@ -1,0 +1,132 @@
+"""A suite of measurements: what each figure is, the bound it is held to, and where all are saved.
+
+A command such as `core` declares a `Suite`: its measurements are functions that take a `Session`,
+show what they measure and check it. `python -m bench core` runs them one after another.
+"""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure that is held to a bound: `value` must not be above it."""
+
+    name: str
+    value: float
+    bound: float
+    unit: str = "x"
+
+    @property
+    def ok(self) -> bool:
+        return self.value <= self.bound
+
+    def __str__(self) -> str:
+        mark = "ok  " if self.ok else "OVER"
+        return f"  {mark} {self.name}: {self.value:.3g} {self.unit} (at most {self.bound:g})"
+
+
+class Session:
+    """One run of a suite: collects figures and prints each as it is measured.
+
+    Args:
+        quick: Smaller sizes, and each measured once.
+        reps: How often each is measured, if not quick.
+        options: Further options of the suite, by name.
+    """
+
+    def __init__(self, *, quick: bool, reps: int = 3, **options: Any) -> None:
+        self.quick = quick
+        self.reps = 1 if quick else reps
+        self.options = options
+        self.checks: list[Check] = []
+        self.readings: dict[str, Any] = {}
+
+    def show(self, *lines: str) -> None:
+        """Print lines at once: a long suite shows what it has so far."""
+        for line in lines:
+            print(line, flush=True)
+
+    def check(self, name: str, value: float, bound: float, unit: str = "x") -> None:
+        """Hold a figure to its bound."""
+        self.checks.append(Check(name, value, bound, unit))
+        self.show(str(self.checks[-1]))
+
+    def save(self, path: Path) -> None:
+        """Write the checks and all readings."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checks = [
+            {"name": c.name, "value": c.value, "bound": c.bound, "ok": c.ok} for c in self.checks
+        ]
+        document = {"checks": checks, "readings": self.readings}
+        path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+Measurement = Callable[[Session], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What a command measures.
+
+    Attributes:
+        name: The command; its results go to `results/<name>.json`.
+        help: What it measures, in a line.
+        quick: What `--quick` makes smaller, and how long it then takes.
+        measurements: By the name that `--only` takes, in their order.
+        reps: How often each is measured by default.
+        options: Further integer options, with their help.
+        left_out_when_quick: Measurements that `--quick` does without.
+    """
+
+    name: str
+    help: str
+    quick: str
+    measurements: Mapping[str, Measurement]
+    reps: int = 3
+    options: Mapping[str, str] = field(default_factory=dict)
+    left_out_when_quick: tuple[str, ...] = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """The options of the command line."""
+        parser.add_argument("--quick", action="store_true", help=self.quick)
+        parser.add_argument(
+            "--reps", type=int, default=self.reps, help=f"runs of each kind (default {self.reps})"
+        )
+        parser.add_argument("--only", default="", help=f"of {','.join(self.measurements)}")
+        for name, text in self.options.items():
+            parser.add_argument(f"--{name}", type=int, help=text)
+        parser.add_argument(
+            "--out", type=Path, default=RESULTS / f"{self.name}.json", help="where the JSON goes"
+        )
+
+    async def run(self, session: Session, only: Iterable[str] = ()) -> None:
+        """Measure all, or those that `only` names."""
+        left_out = self.left_out_when_quick if session.quick else ()
+        chosen = set(only) or self.measurements.keys() - set(left_out)
+        for name, measure in self.measurements.items():
+            if name in chosen:
+                title = (measure.__doc__ or "").partition("\n")[0]
+                session.show(f"\n{name}: {title}")
+                await measure(session)
+
+    def main(self, options: argparse.Namespace) -> int:
+        """Run it from the command line; 1 if a figure is over its bound."""
+        only = [name for name in options.only.split(",") if name]
+        if unknown := set(only) - self.measurements.keys():
+            raise SystemExit(f"--only {', '.join(sorted(unknown))}: {', '.join(self.measurements)}")
+        own = {name: getattr(options, name) for name in self.options}
+        session = Session(quick=options.quick, reps=options.reps, **own)
+        asyncio.run(self.run(session, only))
+        session.save(options.out)
+        over = sum(not check.ok for check in session.checks)
+        count = len(session.checks)
+        print(f"\n{count - over} of {count} within their bounds; {options.out}")
+        return 1 if over else 0

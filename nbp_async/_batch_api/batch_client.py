@@ -1,0 +1,229 @@
+"""Requests to a batch API: upload, create, poll, list, cancel, download. Only `create` buys.
+
+All others are free, and are tried again until they work or the patience ends.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from nbp_async._base.errors import (
+    MalformedReplyError,
+    NbpError,
+    NoReplyError,
+    NotSentError,
+    RefusedError,
+    StoppedError,
+    TaskError,
+)
+from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._batch_api.batch_dialect import BatchDialect, JobStatus, Source
+from nbp_async._batch_api.result_lines import DocumentDecoder, ResultDecoder, ResultLine
+from nbp_async._batch_api.upload import Upload
+from nbp_async._dialects.base import Answer, Decoder, Dialect, Part
+from nbp_async._flow.endpoint import Endpoint
+from nbp_async._flow.exchange import Exchange
+from nbp_async._images.collector import Collector
+from nbp_async._sinks.base import Sink
+from nbp_async._transports.stage_timer import StageTimer
+
+MOST_RESULTS = 16 * 1024**3  # bytes of one file of results, which never is in memory
+_TRIES = 5
+_FIRST_REST, _LONGEST_REST = 2.0, 60.0  # seconds
+_MOST_PAGES = 100
+
+T = TypeVar("T")
+OnLine = Callable[[ResultLine, Collector], Awaitable[None]]
+
+
+class BatchClient:
+    """Where a call submits its batch jobs, and takes their results."""
+
+    def __init__(self, endpoint: Endpoint, dialect: BatchDialect, sink: Sink) -> None:
+        self.endpoint = endpoint
+        self.dialect = dialect
+        self._profile = endpoint.profile
+        self._sink = sink
+
+    @property
+    def _key(self) -> str:
+        return self.endpoint.key.reveal()
+
+    async def upload(self, name: str, lines: list[bytes]) -> Source:
+        """What a job of these lines is to be made of: they are uploaded, unless they are few.
+
+        An upload that is cut off goes on where it was.
+        """
+        dialect = self.dialect
+        if dialect.fits_inline(lines):
+            return lines
+        begin = dialect.upload(self._profile, self._key, name, lines)
+        if dialect.resumable is None:
+            return await self._patiently(lambda: self._upload_whole(begin))
+        upload = Upload(dialect, dialect.resumable, self._profile, self._ask, begin, lines)
+        while not upload.file:
+            await self._patiently(upload.go_on)
+        return upload.file
+
+    async def _upload_whole(self, request: HttpRequest) -> str:
+        file = self.dialect.read_file_name(await self._document(request))
+        if not file:
+            raise MalformedReplyError("The answer to an upload does not name the file.")
+        return file
+
+    async def create(self, name: str, address: str, source: Source, callback: str) -> JobStatus:
+        """Create a job: bought once it is sent.
+
+        Raises:
+            NbpError: What went wrong; `in_doubt` tells whether there may be a job all the same.
+        """
+        request = self.dialect.create(
+            self._profile, self._key, name=name, address=address, source=source, callback=callback
+        )
+        status = self.dialect.read_status(await self._document(request, submit=True))
+        if not status.id:
+            raise MalformedReplyError("The answer to a batch job's creation does not name it.")
+        return status
+
+    async def find(self, name: str) -> JobStatus | None:
+        """The job with our name, or None if there is none."""
+        page = ""
+        for _ in range(_MOST_PAGES):
+            request = self.dialect.list_jobs(self._profile, self._key, page)
+            document = await self._patiently(partial(self._document, request))
+            listing = self.dialect.read_listing(document)
+            for job in listing.jobs:
+                if job.name == name:
+                    return job
+            page = listing.next
+            if not page:
+                return None
+        raise MalformedReplyError("The list of batch jobs has no end.")
+
+    async def poll(self, job: str, on_line: OnLine) -> JobStatus:
+        """How a job stands. Results that come with it are handed on as those of a file are."""
+        results = self.dialect.poll_decoder(self._profile)
+        await self._read(self.dialect.poll(self._profile, self._key, job), results, on_line)
+        return self.dialect.read_status(results.document)
+
+    async def cancel(self, job: str) -> None:
+        """Ask that nothing more of a job be begun. What is rendered by now is charged."""
+        request = self.dialect.cancel(self._profile, self._key, job)
+        await self._patiently(lambda: self._document(request))
+
+    async def download(self, file: str, on_line: OnLine) -> None:
+        """Read a file of results; each line is handed on with its images, not yet committed.
+
+        A download that was cut off begins again: `on_line` must know a line that comes twice.
+        """
+        await self._patiently(lambda: self._download(file, on_line))
+
+    async def _download(self, file: str, on_line: OnLine) -> None:
+        request = self.dialect.download(self._profile, self._key, file)
+        await self._read(request, self.dialect.result_decoder(self._profile), on_line)
+
+    async def _read(self, request: HttpRequest, results: ResultDecoder, on_line: OnLine) -> None:
+        exchange = _ResultsExchange(self.endpoint.dialect, self._sink, results, on_line)
+        try:
+            await self._send(exchange, request, _EndDecoder(results), self._timer())
+            if results.last is not None:
+                await on_line(results.last, exchange.collector)
+        finally:
+            exchange.collector.discard()
+
+    async def _document(self, request: HttpRequest, *, submit: bool = False) -> object:
+        return (await self._ask(request, submit=submit))[1]
+
+    async def _ask(self, request: HttpRequest, *, submit: bool = False) -> tuple[ReplyHead, object]:
+        """The head of a response, and the document in it."""
+        decoder = DocumentDecoder(self.dialect.keys)
+        exchange = Exchange(self.endpoint.dialect, self._sink)
+        try:
+            timer = self._timer(len(request.body), submit=submit)
+            await self._send(exchange, request, decoder, timer)
+        finally:
+            exchange.collector.discard()
+        assert exchange.head is not None, "an exchange without an error has one"
+        return exchange.head, decoder.document
+
+    async def _send(
+        self, exchange: Exchange, request: HttpRequest, decoder: Decoder, timer: StageTimer
+    ) -> None:
+        exchange.max_bytes = MOST_RESULTS
+        await exchange.exchange(self.endpoint, self.endpoint.transport, request, timer, decoder)
+
+    def _timer(self, size: int = 0, *, submit: bool = False) -> StageTimer:
+        chosen = self.endpoint.resources.timeouts
+        return StageTimer(
+            self.endpoint.timeouts(chosen.submit if submit else chosen.poll),
+            vendor=self._profile.name,
+            queued_at=asyncio.get_running_loop().time(),
+            size=size,
+        )
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a free request until it succeeds, cannot succeed, or has failed five times."""
+        rest = _FIRST_REST
+        for _ in range(_TRIES - 1):
+            try:
+                return await attempt()
+            except NbpError as exc:
+                if not may_succeed_later(exc):
+                    raise
+                after = exc.retry_after if isinstance(exc, RefusedError) else None
+            await asyncio.sleep(max(after or 0.0, rest * (0.5 + self.endpoint.resources.rng())))
+            rest = min(_LONGEST_REST, rest * 3)
+        return await attempt()
+
+
+class _ResultsExchange(Exchange):
+    """Results on their way in: each has its own images."""
+
+    def __init__(
+        self, dialect: Dialect, sink: Sink, results: ResultDecoder, on_line: OnLine
+    ) -> None:
+        super().__init__(dialect, sink)
+        self._results = results
+        self._on_line = on_line
+        self._sink = sink
+
+    async def _take(self, decoder: Decoder, data: bytes) -> None:  # noqa: ARG002
+        for parts, line in self._results.feed(data):
+            await self.collector.take(parts)
+            if line is not None:
+                await self._on_line(line, self.collector)
+                self.collector.discard()
+                self.collector = Collector(self._sink)
+        await asyncio.sleep(0)
+
+
+class _EndDecoder(Decoder):
+    """Knows where results end; `_ResultsExchange` reads them."""
+
+    def __init__(self, results: ResultDecoder) -> None:
+        self._results = results
+
+    @property
+    def complete(self) -> bool:
+        return self._results.complete
+
+    def feed(self, data: bytes) -> list[Part]:  # noqa: ARG002
+        return []
+
+    def close(self) -> Answer:
+        return self._results.close()
+
+
+def may_succeed_later(error: NbpError) -> bool:
+    """The same request may succeed if it is sent again; it does not say what was billed."""
+    if isinstance(error, TaskError | RefusedError):
+        return error.is_transient
+    return isinstance(error, NoReplyError | NotSentError | MalformedReplyError)
+
+
+def in_doubt(error: NbpError) -> bool:
+    """There may be a job, though its creation ended in this error."""
+    if isinstance(error, RefusedError):
+        return error.status >= 500 or error.status in (408, 409) or error.status < 400
+    return not isinstance(error, NotSentError | StoppedError)

@@ -1,0 +1,283 @@
+"""Decode the results of a batch job as they arrive, in pieces of any length. No I/O.
+
+A result may be 30 MB long, and there may be hundreds. So their images never gather in memory, as
+in any other response, and each result is handed on as soon as it ends.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from nbp_async._base.errors import MalformedReplyError, NbpError, TruncatedError
+from nbp_async._dialects.base import Answer, Decoder, Part
+from nbp_async._dialects.json_escapes import end_of_string, whole_escapes
+from nbp_async._dialects.json_scan import JsonScan, Keys
+
+_SIGN = re.compile(rb'["{}\[\]]')
+_BETWEEN = re.compile(rb"[{\]]")
+# A key that may continue in the next piece. Inside a string its quote would have a backslash.
+_CUT_KEY = re.compile(rb'"\w*+(?:"\s{0,16}(?::\s{0,16})?)?\Z')
+_LONGEST_KEY = 128  # bytes, with what may follow it
+
+
+class ResultLine(msgspec.Struct, frozen=True):
+    """One line of the results: an answer, or what went wrong with it.
+
+    Attributes:
+        key: The key of the request's line, or "" if it cannot be read.
+        answer: The answer, or None.
+        error: What went wrong, or None.
+    """
+
+    key: str
+    answer: Answer | None = None
+    error: NbpError | None = None
+
+
+ParsedPiece = list[tuple[list[Part], ResultLine | None]]
+"""Parts of images in a piece of data, and each result that ends in it."""
+
+
+class ResultDecoder(Protocol):
+    """Takes results in pieces of any length."""
+
+    @property
+    def complete(self) -> bool:
+        """No more results can come."""
+        ...
+
+    @property
+    def last(self) -> ResultLine | None:
+        """The result that ends with the data, without a mark of its own; else None."""
+        ...
+
+    def feed(self, data: bytes) -> ParsedPiece:
+        """Take a piece, give what is in it."""
+        ...
+
+    def close(self) -> Answer:
+        """The data ended.
+
+        Raises:
+            MalformedReplyError: It ended too early, or cannot be read.
+        """
+        ...
+
+
+class DocumentDecoder(Decoder):
+    """One JSON document without its images; at the end it is in `document`."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._scan = JsonScan(keys)
+        self._begun = False
+        self.document: object = None
+
+    @property
+    def complete(self) -> bool:
+        return self._scan.complete
+
+    def feed(self, data: bytes) -> list[Part]:
+        self._begun |= bool(data.strip())
+        return self._scan.feed(data)
+
+    def close(self) -> Answer:
+        if self._begun:
+            self.document = self._scan.close()
+        return Answer()
+
+
+class ResultFileDecoder:
+    """A file of JSON documents, one a line.
+
+    A line that cannot be read is a result with an error; the lines after it are read all the same.
+    Image numbers start again with each line.
+
+    Attributes:
+        last: The line that the file ended with, if no line break followed it.
+    """
+
+    complete = False  # another line may always follow
+
+    def __init__(self, keys: Keys, read: Callable[[object], ResultLine]) -> None:
+        self._line = _ResultReader(keys, read)
+        self.last: ResultLine | None = None
+
+    def feed(self, data: bytes) -> ParsedPiece:
+        found: ParsedPiece = []
+        at = 0
+        while True:
+            end = data.find(b"\n", at)
+            parts = self._line.feed(data[at:] if end < 0 else data[at:end])
+            line = self._line.end() if end >= 0 and self._line.begun else None
+            if parts or line is not None:
+                found.append((parts, line))
+            if end < 0:
+                return found
+            at = end + 1
+
+    def close(self) -> Answer:
+        """The file ended.
+
+        Raises:
+            TruncatedError: It ended inside a line; the lines before it were whole.
+        """
+        if self._line.begun:
+            line = self._line.end()
+            if isinstance(line.error, TruncatedError) and not line.key:
+                raise line.error
+            self.last = line
+        return Answer()
+
+
+class InlineResultDecoder:
+    """One JSON document with results in an array, each of which is handed on when it ends.
+
+    It is in one of three places, and `feed` moves it from one to the next:
+
+        outside ── "inlinedResponses": [ ──► between ── { ──► result
+           ▲                                  │ ▲               │
+           └────────────── ] ─────────────────┘ └────── } ──────┘
+
+    Args:
+        keys: The strings in it that are images.
+        read: Reads a result.
+        arrays: Keys whose arrays have results in them.
+
+    Attributes:
+        document: The rest of the document, at the end; results are null in it.
+        last: None: each result ends with its own brace.
+    """
+
+    last: ResultLine | None = None
+
+    def __init__(
+        self, keys: Keys, read: Callable[[object], ResultLine], arrays: tuple[bytes, ...] = ()
+    ) -> None:
+        names = b"|".join(map(re.escape, arrays)) or b"(?!)"
+        self._array = re.compile(rb'"(?:' + names + rb')"\s{0,16}:\s{0,16}\[')
+        self._whole = DocumentDecoder(keys)
+        self._line = _ResultReader(keys, read)
+        self._within = False  # inside the array
+        self._depth = 0  # objects and arrays that are open in a result
+        self._quoted = False  # inside a string of a result
+        self._rest = b""  # cannot be decided before more is here
+        self.document: object = None
+
+    @property
+    def complete(self) -> bool:
+        return not self._within and not self._rest and self._whole.complete
+
+    def feed(self, data: bytes) -> ParsedPiece:
+        data, self._rest = self._rest + data, b""
+        found: ParsedPiece = []
+        at = 0
+        while at < len(data):
+            if self._depth:
+                at = self._result(data, at, found)
+            elif self._within:
+                at = self._between(data, at)
+            else:
+                at = self._outside(data, at)
+        return found
+
+    def close(self) -> Answer:
+        """The document ended.
+
+        Raises:
+            TruncatedError: It ended too early; the results before that were whole.
+        """
+        self._whole.feed(self._rest)
+        answer = self._whole.close()
+        self.document = self._whole.document
+        return answer
+
+    def _outside(self, data: bytes, at: int) -> int:
+        array = self._array.search(data, at)
+        self._within = array is not None
+        cut = (
+            None if array is not None else _CUT_KEY.search(data, max(at, len(data) - _LONGEST_KEY))
+        )
+        end = array.end() if array is not None else cut.start() if cut is not None else len(data)
+        self._whole.feed(data[at:end])
+        if cut is not None:
+            self._rest = data[end:]
+        return len(data) if cut is not None else end
+
+    def _between(self, data: bytes, at: int) -> int:
+        sign = _BETWEEN.search(data, at)
+        end = len(data) if sign is None else sign.start()
+        self._whole.feed(data[at:end])
+        if sign is not None and sign[0] == b"{":
+            self._whole.feed(b"null")
+            self._depth = 1
+            self._line.feed(b"{")
+            return end + 1
+        self._within = sign is None
+        return end
+
+    def _result(self, data: bytes, at: int, found: ParsedPiece) -> int:
+        """Hand on what belongs to the current result; returns where it ends."""
+        end = self._end_of_result(data, at)
+        parts = self._line.feed(data[at:end])
+        line = None if self._depth else self._line.end()
+        if parts or line is not None:
+            found.append((parts, line))
+        if not self._depth:
+            return end
+        self._rest = data[end:]
+        return len(data)
+
+    def _end_of_result(self, data: bytes, at: int) -> int:
+        """Where the current result ends, or what is known of it."""
+        while at < len(data):
+            if self._quoted:
+                end = end_of_string(data, at)
+                if end < 0:
+                    return whole_escapes(data, at)
+                at, self._quoted = end + 1, False
+                continue
+            sign = _SIGN.search(data, at)
+            if sign is None:
+                return len(data)
+            at = sign.end()
+            self._quoted = sign[0] == b'"'
+            self._depth += (sign[0] in b"{[") - (sign[0] in b"}]")
+            if not self._depth:
+                return at
+        return at
+
+
+class _ResultReader:
+    """Reads one result. If it cannot be read, that is its error, and no other's."""
+
+    def __init__(self, keys: Keys, read: Callable[[object], ResultLine]) -> None:
+        self._keys = keys
+        self._read = read
+        self._scan = JsonScan(keys)
+        self._error: MalformedReplyError | None = None
+        self.begun = False
+
+    def feed(self, data: bytes) -> list[Part]:
+        if not self.begun and not data.strip():
+            return []
+        self.begun = True
+        if self._error is not None:
+            return []
+        try:
+            return self._scan.feed(data)
+        except MalformedReplyError as exc:
+            self._error = exc.with_traceback(None)  # its frames hold what was being read
+            return []
+
+    def end(self) -> ResultLine:
+        """The result; the next one may begin."""
+        scan, error = self._scan, self._error
+        self._scan, self.begun, self._error = JsonScan(self._keys), False, None
+        if error is not None:
+            return ResultLine("", error=error)
+        try:
+            return self._read(scan.close())
+        except MalformedReplyError as exc:
+            return ResultLine("", error=exc.with_traceback(None))

@@ -1,0 +1,1 @@
+"""The client: it chooses the parts and wires them."""

@@ -1,0 +1,31 @@
+"""What follows image links, wired; a client has one, and so has a fetch without a client."""
+
+from collections.abc import Callable
+
+from nbp_async._images.download import Downloader, LinkPolicy
+from nbp_async._models.settings import Limits, Timeouts
+from nbp_async._transports.private_addresses import refusal_of
+
+
+def downloader(
+    links: LinkPolicy, limits: Limits, timeouts: Timeouts, ca: str | None, rng: Callable[[], float]
+) -> Downloader:
+    """What follows image links."""
+    from nbp_async._transports.aiohttp import AiohttpTransport
+
+    guard = None if links.private else _refuse_private
+    return Downloader(
+        AiohttpTransport(reuse=True, vendor="image store", guard=guard, ca=ca),
+        policy=links,
+        at_once=limits.max_downloads,
+        patience=timeouts.download,
+        max_body=limits.max_body,
+        rng=rng,
+    )
+
+
+def _refuse_private(address: str) -> None:
+    """The guard of downloads: called with each address before it is dialled."""
+    reason = refusal_of(address)
+    if reason is not None:
+        raise PermissionError(f"an image link leads to {address}, which is {reason}")

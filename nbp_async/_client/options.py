@@ -1,0 +1,382 @@
+"""The options of a client and of its calls: values, checked where they are made.
+
+They are the keywords of `Client`, `many`, `stream`, `one` and so on (see `keyword_options`): an
+option is a field here, its line under "Attributes", and the place that uses it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from nbp_async._base.errors import ConfigError
+from nbp_async._base.fields import HIDDEN, Form, OnlyVia, check_fields
+from nbp_async._base.option_fields import option_fields
+from nbp_async._base.secret import Secret
+from nbp_async._flow.resume_state import ResumePolicy
+from nbp_async._images.download import link_policy
+from nbp_async._journal.base import JOURNAL, Journal
+from nbp_async._models.events import Listener
+from nbp_async._models.outcomes import FailedLines, Outcome, Via
+from nbp_async._models.settings import Dollars, Limits, Retry, Timeouts, dollars
+from nbp_async._sinks.base import Sink
+from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.object_sink import as_store_address
+from nbp_async._stores.store_address import StoreAddress, is_store
+from nbp_async._transports.base import Transport
+from nbp_async._vendors.prices import ServiceTier
+from nbp_async._vendors.profiles import DialectName, Profile
+from nbp_async._webhooks.webhook import Webhook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageOptions:
+    """Options of a call that makes one image.
+
+    Attributes:
+        size: "1K", "2K", "4K" or pixels as "2048x2048", for prompts that name none; None (default)
+            for 2K, or the model's own.
+        aspect_ratio: "16:9" and so on, for prompts that name none; None (default) leaves it to the
+            model.
+        model: The model to ask; None (default) takes the client's.
+        quality: "low", "high" and so on, for prompts that name none, where the model has a choice;
+            each has its price. None (default) takes the client's.
+        thinking: "minimal", "high" and so on, for prompts that name none, where the model has a
+            choice; thinking is billed as text. None (default) takes the client's.
+        tier: Service tier of held calls, where the vendor has them. "flex" costs half at Google,
+            takes up to 15 minutes, and may be turned away and tried again; "priority" costs more
+            and goes first, or is served as "standard", and then costs that. What was given is
+            booked. None (default) takes the client's.
+        via: How the answers reach us. "held" (default where the endpoint has it) holds each call
+            open until the image is there. "poll" submits a task and polls it, with no connection
+            held meanwhile, where the endpoint takes tasks (`Profile.tasks`). "webhook" does the
+            same, and polls as soon as the service calls back (`Client(webhook=)`). "batch" submits
+            jobs to the vendor's batch API, for half the price and within a day, and needs a run
+            with a journal.
+        out: The folder that gets each image as soon as it is there, a store ("s3://bucket/prefix",
+            oss://, gs:// or az://, opened with what the environment holds) or a Sink; for `one`
+            also the image's file ("bike.png"), which must not exist. None (default) keeps images in
+            memory, and above `Limits.max_memory` in temporary files.
+        shared: Other users of this machine may read new files and folders, as far as the umask lets
+            them; by default only their owner may.
+        max_cost: US dollars that no attempt may go beyond, including earlier calls of the run and
+            what may have been billed; None (default) for no limit. An answer may cost more than its
+            price, with images that nobody asked for: until the first ones have shown what they
+            cost, only so many requests are out as this could pay at three times the price. It is
+            exceeded at most by what the requests that are out by then cost beyond their price.
+    """
+
+    size: Annotated[str | None, Form('"2K" or "2048x2048"')] = None
+    aspect_ratio: Annotated[str | None, Form('"16:9"')] = None
+    model: str | None = None
+    quality: str | None = None
+    thinking: str | None = None
+    tier: ServiceTier | None = None
+    via: Via | None = None
+    out: Annotated[
+        str | Path | Sink | None, Form('a folder, a store such as "s3://bucket/prefix", or a Sink')
+    ] = None
+    shared: bool = False
+    max_cost: Dollars | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        as_store_address(self.out)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that images go to, if it is one."""
+        return folder_of(self.out)
+
+    @property
+    def store(self) -> StoreAddress | None:
+        """The store that images go to, if it is one."""
+        return as_store_address(self.out)
+
+    @property
+    def prompt_defaults(self) -> dict[str, str | None]:
+        """Options of prompts that name none."""
+        return {
+            "size": self.size,
+            "aspect_ratio": self.aspect_ratio,
+            "quality": self.quality,
+            "thinking": self.thinking,
+        }
+
+    @property
+    def spend_limit(self) -> Decimal | None:
+        """`max_cost` as an amount, or None."""
+        return None if self.max_cost is None else dollars(self.max_cost, "max_cost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions(ImageOptions):
+    """Options of a call that makes many images, and can be done again where it ended.
+
+    Attributes:
+        journal: A file for a journal that is not in the folder `out`, or False for none; None
+            (default) has one where `out` is a folder, and none where it is a store.
+        resend_ambiguous: Send again what may have been billed; needs `max_cost`.
+        retry_failed: Send again what was billed and brought no image, or whose file is gone.
+        verify: Compare the hash of each file that is there, not only its size.
+        wait: Wait for the results (default); False ends the call as soon as all batch jobs are
+            created, and the same call made again brings what they made.
+        failed_lines: What becomes of lines of batch jobs that cost nothing and brought nothing,
+            those of an expired job among them. "batch" (default) sends them in another job, three
+            in all; "held" makes them by held calls, at the full price; "keep" leaves them failures.
+        progress: Show in a Jupyter notebook how it goes (default); elsewhere nothing is shown. The
+            environment variable NBP_PROGRESS=0 turns it off for all calls.
+    """
+
+    journal: Annotated[
+        str | Path | bool | Journal | None, Form("a file, False for none, or a Journal")
+    ] = None
+    resend_ambiguous: bool = False
+    retry_failed: bool = False
+    verify: bool = False
+    wait: Annotated[bool, OnlyVia("batch")] = True
+    failed_lines: Annotated[FailedLines, OnlyVia("batch")] = "batch"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        ImageOptions.__post_init__(self)
+        for name, field in option_fields(type(self)).items():
+            value = getattr(self, name)
+            if field.via and self.via not in field.via and value != field.default:
+                raise ConfigError(
+                    "only for batch jobs.", option=name, value=value, remedy={"via": field.via[0]}
+                )
+        self._check_run()
+
+    def _check_run(self) -> None:
+        if self.journal is True and self.folder is None:
+            raise ConfigError(
+                "there is no folder for the journal: give the folder as out, or a file as journal, "
+                "which is on this machine wherever images go.",
+                option="journal",
+                value=True,
+            )
+        for name in ("resend_ambiguous", "retry_failed", "verify"):
+            if getattr(self, name) and not self.has_journal:
+                raise ConfigError(
+                    "works with the journal of a run, and this call has none.",
+                    option=name,
+                    value=True,
+                    remedy={"out": "folder/"},
+                )
+        if self.resend_ambiguous and self.max_cost is None:
+            raise _no_cap()
+
+    @property
+    def has_journal(self) -> bool:
+        """The call is a run: it has a journal, in its folder or elsewhere."""
+        return self.journal is not False and (self.journal is not None or self.folder is not None)
+
+    @property
+    def journal_path(self) -> Path | None:
+        """Where the journal is: in the run's folder, or where it was wanted; None without one."""
+        if isinstance(self.journal, str | Path):
+            return Path(self.journal).absolute()
+        folder = None if self.journal is False else self.folder
+        return None if folder is None else folder / JOURNAL
+
+    @property
+    def resume_policy(self) -> ResumePolicy:
+        """What may be bought again of what earlier calls left."""
+        return ResumePolicy(
+            resend_ambiguous=self.resend_ambiguous,
+            retry_failed=self.retry_failed,
+            verify=self.verify,
+        )
+
+    def for_failures(self, *, resend_ambiguous: bool, max_cost: Dollars | None) -> "CallOptions":
+        """The options of a further call for what failed in one with these.
+
+        Raises:
+            ConfigError: They cannot work together.
+        """
+        if not isinstance(self.journal, str | Path | bool | None):
+            raise ConfigError(
+                "The journal that this call was given was closed with it: make the call again with "
+                "another one."
+            )
+        cap = self.max_cost if max_cost is None else max_cost
+        if resend_ambiguous and cap is None:
+            raise _no_cap()
+        if not self.has_journal:  # then the batch knows what failed, and may be sent again
+            return dataclasses.replace(self, max_cost=cap)
+        return dataclasses.replace(
+            self, retry_failed=True, resend_ambiguous=resend_ambiguous, max_cost=cap
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadOptions:
+    """What matters to images that come as links.
+
+    Attributes:
+        limits: How hard to press the endpoint; see `Limits`.
+        timeouts: How long to wait; see `Timeouts`.
+        link_hosts: Hosts that image links may lead to; None (default) for any public one.
+        allow_private: Links may lead to private addresses and plain http; None (default) only
+            where the endpoint itself is at a loopback address.
+        ca: File of certificate authorities to trust instead of the system's.
+    """
+
+    limits: Limits | None = None
+    timeouts: Timeouts | None = None
+    link_hosts: Annotated[Collection[str] | None, Form("a list of hosts, or None")] = None
+    allow_private: bool | None = None
+    ca: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        link_policy(self.link_hosts, private=False)
+
+    @property
+    def ca_file(self) -> str | None:
+        """`ca` as text."""
+        return None if self.ca is None else str(self.ca)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedOptions(DownloadOptions):
+    """Options of a client, whatever endpoint it asks.
+
+    Attributes:
+        model: The model to ask; None (default) takes the profile's.
+        quality: For calls and prompts that name none; None (default) is the model's own.
+        thinking: For calls and prompts that name none; None (default) is the model's own.
+        tier: Service tier of held calls that name none: "flex", "priority", or "standard", which is
+            what None (default) is.
+        price: US dollars of an image, whatever its size, model and tier, in place of the prices
+            that are known (`nbp prices`); None (default) for these.
+        retry: What to try again; see `Retry`. By default nothing that may have been billed.
+        transport: "aiohttp" (default), "httpx" (extra [httpx]), or an object of your own.
+        listeners: Get each attempt and outcome; see `Listener`.
+        account: Name of the account that pays, for the journals of runs; None (default) lets the
+            key stand for it. Name it if its keys change.
+        webhook: Where tasks of `via="webhook"`, and batch jobs, call back; see `Webhook`.
+        rng: Draws the jitter, from 0 up to 1; for tests.
+    """
+
+    model: str | None = None
+    quality: str | None = None
+    thinking: str | None = None
+    tier: ServiceTier | None = None
+    price: Dollars | None = None
+    retry: Retry | None = None
+    transport: Literal["aiohttp", "httpx"] | Transport = "aiohttp"
+    listeners: Annotated[Sequence[Listener], Form("a list of listeners")] = ()
+    account: str | None = None
+    webhook: Webhook | None = None
+    rng: Callable[[], float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions(SharedOptions):
+    """The options of `Client`.
+
+    Attributes:
+        endpoint: A known name (see `PROFILES`), a base URL, a TOML file that describes a service,
+            or a Profile; None (default) for "google", or what the environment names.
+        api_key: The API key. It is sent to the endpoint's host alone, and never shown.
+    """
+
+    endpoint: Annotated[str | Profile | None, HIDDEN, Form("a name, an address or a Profile")] = (
+        None
+    )
+    api_key: Annotated[str | Secret | None, HIDDEN, Form("text")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentOptions(ClientOptions):
+    """The options of `Client.from_env`.
+
+    Attributes:
+        environ: Instead of `os.environ`.
+    """
+
+    _: dataclasses.KW_ONLY
+    environ: Annotated[Mapping[str, str] | None, HIDDEN, Form("a dict of text to text")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRunOptions(EnvironmentOptions):
+    """The options of `BatchRun`. Without an endpoint, that of the journal is asked if it is known.
+
+    Attributes:
+        out: Where the run's images belong, a folder or a store, if the journal does not say so.
+    """
+
+    _: dataclasses.KW_ONLY
+    out: str | Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeClientOptions(SharedOptions):
+    """The options of `Client.fake`.
+
+    Attributes:
+        dialect: Which API client and server speak; see `Profile.dialect`.
+        server: Options of `fake.FakeServer`: latency (30-170 s by default), speed, seed, faults,
+            quotas and so on.
+    """
+
+    dialect: DialectName = "openai_images"
+    server: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchOptions(DownloadOptions):
+    """Options of `fetch_run`. Of `limits` and `timeouts` only what is about downloads counts.
+
+    Attributes:
+        out: Where the images go, a folder or a store; None (default) for where the run's others
+            are.
+        shared: Other users of this machine may read new files and folders, as far as the umask lets
+            them; by default only their owner may.
+        on_outcome: Called with each outcome as it ends; it must not block.
+    """
+
+    out: str | Path | None = None
+    shared: bool = False
+    on_outcome: Callable[[Outcome], object] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoverOptions(FetchOptions):
+    """Options of `recover_run`.
+
+    Attributes:
+        dialect: Read them as answers of this API, see `Profile.dialect`; None (default) for the one
+            that was asked, and then every other.
+    """
+
+    dialect: DialectName | None = None
+
+
+def keywords_of(options: Any, kind: type[Any]) -> dict[str, Any]:
+    """Those of the options that `kind` has as well, as keywords."""
+    return {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
+
+
+def _no_cap() -> ConfigError:
+    return ConfigError(
+        "this may pay twice for an image: say how much the run may cost in all, earlier calls "
+        "included.",
+        option="resend_ambiguous",
+        value=True,
+        remedy={"max_cost": "45"},
+    )
+
+
+def folder_of(out: str | Path | Sink | None) -> Path | None:
+    """The folder that images go to, if it is one."""
+    if isinstance(out, DirectorySink):
+        return Path(out.folder)
+    if is_store(out):
+        return None
+    return Path(out).absolute() if isinstance(out, str | Path) else None

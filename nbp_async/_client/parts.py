@@ -1,0 +1,209 @@
+"""What a client is made of: the only place that chooses implementations, and wires them."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nbp_async._base.errors import ClosedError
+from nbp_async._batch_api.batch_delivery import BatchDelivery
+from nbp_async._client.deliveries import Deliveries
+from nbp_async._client.downloads import downloader
+from nbp_async._client.endpoint_account import EndpointAccount, choose_via
+from nbp_async._client.options import CallOptions, ImageOptions, SharedOptions
+from nbp_async._client.run_journal import opener
+from nbp_async._client.transport_choice import choose_transport
+from nbp_async._dialects.base import Dialect
+from nbp_async._dialects.gemini import GeminiNative
+from nbp_async._dialects.openai_chat import OpenAIChat
+from nbp_async._dialects.openai_images import OpenAIImages
+from nbp_async._flow.call_state import CallState
+from nbp_async._flow.delivery import Delivery, RequestDelivery
+from nbp_async._flow.endpoint import Endpoint
+from nbp_async._flow.listeners import Listeners
+from nbp_async._flow.resources import Resources, Totals
+from nbp_async._flow.resume_state import ResumeState
+from nbp_async._flow.task_client import TaskClient
+from nbp_async._images.download import link_policy
+from nbp_async._models.outcomes import Via
+from nbp_async._models.settings import Limits, Retry, Timeouts
+from nbp_async._pacing.budgets import RetryBudget, SpendCap
+from nbp_async._pacing.price_margins import PriceMargins
+from nbp_async._pacing.slots import Slots
+from nbp_async._pacing.spend_window import SpendWindow
+from nbp_async._pacing.token_bucket import TokenBucket
+from nbp_async._sinks.base import Sink
+from nbp_async._sinks.directory import DirectorySink
+from nbp_async._sinks.disk_space import DiskSpace
+from nbp_async._sinks.file_threads import FileThreads
+from nbp_async._sinks.image_file import ImageFileSink, image_file_of
+from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.object_sink import ObjectSink, as_store_address
+from nbp_async._stores.open_buckets import Buckets
+from nbp_async._transports.base import Transport
+
+DIALECTS: dict[str, Callable[[], Dialect]] = {
+    "openai_images": OpenAIImages,
+    "gemini": GeminiNative,
+    "openai_chat": OpenAIChat,
+}
+
+
+class Parts:
+    """The open parts of one client. Belongs to one event loop.
+
+    Args:
+        options: Those of the client.
+        account: Where images are made, and which account pays.
+        totals: What the client has spent.
+    """
+
+    def __init__(self, options: SharedOptions, account: EndpointAccount, totals: Totals) -> None:
+        self._options = options
+        self._memory: MemorySink | None = None
+        self._buckets = Buckets()
+        self.loop = asyncio.get_running_loop()
+        self.resources = open_resources(options, account, totals)
+        self.endpoint = self._open_endpoint(account)
+        vendor = account.profile.name
+        self._deliveries = Deliveries(
+            self.endpoint, options.webhook, lambda: self._transport(vendor, reuse=True)
+        )
+
+    def check_loop(self) -> None:
+        """Refuse every event loop but the one that opened the client: limits hold in one loop.
+
+        Raises:
+            ClosedError: Another event loop is running here. Nothing was sent.
+        """
+        if self.loop is not asyncio.get_running_loop():
+            raise ClosedError(
+                "This client belongs to another event loop. Make one for each asyncio.run, or use "
+                "one loop for all."
+            )
+
+    def call(self, options: ImageOptions) -> tuple[CallState, RequestDelivery]:
+        """What belongs to one `one` alone, and its delivery."""
+        delivery = self._deliveries.for_one(self._via(options))
+        file, files = image_file_of(options.out), self.resources.files
+        if file is None:
+            return self._state(options, None), delivery
+        sink = ImageFileSink(file, files, shared=options.shared)
+        listeners = self.resources.listeners
+        return CallState(sink, self._cap(options), past=None, listeners=listeners), delivery
+
+    def run_call(self, options: CallOptions) -> tuple[CallState, Delivery]:
+        """The same of one `many` or `stream`: with a journal, where one is wanted."""
+        via = self._via(options)
+        past = self._past(options, self._deliveries.tasks_for(via))
+        return self._state(options, past), self._deliveries.for_run(via, options)
+
+    def batch_call(self, options: CallOptions) -> tuple[CallState, BatchDelivery]:
+        """The same, for a call that is known to use the batch API."""
+        past = self._past(options, self._deliveries.tasks_for(self._via(options)))
+        return self._state(options, past), self._deliveries.for_batch(options)
+
+    async def aclose(self) -> None:
+        """Close connections and threads; images stay."""
+        self.endpoint.close()
+        await self._deliveries.aclose()
+        await self.endpoint.transport.aclose()
+        await self.resources.downloads.aclose()
+        if self._memory is not None:
+            await self._memory.aclose()
+        self.resources.files.close()
+
+    def _open_endpoint(self, account: EndpointAccount) -> Endpoint:
+        """What belongs to one endpoint and account, apart from what the client shares."""
+        limits = self.resources.limits
+        rate, spend, margins = limits.departures, limits.spend_window, PriceMargins()
+        return Endpoint(
+            resources=self.resources,
+            profile=account.profile,
+            key=account.key,
+            account=account.owner,
+            dialect=DIALECTS[account.profile.dialect](),
+            transport=self._transport(account.profile.name, reuse=limits.reuse_connections),
+            bucket=None if rate is None else TokenBucket(rate, limits.burst),
+            window=None if spend is None else SpendWindow(spend, margins),
+            margins=margins,
+        )
+
+    def _transport(self, vendor: str, *, reuse: bool) -> Transport:
+        wanted, ca = self._options.transport, self._options.ca_file
+        return choose_transport(wanted, vendor, ca, reuse=reuse)
+
+    def _via(self, options: ImageOptions) -> Via:
+        return choose_via(options, self.endpoint.profile, self._options.webhook)
+
+    def _state(self, options: ImageOptions, past: ResumeState | None) -> CallState:
+        cap, space, listeners = self._cap(options), self._space(options), self.resources.listeners
+        return CallState(self._sink(options), cap, past=past, room=space, listeners=listeners)
+
+    def _cap(self, options: ImageOptions) -> SpendCap | None:
+        most = options.spend_limit
+        return None if most is None else SpendCap(most, self.endpoint.margins)
+
+    def _sink(self, options: ImageOptions) -> Sink:
+        out, files = options.out, self.resources.files
+        if out is not None and not isinstance(out, str | Path):
+            return out
+        if self._memory is None:
+            self._memory = MemorySink(self.resources.limits.max_memory, files)
+        if out is None:
+            return self._memory
+        return sink_at(out, self._memory, self._buckets, files, shared=options.shared)
+
+    def _space(self, options: ImageOptions) -> DiskSpace | None:
+        folder = options.folder
+        return None if folder is None else DiskSpace(folder, self.resources.files)
+
+    def _past(self, options: CallOptions, tasks: TaskClient | None) -> ResumeState | None:
+        if not options.has_journal:
+            return None
+        out, account = options.out, self.endpoint.account
+        return ResumeState(
+            open=opener(options, account, self.resources.files, self.resources.wall_clock),
+            account=account,
+            again=options.resume_policy,
+            folder=options.folder,
+            store=options.store,
+            buckets=out.buckets if isinstance(out, ObjectSink) else self._buckets,
+            tasks=tasks,
+        )
+
+
+def open_resources(options: SharedOptions, account: EndpointAccount, totals: Totals) -> Resources:
+    """What all calls of a client share, whatever endpoint they ask."""
+    limits, timeouts = options.limits or Limits(), options.timeouts or Timeouts()
+    retry, rng = options.retry or Retry(), options.rng or random.random
+    private = options.allow_private
+    if private is None:
+        private = account.profile.is_local
+    links = link_policy(options.link_hosts, private=private)
+    return Resources(
+        downloads=downloader(links, limits, timeouts, options.ca_file, rng),
+        files=FileThreads(),
+        limits=limits,
+        timeouts=timeouts,
+        retry=retry,
+        slots=Slots(limits.most_in_flight),
+        retry_budget=RetryBudget(limits.most_in_flight),
+        ambiguous=SpendCap(retry.ambiguous_dollars),
+        listeners=Listeners(*options.listeners),
+        rng=rng,
+        wall_clock=time.time,
+        totals=totals,
+        opened_at=asyncio.get_running_loop().time(),
+    )
+
+
+def sink_at(
+    out: str | Path, memory: MemorySink, buckets: Buckets, files: FileThreads, *, shared: bool
+) -> Sink:
+    """The folder, or the place in a store. What is on its way to a store is in `memory`."""
+    store = as_store_address(out)
+    if store is None:
+        return DirectorySink(out, files, shared=shared)
+    return ObjectSink(store, buckets, memory, files)

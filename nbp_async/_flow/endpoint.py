@@ -1,0 +1,111 @@
+"""One address that makes images, with one key and the account that pays."""
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from nbp_async._base.secret import Secret
+from nbp_async._dialects.base import Dialect
+from nbp_async._flow.resources import Resources
+from nbp_async._models.events import LimitChanged
+from nbp_async._pacing.gate import Gate, GateEvent
+from nbp_async._pacing.learned_limit import LearnedLimit
+from nbp_async._pacing.price_margins import PriceMargins
+from nbp_async._pacing.spend_window import SpendWindow
+from nbp_async._pacing.token_bucket import RateLimiter
+from nbp_async._transports.base import Transport
+from nbp_async._vendors.price_options import STANDARD
+from nbp_async._vendors.profiles import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTimeouts:
+    """The time-outs of one request, in seconds; see `_transports.base.Spans`."""
+
+    connect: float
+    upload: float
+    read: float
+    body: float
+    silence: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Endpoint:
+    """An address, a key, and what belongs to both: prices, billing rules, rates and gates.
+
+    Attributes:
+        resources: What it shares with the client's other endpoints.
+        profile: Address, prices and billing rules.
+        key: Sent to this address alone.
+        account: Who pays: part of each job's identity in a journal.
+        dialect: How one held request is spelled.
+        transport: Its connections.
+        bucket: How often a request may leave, or None.
+        window: How many dollars a period may see, or None.
+        margins: What its answers cost beyond their price, for caps and window.
+        gates: One for each model: a model's quota is its own.
+    """
+
+    resources: Resources
+    profile: Profile
+    key: Secret
+    account: str
+    dialect: Dialect
+    transport: Transport
+    bucket: RateLimiter | None
+    window: SpendWindow | None
+    margins: PriceMargins
+    gates: dict[str, Gate] = field(default_factory=dict)
+
+    def gate(self, model: str) -> Gate:
+        """The gate of one model: its quota is its own, the slots are shared."""
+        gate = self.gates.get(model)
+        if gate is None:
+            shared = self.resources
+            gate = self.gates[model] = Gate(
+                shared.slots,
+                self.bucket,
+                rng=shared.rng,
+                on_change=partial(self._notify, model) if shared.listeners else None,
+                patience=shared.retry.max_throttle,
+                window=self.window,
+                learned=self._learned_limit(),
+            )
+        return gate
+
+    def timeouts(self, read: float) -> RequestTimeouts:
+        """The time-outs of a request whose response may take `read` seconds to begin."""
+        chosen = self.resources.timeouts
+        return RequestTimeouts(chosen.connect, chosen.upload, read, chosen.body, chosen.silence)
+
+    def read_timeout(self, size: str, tier: str = STANDARD) -> float:
+        """Seconds that a held request for an image of this size may take to be answered."""
+        return self.resources.timeouts.read or self.profile.read_timeout(size, tier)
+
+    def link_expiry(self) -> float | None:
+        """When a link that comes now ends, in seconds since 1970, or None."""
+        lifetime = self.profile.link_lifetime
+        return None if lifetime is None else self.resources.wall_clock() + lifetime
+
+    def paused(self) -> float:
+        """Seconds that the vendor makes everybody wait, or 0.0."""
+        return max((gate.paused_for() for gate in self.gates.values()), default=0.0)
+
+    def close(self) -> None:
+        """Stop the gates' timers."""
+        for gate in self.gates.values():
+            gate.close()
+
+    def _learned_limit(self) -> LearnedLimit | None:
+        auto = self.resources.limits.learned
+        if auto is None:
+            return None
+        return LearnedLimit(start=auto.start, floor=auto.floor, ceiling=auto.ceiling)
+
+    def _notify(self, model: str, event: GateEvent) -> None:
+        if isinstance(event, LimitChanged):
+            event = msgspec.structs.replace(event, model=model)
+            self.resources.listeners.notify("on_limit", event)
+        else:
+            self.resources.listeners.notify("on_gate", event)

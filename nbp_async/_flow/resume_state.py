@@ -1,0 +1,72 @@
+"""The journal of a run, and what may be bought again of what an earlier call left unfinished."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbp_async._flow.task_client import TaskClient
+from nbp_async._journal.base import Journal
+from nbp_async._models.outcomes import Outcome
+from nbp_async._stores.open_buckets import Buckets
+from nbp_async._stores.store_address import StoreAddress
+
+_NONCE_DIGITS = 6  # of an item's nonce in a file name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumePolicy:
+    """What may be bought again of what an earlier call on the same run left unfinished.
+
+    Attributes:
+        resend_ambiguous: What may have been billed, without an image.
+        retry_failed: What was billed without an image, or whose file is gone.
+        verify: Read each file that is there, and compare its hash; its size is always compared.
+    """
+
+    resend_ambiguous: bool = False
+    retry_failed: bool = False
+    verify: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class ResumeState:
+    """The journal of a run, and what it knew when this call began.
+
+    Attributes:
+        open: Opens the journal.
+        account: The account that pays: part of each job's identity.
+        again: What may be bought again.
+        folder: Where its images are, if that is a folder.
+        store: Where its images are, if that is a store.
+        buckets: Opens the stores that images are in.
+        tasks: Polls the open tasks of earlier calls; None if there are none.
+        opened: The journal, once it is open.
+        rescues: Images that earlier calls paid for and that are being fetched, by item.
+        unfinished: Outcomes of cancelled prompts that are not in the journal yet, by item.
+    """
+
+    open: Callable[[], Awaitable[Journal]]
+    account: str
+    again: ResumePolicy = field(default_factory=ResumePolicy)
+    folder: Path | None = None
+    store: StoreAddress | None = None
+    buckets: Buckets = field(default_factory=Buckets)
+    tasks: TaskClient | None = None
+    opened: Journal | None = None
+    rescues: dict[int, "asyncio.Task[Outcome]"] = field(default_factory=dict)
+    unfinished: list[tuple[int, Outcome]] = field(default_factory=list)
+
+    @property
+    def journal(self) -> Journal:
+        """The open journal."""
+        assert self.opened is not None, "the call has begun"
+        return self.opened
+
+    def file_stem(self, index: int, nonce: str) -> str:
+        """What the names of an item's files begin with: its index, and in a store its own mark.
+
+        A store may be shared by runs whose journals know nothing of each other, and after a kill
+        none of them may take another's image for its own.
+        """
+        return f"{index:06d}" if self.store is None else f"{index:06d}-{nonce[:_NONCE_DIGITS]}"

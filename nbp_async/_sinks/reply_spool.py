@@ -1,0 +1,102 @@
+"""One reply as it came, kept until it is known that its images are safe.
+
+    write ──► memory, up to 1 MiB ──► a temporary file without a name
+                                          │
+                     images are safe ─────┼──► discard: nothing is left, also after a kill
+                     it cannot be read ───┴──► keep: copied to its place, without the key
+
+Most replies that cannot be read are short and never reach the disk. Of the others, what is written
+stays in the system's cache and is dropped from there, as a rule.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO
+
+from nbp_async._sinks.unread import UnreadPlace
+
+log = logging.getLogger("nbp_async")
+
+_IN_MEMORY = 1024 * 1024  # bytes that are gathered for one visit to a thread
+_HIDDEN = b"[hidden]"
+
+
+class ReplySpool:
+    """The bytes of one reply. What goes wrong with it never harms the reply itself."""
+
+    __slots__ = ("_chunks", "_failure", "_file", "_place", "_waiting", "size")
+
+    def __init__(self, place: UnreadPlace) -> None:
+        self._place = place
+        self._chunks: list[bytes] = []
+        self._waiting = 0
+        self._file: IO[bytes] | None = None
+        self._failure: OSError | None = None
+        self.size = 0
+
+    async def write(self, data: bytes) -> None:
+        """Append; returns when it can take more."""
+        if self._failure is not None:
+            return
+        self._chunks.append(data)
+        self._waiting += len(data)
+        self.size += len(data)
+        if self._waiting >= _IN_MEMORY:
+            await self._place.threads.run(self._flush)
+
+    async def keep(self, head: bytes, stem: str, secrets: Sequence[bytes]) -> str:
+        """Keep it for good, and return where; "" if that is not possible.
+
+        Args:
+            head: One line that comes before it.
+            stem: What its name begins with.
+            secrets: What is hidden wherever it is in it.
+        """
+        if self._failure is not None:
+            log.warning("A reply that cannot be read was not kept: %s", self._failure)
+            return ""
+        return await self._place.keep(stem, self.size, lambda: without(secrets, self._all(head)))
+
+    def discard(self) -> None:
+        """Leave no trace of it; what was kept stays."""
+        self._chunks = []
+        self._waiting = 0
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _flush(self) -> None:
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._place.spool_folder)  # noqa: SIM115
+            for chunk in self._chunks:
+                self._file.write(chunk)
+        except OSError as exc:  # a full disk: the image itself may still find room
+            self._failure = exc.with_traceback(None)
+        self._chunks = []
+        self._waiting = 0
+
+    def _all(self, head: bytes) -> Iterator[bytes]:
+        """All of it, piece by piece. Blocks."""
+        yield head + b"\n"
+        if self._file is not None:
+            self._file.seek(0)
+            while chunk := self._file.read(_IN_MEMORY):
+                yield chunk
+        yield from self._chunks
+
+
+def without(secrets: Sequence[bytes], chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes with each secret hidden, also where it lies across two chunks."""
+    longest = max(map(len, secrets), default=1)
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        for secret in secrets:
+            held = held.replace(secret, _HIDDEN)
+        end = max(0, len(held) - longest + 1)
+        if end:
+            yield held[:end]
+            held = held[end:]
+    yield held

@@ -1,0 +1,133 @@
+"""Translates the exceptions of HTTP libraries into ours, by how far the request got. Pure.
+
+The transport proves `sent`; it is never guessed from the exception, and the status that aiohttp
+puts into errors of its parser is ignored. Our error has no cause, and repeats no text of a library:
+some print all request headers, and the key is one of them.
+"""
+
+import errno
+import os
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+
+from nbp_async._base.errors import (
+    BadHeadError,
+    CertificateError,
+    ConnectError,
+    DisconnectedError,
+    LocalLimitError,
+    NbpError,
+    NotSentError,
+    TruncatedError,
+)
+from nbp_async._base.http import HttpRequest
+
+_LOCAL_LIMITS = {
+    errno.EMFILE: "this process has no file descriptor left",
+    errno.ENFILE: "this machine has no file descriptor left",
+    errno.ENOBUFS: "this machine has no socket buffer left",
+    errno.ENOMEM: "this machine has no memory left for a socket",
+    errno.EADDRNOTAVAIL: "this machine has no local port left for this address",
+}
+_LESS_STRICT = "For the next calls: Client(transport='httpx') is less strict."
+# What aiohttp and h11 say of a head, what it means, and what to do. The first that fits counts.
+_HEAD_FAULTS = (
+    ("Got more than", "one of its headers is too long", _LESS_STRICT),
+    ("Too many headers", "it has too many headers", _LESS_STRICT),
+    ("can't be present with", "it has both Content-Length and Transfer-Encoding", _LESS_STRICT),
+    ("Duplicate Content-Length", "it has two Content-Length headers", _LESS_STRICT),
+    ("conflicting Content-Length", "it has two Content-Length headers", ""),
+    ("Content-Length", "its Content-Length is not a number", ""),
+    ("multiple Transfer-Encoding", "it has two Transfer-Encoding headers", ""),
+    ("status line", "it does not begin with a status line", ""),
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def translated(exc: BaseException, *, sent: bool, vendor: str, unread: bool) -> NbpError:
+    """The error for a request that ended before the head of its response was here.
+
+    Args:
+        exc: What the HTTP library raised.
+        sent: Bytes of the request may have left.
+        vendor: What messages call the other side.
+        unread: Bytes came back, and the library could not read them.
+    """
+    if not sent:
+        return _not_sent(exc, vendor)
+    if unread:
+        return bad_head(vendor, exc)
+    return DisconnectedError(f"{vendor}: the connection ended before a response came{_why(exc)}.")
+
+
+def bad_head(vendor: str, exc: BaseException | None = None) -> BadHeadError:
+    """Bytes came back that are not the head of a response; which fault it has, in our own words."""
+    words = " ".join(str(cause) for cause in _causes(exc)) if exc is not None else ""
+    for said, fault, hint in _HEAD_FAULTS:
+        if said in words:
+            return BadHeadError(f"{vendor}: the response is not valid HTTP: {fault}.", hint=hint)
+    return BadHeadError(f"{vendor}: the response is not valid HTTP.")
+
+
+def truncated(exc: BaseException, vendor: str) -> TruncatedError:
+    """The head came, and the body did not come whole."""
+    return TruncatedError(f"{vendor}: the response was cut off{_why(exc)}.")
+
+
+def unsendable(request: HttpRequest, vendor: str) -> NotSentError | None:
+    """A header that no library would send; found here, while nothing can have left."""
+    for name, value in request.headers.items():
+        if value.isprintable() and name.isprintable():
+            continue  # most are, and this is faster than two searches
+        if _CONTROL.search(value) or _CONTROL.search(name):
+            return NotSentError(f"{vendor}: the header {name!r} contains a control character.")
+    return None
+
+
+def _not_sent(exc: BaseException, vendor: str) -> NotSentError:
+    for cause in _causes(exc):
+        if isinstance(cause, ssl.SSLCertVerificationError | ssl.CertificateError):
+            reason = getattr(cause, "verify_message", "") or "it is for another name"
+            return CertificateError(
+                f"{vendor}: its certificate was refused ({reason}).",
+                hint="Is the address right? Behind a company's proxy, give its CA: Client(ca=...).",
+            )
+        if isinstance(cause, OSError) and cause.errno in _LOCAL_LIMITS:
+            return LocalLimitError(
+                f"{vendor}: no connection: {_LOCAL_LIMITS[cause.errno]}.",
+                hint="Raise the file limit (ulimit -n), or lower max_in_flight.",
+            )
+    return ConnectError(f"{vendor}: no connection{_why(exc)}.")
+
+
+def _why(exc: BaseException) -> str:
+    """The reason that the system, the TLS library or a guard gave; or ""."""
+    for cause in _causes(exc):
+        if isinstance(cause, socket.gaierror):
+            return ": its name does not resolve"
+        if isinstance(cause, ssl.SSLError):
+            # Its errno is not one of the system's. A copy that a library made has no reason.
+            if reason := getattr(cause, "reason", None):
+                return f": TLS failed ({reason.lower().replace('_', ' ')})"
+        elif isinstance(cause, PermissionError) and cause.errno is None:
+            return f": {cause}"  # raised by a guard, in our own words
+        elif isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+            return f": {os.strerror(cause.errno).lower()}"
+    return ""
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """The error and everything behind it, each once: causes, contexts, members of groups."""
+    seen: set[int] = set()
+    rest: list[BaseException | None] = [exc]
+    while rest:
+        one = rest.pop(0)
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        rest += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            rest += one.exceptions

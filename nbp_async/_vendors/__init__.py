@@ -1,0 +1,1 @@
+"""Who is asked: endpoints, services, keys, sizes and prices."""

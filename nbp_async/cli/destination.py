@@ -1,0 +1,99 @@
+"""Where a command's images go: a folder, or a store with the run's journal on this machine."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import click
+
+from nbp_async import ConfigError, parse_out
+from nbp_async.cli import exit_codes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where images go.
+
+    Attributes:
+        folder: The folder that gets the images, or those that the store could not take.
+        store: Address in a store that gets them instead; "" for none.
+        journal: The run's journal; None for one in the folder.
+    """
+
+    folder: Path
+    store: str = ""
+    journal: Path | None = None
+
+    @property
+    def out(self) -> str | Path:
+        """The option `out` of the client."""
+        return self.store or self.folder
+
+    @property
+    def run(self) -> Path:
+        """The run's folder or journal, as other commands take it."""
+        return self.journal or self.folder
+
+    def created(self, *, shared: bool = False) -> Self:
+        """Create the folder, and check it before an image is paid for.
+
+        Args:
+            shared: Other users may read it, as far as the umask lets them.
+
+        Raises:
+            InvalidUseError: It cannot be created or written to.
+        """
+        path = self.folder
+        try:
+            parse_out(path)
+            _make_folder(path, 0o777 if shared else 0o700)
+        except ConfigError as exc:
+            problem = f"{path}: must be a folder; a store is written --out s3://bucket/prefix"
+            raise exit_codes.InvalidUseError(f"{problem}. Nothing was sent.") from exc
+        except FileExistsError as exc:
+            problem = f"{path} is a file: name a folder for the images"
+            raise exit_codes.InvalidUseError(f"{problem}. Nothing was sent.") from exc
+        except OSError as exc:
+            problem = f"{path}: {exc.strerror}"
+            raise exit_codes.InvalidUseError(f"{problem}. Nothing was sent.") from exc
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise exit_codes.InvalidUseError(f"{path} is not writable. Nothing was sent.")
+        return self
+
+
+def _make_folder(path: Path, mode: int) -> None:
+    """Make it, and those above it that are missing: `mkdir` gives a mode to the last one alone."""
+    if not path.parent.exists():
+        _make_folder(path.parent, mode)
+    path.mkdir(mode, exist_ok=True)
+
+
+def destination_of(out: str | Path, journal: Path | None) -> Destination:
+    """What `--out` and `--journal` say.
+
+    Raises:
+        InvalidUseError: Images go to a store, and there is no place for the run's journal.
+    """
+    if isinstance(out, Path):
+        return Destination(folder=out, journal=journal)
+    if journal is None:
+        raise exit_codes.InvalidUseError(
+            "A run in a store needs a journal on this machine: add --journal run.sqlite3. "
+            "Nothing was sent."
+        )
+    return Destination(folder=journal.parent, store=out, journal=journal)
+
+
+class DestinationType(click.ParamType[str | Path]):
+    """A folder, or the address of a place in a store."""
+
+    name = "DIR|URL"
+
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | Path:
+        try:
+            return parse_out(value) if "://" in str(value) else Path(value)
+        except ConfigError as exc:
+            self.fail(str(exc), param, ctx)

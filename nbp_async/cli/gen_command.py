@@ -1,0 +1,180 @@
+"""`nbp gen`: one prompt, one image or a few."""
+
+import itertools
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from nbp_async import Image, Limits
+from nbp_async.cli import exit_codes
+from nbp_async.cli.destination import Destination
+from nbp_async.cli.make_images import MakeOptions, make_images
+from nbp_async.cli.output import print_line, stderr_console
+from nbp_async.cli.shared_options import service_options, tier_option, via_option
+from nbp_async.display.formats import format_bytes, format_dollars, format_seconds
+
+_LONGEST_NAME = 48
+_MOST_IN_FLIGHT = 50
+_JPEG_SUFFIXES = {".jpg", ".jpeg"}
+
+
+@click.command()
+@click.argument("prompt")
+@click.option(
+    "-o",
+    "--out",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file, which must not exist. Default: named after the prompt, in this folder.",
+)
+@click.option("--force", is_flag=True, help="Replace the file of -o if it exists.")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Images of this prompt; each is paid for.",
+)
+@click.option("--aspect-ratio", metavar="W:H", help="16:9 and so on. Default: the model's.")
+@click.option(
+    "--ref",
+    "references",
+    metavar="FILE|URL",
+    multiple=True,
+    help="An image to work from; may be given more than once.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    help="For the same image again, where the endpoint supports it.",
+)
+@via_option("held", "poll", "batch")
+@tier_option
+@service_options
+def gen(
+    prompt: str,
+    target: Path | None,
+    force: bool,
+    count: int,
+    references: tuple[str, ...],
+    seed: int | None,
+    model: str | None,
+    endpoint: str | None,
+    price: str | None,
+    as_json: bool,
+    **call: Any,
+) -> None:
+    """Make one image of PROMPT. Its path goes to stdout; its time and cost, to stderr."""
+    for reference in references:
+        if not reference.startswith("https://") and not Path(reference).is_file():
+            raise exit_codes.InvalidUseError(
+                f"--ref {reference}: there is no such file. Nothing was sent."
+            )
+    console = stderr_console()
+    name = ImageNamer(prompt, target, count, console, force=force)
+    taken = None if force else next(filter(os.path.lexists, name.targets), None)
+    if taken is not None:
+        raise exit_codes.InvalidUseError(
+            f"{taken} exists: name another file, or replace it with --force. Nothing was sent."
+        )
+    options = MakeOptions(
+        prompts=[{"text": prompt, "n": count, "seed": seed, "references": list(references)}],
+        destination=Destination(folder=target.parent if target is not None else Path()).created(),
+        name=name,
+        limits=Limits(max_in_flight=min(count, _MOST_IN_FLIGHT)),
+        call=call,
+        endpoint=endpoint,
+        model=model,
+        price=price,
+        durable=False,  # each run of the command makes new images, with names of their own
+        console=console,
+        as_json=as_json,
+    )
+    exit_codes.run(lambda: make_images(options))
+
+
+class ImageNamer:
+    """Renames the file of each image, and prints its size, time and cost.
+
+    The image is stored in the same folder before, under a name that the sink chose: a crash before
+    the renaming leaves it there. Without `force` it replaces no file: the image is paid for, and
+    gets another name if its own was taken meanwhile.
+    """
+
+    def __init__(
+        self, prompt: str, target: Path | None, count: int, console: Console, *, force: bool = False
+    ) -> None:
+        self._prompt = prompt
+        self._target = target
+        self._count = count
+        self._console = console
+        self._force = force
+
+    @property
+    def targets(self) -> list[Path]:
+        """The files that were named, as far as that is known before the images have come."""
+        if self._target is None or not self._target.suffix:
+            return []
+        return [self._numbered(self._target, index) for index in range(self._count)]
+
+    def __call__(self, image: Image) -> Path:
+        assert image.path is not None
+        path = self._path_for(image, image.path.suffix)
+        if self._force and self._target is not None:
+            image.path.replace(path)
+        else:
+            path = _move_to_unused(image.path, path)
+        suffixes = _JPEG_SUFFIXES if image.format == "jpeg" else {f".{image.format}"}
+        if path.suffix.lower() not in suffixes:
+            print_line(self._console, f"{path} is a {image.format.upper()}, despite its name.")
+        facts = [
+            f"{image.width}x{image.height} {image.format} {format_bytes(image.stored.size)}",
+            format_seconds(sum(attempt.timings.service for attempt in image.attempts)),
+            format_dollars(image.cost),
+        ]
+        facts += [f"id {image.request_id}"] if image.request_id else []
+        facts += [*filter(None, [image.mismatch]), *image.notes]
+        print_line(self._console, " · ".join(facts))
+        return path
+
+    def _path_for(self, image: Image, suffix: str) -> Path:
+        target = self._target
+        if target is None:
+            return Path(_slug(self._prompt) + suffix)
+        path = target if target.suffix else target.with_name(target.name + suffix)
+        return self._numbered(path, image.index)
+
+    def _numbered(self, path: Path, index: int) -> Path:
+        number = f"-{index + 1}" if self._count > 1 else ""
+        return path.with_name(f"{path.stem}{number}{path.suffix}")
+
+
+def _slug(prompt: str) -> str:
+    """A file name made of the prompt: letters, digits and hyphens."""
+    words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-_")
+    return words[:_LONGEST_NAME].rstrip("-_") or "image"
+
+
+def _move_to_unused(source: Path, wanted: Path) -> Path:
+    """Rename it to the wanted name, or the next like it that no file has; returns the name."""
+    for number in itertools.count(1):
+        more = "" if number == 1 else f"-{number}"
+        path = wanted.with_name(f"{wanted.stem}{more}{wanted.suffix}")
+        try:
+            os.link(source, path)  # unlike a rename, it replaces nothing
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without hard links
+            if os.path.lexists(path):
+                continue
+            return source.replace(path)
+        source.unlink()
+        return path
+    raise AssertionError("numbers do not end")

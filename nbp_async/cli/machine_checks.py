@@ -1,0 +1,191 @@
+"""Checks of this machine for `nbp doctor`: each returns what it found and how to fix it.
+
+None of them sends a paid request.
+"""
+
+import asyncio
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from nbp_async import __version__
+from nbp_async.display.formats import format_bytes, format_seconds, plural, printable
+
+State = Literal["ok", "warn", "bad", "skipped"]
+_FILES_PER_CALL = 2  # its socket, and the file that its image goes to
+_OTHER_FILES = 64  # Python, the journal, downloads
+_TICK = 0.005
+_MOST_DELAY = 0.05  # seconds by which the event loop may be late
+_MIN_FREE = 1_000_000_000  # bytes: some fifty images of 4K
+_LARGE_IMAGE = 20_000_000
+_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p"})
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """What one check found.
+
+    Attributes:
+        name: What was checked, in one or two words.
+        state: "ok"; "warn": it works, with a risk; "bad": images will fail; "skipped": unknown.
+        message: What was found.
+        fix: What to do about it, or "".
+    """
+
+    name: str
+    state: State
+    message: str
+    fix: str = ""
+
+
+def versions() -> CheckResult:
+    """Versions of the library, Python and the HTTP client."""
+    message = (
+        f"nbp_async {__version__}, Python {platform.python_version()}, "
+        f"aiohttp {version('aiohttp')}, {platform.system()} {platform.machine()}"
+    )
+    return CheckResult(name="versions", state="ok", message=message)
+
+
+def open_files(in_flight: int, soft: int | None = None) -> CheckResult:
+    """Whether this many calls can have their sockets and files open at once.
+
+    Args:
+        in_flight: Calls in flight at once.
+        soft: The limit of open files; None for the system's.
+    """
+    if soft is None:
+        soft = _file_limit()
+    if soft is None:
+        return CheckResult(
+            name="open files", state="skipped", message="the limit is unknown on this system"
+        )
+    room = max(0, (soft - _OTHER_FILES) // _FILES_PER_CALL)
+    needed = in_flight * _FILES_PER_CALL + _OTHER_FILES
+    if room < in_flight:
+        return CheckResult(
+            name="open files",
+            state="bad",
+            message=f"the limit is {soft:,}; {plural(in_flight, 'call')} in flight need {needed:,}",
+            fix=f"ulimit -n {max(4096, needed)}, or --max-in-flight {max(1, room)}",
+        )
+    return CheckResult(
+        name="open files", state="ok", message=f"{soft:,}: enough for {room:,} calls in flight"
+    )
+
+
+def open_files_warning(in_flight: int, soft: int | None = None) -> str:
+    """A warning before this many calls are sent at once, or ""."""
+    found = open_files(in_flight, soft)
+    if found.state != "bad":
+        return ""
+    return f"Too few open files: {found.message}. Some will wait and retry. Fix: {found.fix}"
+
+
+def _file_limit() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def disk(folder: Path) -> CheckResult:
+    """Whether images can be written there, how many fit, and whether the disk is local."""
+    whole = folder.absolute()
+    destination = next(p for p in (whole, *whole.parents) if p.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=destination) as file:
+            file.write(b"nbp")
+        free = shutil.disk_usage(destination).free
+    except OSError as exc:
+        return CheckResult(
+            name="disk",
+            state="bad",
+            message=f"{printable(str(destination))} is not writable: {exc.strerror}",
+            fix="Choose another folder with --out.",
+        )
+    images = f"{free // _LARGE_IMAGE:,} images of 4K"
+    message = f"{format_bytes(free)} free in {printable(str(destination))}: {images}"
+    kind = _file_system(destination)
+    if free < _MIN_FREE:
+        fix = "Free some space: a full disk stops a run before more is paid."
+        return CheckResult(name="disk", state="warn", message=message, fix=fix)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        fix = "A journal needs a local disk: name a file there with --journal."
+        return CheckResult(name="disk", state="warn", message=f"{message}, on {kind}", fix=fix)
+    return CheckResult(name="disk", state="ok", message=message)
+
+
+def _file_system(destination: Path) -> str:
+    """The type of the file system that holds `place`, or "" if unknown."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    best, kind, where = "", "", str(destination.resolve())
+    for fields in (line.split() for line in mounts):
+        point = fields[1].replace("\\040", " ")
+        inside = where == point or where.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind
+
+
+async def event_loop(ticks: int = 40) -> CheckResult:
+    """Which event loop it is, and how late its timers are when nothing else runs."""
+    loop = asyncio.get_running_loop()
+    kind = type(loop).__module__.partition(".")[0]
+    worst = 0.0
+    for _ in range(ticks):
+        before = loop.time()
+        await asyncio.sleep(_TICK)
+        worst = max(worst, loop.time() - before - _TICK)
+    message = f"{kind}, late by at most {worst * 1000:.0f} ms"
+    if worst > _MOST_DELAY:
+        fix = "Other programs use the processor: images still come, times are less exact."
+        return CheckResult(name="event loop", state="warn", message=message, fix=fix)
+    return CheckResult(name="event loop", state="ok", message=message)
+
+
+def proxies(environ: Mapping[str, str]) -> CheckResult:
+    """Whether the environment names a proxy, which the library does not use."""
+    named = [name for name in _PROXIES if environ.get(name)]
+    if named:
+        return CheckResult(
+            name="proxy",
+            state="warn",
+            message=f"{', '.join(named)} is set, and not used: calls go directly to the endpoint",
+            fix="If only a proxy has access, name a relay of your own in NBP_BASE_URL.",
+        )
+    return CheckResult(
+        name="proxy",
+        state="ok",
+        message="none is set. One that cuts calls after 60 s shows only in paid calls: `nbp many` "
+        "reports calls that all end after the same time",
+    )
+
+
+def clock(remote: float | None, local: float) -> CheckResult:
+    """How far this machine's clock is from the endpoint's; both in seconds since 1970."""
+    if remote is None:
+        return CheckResult(
+            name="clock", state="skipped", message="the endpoint did not send its time"
+        )
+    off = local - remote
+    if abs(off) <= 5:
+        return CheckResult(name="clock", state="ok", message="within 5 s of the endpoint's")
+    state: State = "bad" if abs(off) > 300 else "warn"
+    return CheckResult(
+        name="clock",
+        state=state,
+        message=f"{format_seconds(abs(off))} {'ahead of' if off > 0 else 'behind'} the endpoint's",
+        fix="Set it (timedatectl set-ntp true): webhooks and expiring links depend on it.",
+    )

@@ -1,0 +1,191 @@
+"""From options to images: what `nbp gen`, `nbp many` and `nbp batch submit` have in common."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from nbp_async import (
+    Client,
+    ConfigError,
+    Image,
+    Limits,
+    Listener,
+    Outcome,
+    Plan,
+    canvas_for,
+)
+from nbp_async.cli import exit_codes
+from nbp_async.cli.destination import Destination
+from nbp_async.cli.error_text import as_flag
+from nbp_async.cli.fallback_storage import is_lasting, save_elsewhere
+from nbp_async.cli.key_file import chosen_key, chosen_profile
+from nbp_async.cli.machine_checks import open_files_warning
+from nbp_async.cli.outcome_summary import OutcomeSummary
+from nbp_async.cli.output import OutcomePrinter, outcome_json, print_line, stderr_console
+from nbp_async.cli.prompt_files import PromptEntry
+from nbp_async.cli.stop_handler import StopHandler
+from nbp_async.cli.webhook_options import WebhookSettings
+from nbp_async.display.progress_counter import ProgressCounter
+from nbp_async.display.terminal_line import TerminalLine
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeOptions:
+    """What a command makes, and how.
+
+    Attributes:
+        prompts: What to draw.
+        destination: Where images go; its folder exists.
+        name: Gives the file of an image its final name, and returns it. Called in a thread.
+        limits: How hard the endpoint is pressed.
+        call: Options of the call: size, max_cost and so on; see `RunAsk`.
+        endpoint: Name, address or service file; None for what the environment says.
+        model: None for the endpoint's own.
+        price: US dollars of an image; None for the prices that are known.
+        account: A name for the account that pays; None for the key's.
+        webhook: Where tasks call back, with `--via webhook`.
+        durable: The folder is a run, which the same command continues.
+        dry_run: Print what the call would do, and send nothing.
+        console: Where messages go.
+        as_json: Print a JSON object for each outcome on stdout, instead of paths.
+        quiet: No progress bar, and no summary unless something failed.
+    """
+
+    prompts: Sequence[PromptEntry]
+    destination: Destination
+    name: Callable[[Image], Path]
+    limits: Limits
+    call: dict[str, Any] = field(default_factory=dict)
+    endpoint: str | None = None
+    model: str | None = None
+    price: str | None = None
+    account: str | None = None
+    webhook: WebhookSettings | None = None
+    durable: bool = True
+    dry_run: bool = False
+    console: Console = field(default_factory=stderr_console)
+    as_json: bool = False
+    quiet: bool = False
+
+    @property
+    def total(self) -> int:
+        """Number of images."""
+        counts = (entry.get("n", 1) if isinstance(entry, dict) else 1 for entry in self.prompts)
+        return sum(count if isinstance(count, int) else 1 for count in counts)
+
+    def lines(self, outcome: Outcome) -> Iterator[str]:
+        """The lines on stdout about one outcome."""
+        location = self._named(outcome) if isinstance(outcome, Image) else None
+        if self.as_json:
+            yield outcome_json(outcome, location)
+        elif isinstance(outcome, Image):
+            locations = (location, *map(self._location_of, outcome.extras))
+            yield from (location for location in locations if location is not None)
+
+    def _named(self, image: Image) -> str | None:
+        if self.destination.store or image.path is None:
+            return self._location_of(image)
+        return str(self.name(image))
+
+    def _location_of(self, image: Image) -> str | None:
+        """Where the image is; if only in memory or a temporary file, where it is saved now."""
+        if is_lasting(image):
+            return image.location
+        folders = (self.destination.folder, Path(tempfile.gettempdir()))
+        path = save_elsewhere(image, folders, self.console)
+        return None if path is None else str(path)
+
+
+async def make_images(options: MakeOptions) -> int:
+    """Make the images, show the progress and the summary, and return the exit code."""
+    console, loop = options.console, asyncio.get_running_loop()
+    counter = ProgressCounter(options.total, options.limits.most_in_flight)
+
+    # Called in the loop, after the thread that prints has found stdout closed (`nbp many | head`).
+    def reader_left() -> None:
+        if not stop_handler.stopped:
+            stop_handler.stop(plan)
+
+    printer = OutcomePrinter(options.lines, console, lambda: loop.call_soon_threadsafe(reader_left))
+    async with open_client(options, [counter, printer]) as client:
+        longest = _longest_wait(client, options)
+        plan = plan_images(client, options)
+        if options.dry_run:
+            return print_preview(plan)
+        stop_handler = StopHandler(lambda text: print_line(console, text), counter, longest)
+        warning = open_files_warning(min(options.total, options.limits.most_in_flight))
+        if warning and not options.quiet:
+            print_line(console, warning)
+        async with TerminalLine(lambda: counter.progress, console, quiet=options.quiet):
+            with printer:  # inside, so that its last lines go above the bar
+                with stop_handler.watching(plan):
+                    await plan
+                printer.patience = 1.0 if stop_handler.dropped else None
+        summary = OutcomeSummary(plan.partial, options.total)
+    if not summary.all_made or not (options.quiet or options.total == 1):
+        for line in summary.lines(durable=options.durable):
+            print_line(console, line)
+    return summary.exit_code(stopped=stop_handler.stopped, durable=options.durable)
+
+
+def plan_images(client: Client, options: MakeOptions) -> Plan:
+    """The call for these options; nothing is sent yet."""
+    destination = options.destination
+    journal = destination.journal if options.durable else False
+    return client.many(list(options.prompts), out=destination.out, journal=journal, **options.call)
+
+
+def print_preview(plan: Plan) -> int:
+    """Print what the call would do, and close it."""
+    with closing(plan):
+        preview = plan.preview()
+    for line in preview.lines(as_flag):
+        click.echo(line)
+    return exit_codes.ALL_MADE if preview.fits else exit_codes.SOME_FAILED
+
+
+def open_client(options: MakeOptions, listeners: Sequence[Listener]) -> Client:
+    """A client for the endpoint, with the key of the environment, or else of the key file.
+
+    Raises:
+        ConfigError: The endpoint is unknown, or webhooks cannot work with it.
+        ApiKeyError: The key is missing, or cannot be sent in a header.
+    """
+    profile = chosen_profile(options.endpoint, os.environ)
+    webhook = None if options.webhook is None else options.webhook.for_profile(profile)
+    with exit_codes.errors_as(exit_codes.ApiKeyError):
+        return Client.from_env(
+            endpoint=profile,
+            api_key=chosen_key(profile, os.environ),
+            model=options.model,
+            price=options.price,
+            limits=options.limits,
+            listeners=listeners,
+            account=options.account,
+            webhook=webhook,
+        )
+
+
+def _longest_wait(client: Client, options: MakeOptions) -> float:
+    """Seconds after which the slowest of these images times out.
+
+    Raises:
+        ConfigError: The model does not draw the size or ratio of the command's options.
+    """
+    size, ratio = options.call.get("size"), options.call.get("aspect_ratio")
+    # Checked here, before the plan checks prompts: the error then names the option, not a prompt.
+    tiers = {canvas_for(client.model, size or "1K", ratio).tier}
+    for size in {entry.get("size") for entry in options.prompts if isinstance(entry, dict)}:
+        with suppress(ConfigError):  # the plan raises it, with the number of the prompt
+            tiers.add(canvas_for(client.model, str(size or "1K"), None).tier)
+    service = options.call.get("tier") or "standard"
+    waits = (client.profile.read_timeout(tier, service) for tier in tiers)
+    return client.timeouts.read or max(waits)

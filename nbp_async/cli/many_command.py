@@ -1,0 +1,125 @@
+"""`nbp many`: a file of prompts, one image for each."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nbp_async import CallOptions, Image, Limits
+from nbp_async.cli import exit_codes
+from nbp_async.cli.destination import Destination
+from nbp_async.cli.make_images import MakeOptions, make_images
+from nbp_async.cli.prompt_files import read_prompt_file
+from nbp_async.cli.shared_options import (
+    add_options,
+    column_option,
+    destination_options,
+    dry_run_option,
+    file_argument,
+    library_option,
+    limit_options,
+    payment_options,
+    resume_options,
+    service_options,
+    tier_option,
+    via_option,
+)
+from nbp_async.cli.webhook_options import WebhookSettings, webhook_options
+
+_HELP = """\
+Make one image for each prompt in FILE (- for stdin); print each path on stdout as it comes.
+
+\b
+.txt, -   one prompt per line; blank lines and lines with # are skipped
+.csv      the column "prompt" or "text", or --prompt-column; columns
+          named size, aspect_ratio and so on are options of their row
+.jsonl    a string, or an object: text, size, aspect_ratio and so on
+          (nbp help prompts)
+
+DIR is a run: its journal records what was sent, what came and what it cost. The same command
+continues after it ended, was stopped or was killed; existing images are not bought again.
+
+Images may go to a store instead, as --out s3://bucket/prefix (oss, gs, az; its keys come from the
+environment). The journal is then the file --journal on this machine.
+
+Ctrl-C sends nothing more and lets paid requests finish; a second Ctrl-C drops them.
+"""
+_batch_options = add_options(
+    click.option(
+        "--no-wait",
+        "wait",
+        flag_value=False,
+        default=True,
+        help="With --via batch: end when all jobs are created. The same command, on any day, gets "
+        "what they made.",
+    ),
+    library_option(
+        CallOptions,
+        "failed_lines",
+        more="batch: sent in another job; held: sent as held calls, at the full price; keep: "
+        "failures.",
+    ),
+)
+
+
+@click.command(help=_HELP)
+@file_argument
+@destination_options
+@limit_options
+@payment_options
+@library_option(CallOptions, "shared")
+@dry_run_option
+@column_option
+@_batch_options
+@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr unless something failed.")
+@resume_options
+@webhook_options
+@via_option("held", "poll", "webhook", "batch")
+@tier_option
+@service_options
+def many(
+    file: str,
+    destination: Destination,
+    max_in_flight: str,
+    rate: str | None,
+    burst: int,
+    spend: str | None,
+    account: str | None,
+    dry_run: bool,
+    prompt_column: str | None,
+    quiet: bool,
+    webhook: WebhookSettings | None,
+    model: str | None,
+    endpoint: str | None,
+    price: str | None,
+    as_json: bool,
+    **call: Any,
+) -> None:
+    """Read the prompts and make the images; `call` are the options of `Client.many`."""
+
+    async def work() -> int:
+        return await make_images(
+            MakeOptions(
+                prompts=read_prompt_file(file, prompt_column),
+                destination=destination.created(shared=call["shared"]),
+                name=lambda image: _as_given(destination.folder, image),
+                limits=Limits(max_in_flight=max_in_flight, rate=rate, burst=burst, spend=spend),
+                call=call,
+                endpoint=endpoint,
+                model=model,
+                price=price,
+                account=account,
+                webhook=webhook,
+                dry_run=dry_run,
+                as_json=as_json,
+                quiet=quiet,
+            )
+        )
+
+    exit_codes.run(work)
+
+
+def _as_given(out: Path, image: Image) -> Path:
+    """The image's path, beginning with the folder as the user wrote it."""
+    assert image.path is not None
+    return out / image.path.name

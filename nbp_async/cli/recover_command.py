@@ -1,0 +1,102 @@
+"""`nbp recover`: reads answers again that were paid for and could not be read. It buys nothing."""
+
+import os
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import get_args
+
+import click
+from rich.console import Console
+
+from nbp_async import (
+    Batch,
+    DialectName,
+    NoRunError,
+    Outcome,
+    endpoint_from_env,
+    find_profile,
+    recover_run,
+)
+from nbp_async.cli import exit_codes
+from nbp_async.cli.destination import Destination, DestinationType
+from nbp_async.cli.error_text import error_text
+from nbp_async.cli.fallback_storage import image_locations
+from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
+from nbp_async.cli.shared_options import run_argument
+from nbp_async.display.formats import format_dollars, plural, printable
+
+_HELP = """\
+Read answers again that were paid for and could not be read, and store their images.
+
+DIR is the folder of an `nbp many --out DIR`, its journal, or one kept answer (FILE.reply). Answers
+are kept in the folder's `unread/` as they came; a newer version of nbp, or another dialect, may
+find their images. This needs no key and buys nothing: only links that an answer turns out to hold
+are fetched. The same `nbp many` does not buy again what is recovered.
+
+Each path goes to stdout as its image is stored. What cannot be read stays where it is.
+
+Exit code 3: an answer still cannot be read.
+"""
+
+
+@click.command(help=_HELP)
+@run_argument
+@click.option(
+    "--dialect",
+    type=click.Choice(get_args(DialectName)),
+    help="The API that they are answers of. Default: the one that was asked, then the others.",
+)
+@click.option(
+    "--to",
+    "target",
+    type=DestinationType(),
+    help="A folder or a store for them. Default: where the run's other images are.",
+)
+def recover(where: Path, dialect: DialectName | None, target: Path | str | None) -> None:
+    """Read them, and print what became of each."""
+    console = stderr_console()
+    if isinstance(target, Path):
+        Destination(folder=target).created()
+    folder = where if where.is_dir() else where.parent
+    exit_codes.run(lambda: _recover(where, dialect, target, folder, console))
+
+
+async def _recover(
+    where: Path,
+    dialect: DialectName | None,
+    target: Path | str | None,
+    folder: Path,
+    console: Console,
+) -> int:
+    def lines(outcome: Outcome) -> Iterator[str]:
+        return image_locations(outcome, folder, console)
+
+    with (
+        exit_codes.errors_as(exit_codes.InvalidUseError, NoRunError),
+        OutcomePrinter(lines, console, lambda: None) as printer,
+    ):
+        batch = await recover_run(
+            where,
+            dialect=dialect,
+            out=target,
+            allow_private=find_profile(endpoint_from_env(os.environ)).is_local,
+            on_outcome=printer.on_outcome,
+        )
+    for line in _report(batch):
+        print_line(console, line)
+    return exit_codes.SOME_FAILED if batch.failures else exit_codes.ALL_MADE
+
+
+def _report(batch: Batch) -> Iterator[str]:
+    if not batch:
+        yield "Nothing to recover: no answer of this run is kept."
+        return
+    paid = sum((image.spent_earlier for image in batch.images), Decimal(0))
+    images = plural(len(batch.images), "image")
+    yield f"{images} recovered, for which {format_dollars(paid)} was paid"
+    if batch.failures:
+        yield f"{len(batch.failures)} still cannot be read:"
+    for failure in batch.failures:
+        text = printable(failure.prompt.text, 40)
+        yield f"  #{failure.index + 1} {text}: {error_text(failure.error)}"

@@ -1,0 +1,171 @@
+"""Options that more than one command has."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from nbp_async import CallOptions, ClientOptions, Limits, option_fields
+from nbp_async.cli.destination import DestinationType, destination_of
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
+
+_VIA = {
+    "held": "each call stays open until its image is there",
+    "poll": "as a task that is polled, with no connection held",
+    "webhook": "as a task, and the service calls back when it is done (nbp help webhooks)",
+    "batch": "in jobs of a batch API (google, openai), at half the price (nbp help batch)",
+}
+
+
+def add_options(*options: Decorator) -> Decorator:
+    """One decorator for several options, which help lists in this order."""
+
+    def decorate(command: Command) -> Command:
+        return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+    return decorate
+
+
+def library_option(
+    kind: type[Any], name: str, *, metavar: str = "N", text: str = "", more: str = ""
+) -> Decorator:
+    """An option for a field of the library's options, with its default, bounds and choices.
+
+    Args:
+        kind: `CallOptions`, `ClientOptions` or `Limits`.
+        name: Its field.
+        metavar: What help shows for the value.
+        text: What help says before the field's example, instead of its summary.
+        more: What help adds to the summary.
+    """
+    field = option_fields(kind)[name]
+    words = f"{text} {field.example}." if text else f"{field.summary} {more}".strip()
+    settings: dict[str, Any] = {"help": words}
+    if field.is_flag:
+        settings |= {"is_flag": True}
+    elif field.choices:
+        settings |= {"type": click.Choice(field.choices)}
+    elif field.least is not None and not field.example:
+        settings |= {"type": click.IntRange(min=int(field.least)), "metavar": metavar}
+    else:
+        settings |= {"type": str, "metavar": metavar}
+    if not field.is_flag and field.default is not None:
+        settings |= {"default": field.default, "show_default": True}
+    return click.option(f"--{name.replace('_', '-')}", **settings)
+
+
+def via_option(*modes: str) -> Decorator:
+    """`--via` for these delivery modes."""
+    words = "; ".join(f"{mode}: {text}" for mode, text in _VIA.items() if mode in modes)
+    return click.option(
+        "--via",
+        type=click.Choice(modes),
+        help=f"{words}. Default: what the endpoint has, held first.",
+    )
+
+
+tier_option = click.option(
+    "--tier",
+    type=click.Choice(option_fields(CallOptions)["tier"].choices),
+    help="Service tier of held calls: flex costs half at Google and takes up to 15 minutes; "
+    "priority costs more. Default: standard.",
+)
+file_argument = click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
+)
+run_argument = click.argument("where", metavar="DIR", type=click.Path(path_type=Path))
+column_option = click.option(
+    "--prompt-column",
+    metavar="NAME",
+    help="Column of a .csv, or field of a .jsonl, that holds the prompt.",
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print how many, for how much and how long; send nothing."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON object for each image on stdout."
+)
+# Paying again, for what earlier calls of the run left.
+resume_options = add_options(
+    library_option(CallOptions, "resend_ambiguous", more="Needs --max-cost."),
+    library_option(CallOptions, "retry_failed"),
+    library_option(CallOptions, "verify"),
+)
+payment_options = add_options(
+    library_option(CallOptions, "max_cost", metavar="USD"),
+    library_option(
+        ClientOptions,
+        "account",
+        metavar="NAME",
+        more="A run continues only with its own account; its keys may change. Default: the key "
+        "stands for it.",
+    ),
+)
+limit_options = add_options(
+    library_option(
+        Limits, "max_in_flight", metavar="N|auto", more="auto: as many as the vendor accepts."
+    ),
+    library_option(Limits, "rate", metavar="N/PERIOD", text="Requests that may be sent:"),
+    library_option(Limits, "burst"),
+    library_option(
+        Limits, "spend", metavar="USD/PERIOD", text="US dollars that may be billed in any period:"
+    ),
+)
+service_options = add_options(
+    click.option("--size", metavar="SIZE", help="1K, 2K, 4K, or pixels as 2048x2048. Default: 2K."),
+    click.option(
+        "--quality",
+        metavar="NAME",
+        help="low, medium, high and so on, where the model has a choice (nbp prices).",
+    ),
+    click.option(
+        "--thinking",
+        metavar="NAME",
+        help="minimal, high and so on, where the model has a choice; billed as text.",
+    ),
+    click.option(
+        "--price",
+        metavar="USD",
+        help="What an image costs, in place of the prices that are known.",
+    ),
+    click.option(
+        "--model", metavar="NAME", help="The model. Default: NBP_MODEL, or the endpoint's."
+    ),
+    click.option(
+        "--endpoint",
+        metavar="NAME|URL|FILE",
+        help="google, apiyi, apiyi-http, apiyi-gemini, openai, openrouter, a task service, a base "
+        "URL, or a .toml file that describes a service. Default: NBP_BASE_URL or NBP_ENDPOINT, "
+        "else the vendor whose key is set.",
+    ),
+    json_option,
+)
+
+
+def destination_options(command: Command) -> Command:
+    """`--out` and `--journal`; the command gets them as `destination`."""
+
+    @functools.wraps(command)
+    def with_destination(out: str | Path, journal: Path | None, **others: Any) -> Any:
+        return command(destination=destination_of(out, journal), **others)
+
+    decorate = add_options(
+        click.option(
+            "--out",
+            required=True,
+            type=DestinationType(),
+            help="The folder that gets each image as soon as it is there; or a store, as "
+            "s3://bucket/prefix, oss://, gs://, az://.",
+        ),
+        click.option(
+            "--journal",
+            metavar="FILE",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="The run's journal. Default: in the folder; a store needs one.",
+        ),
+    )
+    return cast("Command", decorate(with_destination))

@@ -1,0 +1,154 @@
+"""The HTTP side of tasks: submit, poll, cancel, in any service's words."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+from msgspec.json import encode
+
+from nbp_async.fake.api_errors import ApiError, http_status, quota_error, retry_headers
+from nbp_async.fake.fault_injection import HEADER
+from nbp_async.fake.faults import BadTransfer, NoAnswer, precedes_work
+from nbp_async.fake.payloads import corrupt_payload
+from nbp_async.fake.quotas import Denial
+from nbp_async.fake.request_reader import authenticate, require_signing
+from nbp_async.fake.responder import RequestContext
+from nbp_async.fake.seeded_random import seeded_uniform
+from nbp_async.fake.tasks.fake_task import FakeTask
+from nbp_async.fake.tasks.service_table import TaskRoute
+from nbp_async.fake.tasks.task_engine import TaskEngine
+from nbp_async.fake.tasks.task_fault_plan import plan_of
+from nbp_async.fake.tasks.task_service import Answer, TaskService
+from nbp_async.fake.tasks.task_view import TaskView
+from nbp_async.fake.vendor_parts import VendorParts
+
+
+class TaskApi:
+    """Answers the requests to all task services."""
+
+    def __init__(self, parts: VendorParts, services: tuple[TaskService, ...]) -> None:
+        self._parts = parts
+        self._settings = parts.settings
+        self._responder = parts.responder
+        self._services = services
+        self._engine = TaskEngine(parts)
+
+    def shut_down(self) -> None:
+        """Stop all work: the vendor goes down."""
+        self._engine.shut_down()
+
+    def find(
+        self, method: str, path: str, query: Mapping[str, str]
+    ) -> tuple[TaskService, TaskRoute] | None:
+        """The service that has this address, and what is wanted; None if no service has it."""
+        if path.startswith("/images/"):
+            return None  # the image store is busy, and no service has such an address
+        for service in self._services:
+            route = service.find_route(method, path, query)
+            if route is not None:
+                return service, route
+        return None
+
+    async def serve(
+        self, ctx: RequestContext, service: TaskService, route: TaskRoute
+    ) -> web.StreamResponse:
+        """Answer a request that `find` knew.
+
+        Raises:
+            ApiError: The vendor would not take it.
+            ConnectionError: The client left in the middle of it.
+        """
+        parts, engine = self._parts, self._engine
+        if route.submits:
+            return await self._submit(ctx, service, route)
+        if route.verb == "keys":
+            await require_signing(parts.keys, service.signs)
+            keys = await parts.keys.jwks(service.signs)
+            return await self._responder.reply(ctx, 200, encode(keys))
+        ctx.account = authenticate(ctx.request, service.style, parts.bank)
+        if route.verb == "secret":
+            return await self._responder.reply(ctx, 200, encode({"key": parts.keys.secrets[0]}))
+        polls = route.verb in ("poll", "result")
+        if polls:
+            parts.counters.record_poll(engine.now)
+        task = engine.find(route.task, service.name, ctx.account)
+        if polls:
+            return await self._poll(ctx, service, route, task)
+        if not engine.is_visible(task):
+            raise _unknown(route.task)
+        stopped = engine.cancel(task)
+        if route.verb == "delete":
+            engine.forget(task)
+        reply = service.reply("cancelled", engine.view(task), stopped=stopped)
+        return (await self._responder.send(ctx, reply.status, reply.payload)).response
+
+    async def _submit(
+        self, ctx: RequestContext, service: TaskService, route: TaskRoute
+    ) -> web.StreamResponse:
+        parts, request, responder = self._parts, ctx.request, self._responder
+        early = parts.script.take_early()
+        if early is not None:
+            return await responder.send_fault(ctx, early)
+        ctx.account = account = authenticate(request, service.style, parts.bank)
+        submission = await service.read(route, request)
+        spec = submission.spec
+        if submission.callback:
+            await require_signing(parts.keys, service.signs)
+        parts.counters.record(request.path, request.headers, submission.kept, self._engine.now)
+        named = parts.script.take(spec.prompt, request.headers.get(HEADER, ""))
+        plan = plan_of(named or parts.renderer.draw_fault(spec))
+        if precedes_work(plan.submit):
+            return await responder.send_fault(ctx, plan.submit)
+        replay = request.headers.get("Idempotency-Key") if self._settings.idempotency else None
+        task = self._engine.submit(service, account, submission, plan, replay)
+        if isinstance(task, Denial):
+            body, headers = quota_error(service.style, task, spec.model)
+            return await responder.reply(ctx, http_status(service.style, 429), body, headers)
+        responder.settle(ctx)
+        quantile = seeded_uniform(self._settings.seed, "submit", task.id)
+        wait = self._settings.submit_latency.seconds(quantile, spec.size) + plan.late
+        await self._engine.pause(wait)
+        if isinstance(plan.submit, NoAnswer):
+            return await responder.send_fault(ctx, plan.submit)
+        view = self._engine.view(task)
+        reply = service.reply("submitted", view)
+        headers = self._when_to_look(view)
+        return (
+            await responder.send(ctx, reply.status, reply.payload, plan.submit, headers)
+        ).response
+
+    def _when_to_look(self, view: TaskView) -> dict[str, str]:
+        """Clients know what is usual at the vendor, and not how much faster we are."""
+        return retry_headers(view.left or None) if self._settings.speed != 1 else {}
+
+    async def _poll(
+        self, ctx: RequestContext, service: TaskService, route: TaskRoute, task: FakeTask
+    ) -> web.StreamResponse:
+        task.polls += 1
+        settings, plan, engine = self._settings, task.plan, self._engine
+        draw = (settings.seed, task.id, task.polls)
+        tier = task.submission.spec.size
+        await engine.pause(settings.look_latency.seconds(seeded_uniform("look", *draw), tier))
+        if not engine.is_visible(task):
+            raise _unknown(route.task)
+        fault = plan.polls.popleft() if plan.polls else None
+        if fault is None and settings.look_faults:
+            fault = settings.look_faults.draw(seeded_uniform("look fault", *draw))
+        if isinstance(fault, NoAnswer):
+            return await self._responder.send_fault(ctx, fault)
+        answer: Answer = "result" if route.verb == "result" else "polled"
+        view = engine.view(task, swapped=True)
+        reply = service.reply(answer, view)
+        if not reply.delivers:
+            headers = self._when_to_look(view)
+            sent = await self._responder.send(ctx, reply.status, reply.payload, fault, headers)
+            return sent.response
+        if isinstance(fault, BadTransfer) and fault.silent:
+            engine.mark_delivered(task, delivered=True)  # no end of the body will ever be sent
+        body = corrupt_payload(reply.payload, plan.damage)
+        sent = await self._responder.send(ctx, reply.status, body, fault)
+        engine.mark_delivered(task, delivered=sent.delivered)
+        return sent.response
+
+
+def _unknown(task: str) -> ApiError:
+    return ApiError(404, f"Task {task} was not found.", code="task_not_found")

@@ -1,0 +1,94 @@
+"""What `nbp doctor` finds on this machine, each with a way to fix it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from nbp_async._base.secret import Secret
+from nbp_async._vendors.profiles import PROFILES, find_profile
+from nbp_async.cli import machine_checks
+from nbp_async.cli.app import app
+from nbp_async.cli.endpoint_checks import ModelsResponse, key_result, no_tls_result
+
+SECRET = Secret("sk-0123456789abcdef", "NBP_API_KEY")
+GOOGLE = PROFILES["google"]
+
+
+def test_too_few_open_files_come_with_the_command_that_lifts_them() -> None:
+    found = machine_checks.open_files(1000, soft=256)
+    assert found.state == "bad"
+    assert found.message == "the limit is 256; 1,000 calls in flight need 2,064"
+    assert found.fix == "ulimit -n 4096, or --max-in-flight 96"
+    assert machine_checks.open_files(50, soft=256).state == "ok"
+    assert "ulimit -n 4096" in machine_checks.open_files_warning(1000, soft=256)
+    assert machine_checks.open_files_warning(50, soft=256) == ""
+
+
+def test_a_folder_that_does_not_exist_yet_is_judged_by_where_it_will_be(tmp_path: Path) -> None:
+    found = machine_checks.disk(tmp_path / "a" / "b")
+    assert found.name == "disk"
+    assert str(tmp_path) in found.message
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_proxy_of_the_environment_is_named_as_not_used() -> None:
+    found = machine_checks.proxies({"HTTPS_PROXY": "http://user:secret@proxy.example:3128"})
+    assert found.state == "warn"
+    assert "HTTPS_PROXY is set, and not used" in found.message
+    assert "secret" not in found.message + found.fix
+
+
+@pytest.mark.parametrize(
+    ("remote", "state", "words"),
+    [
+        (1000.0, "ok", "within 5 s"),
+        (1060.0, "warn", "1 m 0 s behind"),
+        (600.0, "bad", "6 m 40 s ahead of"),
+        (None, "skipped", "did not send its time"),
+    ],
+)
+def test_the_clock_is_compared_with_the_endpoint_s(
+    remote: float | None, state: str, words: str
+) -> None:
+    found = machine_checks.clock(remote, 1000.0)
+    assert found.state == state
+    assert words in found.message
+
+
+async def test_the_event_loop_is_named_and_timed() -> None:
+    found = await machine_checks.event_loop(ticks=3)
+    assert "late by" in found.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (ModelsResponse(200, "", None), "ok"),
+        (ModelsResponse(401, "", None), "bad"),
+        (ModelsResponse(400, '{"reason": "API_KEY_INVALID"}', None), "bad"),
+        (ModelsResponse(404, "", None), "skipped"),
+        (ModelsResponse(503, "", None), "warn"),
+    ],
+)
+def test_what_the_answer_says_of_the_key(answer: ModelsResponse, state: str) -> None:
+    found = key_result(GOOGLE, SECRET, answer)
+    assert found.state == state
+    assert "0123456789abcdef" not in found.message + found.fix
+
+
+def test_plain_http_is_warned_of_unless_it_stays_on_this_machine() -> None:
+    assert no_tls_result(find_profile("http://relay.example/v1")).state == "warn"
+    assert no_tls_result(find_profile("http://127.0.0.1:1/v1")).state == "ok"
+
+
+def test_offline_and_without_a_key_it_says_what_is_missing(tmp_path: Path) -> None:
+    env: dict[str, str | None] = dict.fromkeys(("NBP_API_KEY", *GOOGLE.key_names))
+    env |= {"NBP_KEY_FILE": str(tmp_path / "none"), "NBP_BASE_URL": None, "NBP_ENDPOINT": "google"}
+    done = CliRunner().invoke(app, ["doctor", "--offline", "--json"], env=env)
+    found = {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert done.exit_code == 4
+    assert found["key"]["state"] == "bad"
+    assert "nbp auth set" in found["key"]["fix"]
+    assert {"versions", "event loop", "open files", "disk", "proxy", "endpoint"} < set(found)

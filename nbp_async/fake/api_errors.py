@@ -71,11 +71,12 @@ class ApiError(Exception):
         reason: str = "",
         kind: str = "",
     ) -> None:
-        super().__init__(message)
+        # Headers and forms may hold bytes that are no text, and JSON cannot carry them back.
+        self.message = message.encode(errors="replace").decode()
+        self.param = param.encode(errors="replace").decode()
+        super().__init__(self.message)
         self.status = status
-        self.message = message
         self.code = code
-        self.param = param
         self.reason = reason
         self.kind = kind
 

@@ -41,6 +41,7 @@ from nbp_async.fake.renderer import Renderer
 from nbp_async.fake.request_reader import (
     api_style_of,
     authenticate,
+    read_body,
     read_document,
     read_image_request,
 )
@@ -125,6 +126,9 @@ class VendorApp:
             service, route = task
             serve = partial(self._task_api.serve, service=service, route=route)
             return service.style, serve, route.submits
+        lost = self._task_api.style_of(path)
+        if lost is not None:
+            return lost, self._serve_free, False
         if asks_google(request):
             return "google", self._google_batches.find(method, path) or self._serve_free, False
         self._counters.downloads += path.startswith("/images/")
@@ -142,15 +146,22 @@ class VendorApp:
         try:
             return await serve(ctx)
         except ApiError as exc:
-            body = error_body(style, exc)
-            return await self._responder.reply(ctx, http_status(style, exc.status), body)
+            return await self._refuse(ctx, exc)
+        except web.RequestPayloadError as exc:
+            return await self._refuse(ctx, ApiError(400, f"The body cannot be read: {exc}"))
         except ConnectionError:
             return web.Response()  # the client left before it had sent all of its request
         finally:
             self._contexts.discard(ctx)
+            if request.content.exception() is not None:
+                request.protocol.force_close()  # aiohttp would read on, and fail at what we saw
             if paid:
                 self._responder.settle(ctx)
                 self._counters.end_request(ctx.status)
+
+    async def _refuse(self, ctx: RequestContext, error: ApiError) -> web.StreamResponse:
+        body = error_body(ctx.style, error)
+        return await self._responder.reply(ctx, http_status(ctx.style, error.status), body)
 
     async def _make_image(self, ctx: RequestContext) -> web.StreamResponse:
         """Serve a held call."""
@@ -244,7 +255,8 @@ class VendorApp:
                 body = self._witness(with_prompts="prompts" in request.query)
                 return await self._responder.reply(ctx, 200, body)
         if path == "/__faults__":
-            ordered = control_faults(self._script, request.method, await request.read())
+            body = await read_body(request)
+            ordered = control_faults(self._script, request.method, body)
             return await self._responder.reply(ctx, 200, msgspec.json.encode(ordered))
         listed = await self._describe(ctx)
         if listed is not None:

@@ -32,12 +32,12 @@ from nbp_async.fake.batch_files import FileStore, Pieces, StoredFile
 from nbp_async.fake.faults import Disconnect, MixedResults, NoAnswer, UploadCut, precedes_work
 from nbp_async.fake.google_request import decode_google
 from nbp_async.fake.google_uploads import UploadStore, display_name
-from nbp_async.fake.image_spec import ImageSpec, check_count
+from nbp_async.fake.image_spec import ImageSpec, check_count, decode
 from nbp_async.fake.json_fields import either, first_text, table
 from nbp_async.fake.paging import google_page
 from nbp_async.fake.payloads import Payload
 from nbp_async.fake.render_queue import split_lines
-from nbp_async.fake.request_reader import read_document, require_signing
+from nbp_async.fake.request_reader import read_body, read_document, require_signing
 from nbp_async.fake.responder import RequestContext
 from nbp_async.fake.signing import OutgoingWebhook
 from nbp_async.fake.timestamps import iso_time
@@ -98,7 +98,7 @@ class GoogleBatches(BatchApi):
 
     async def _begin_upload(self, ctx: RequestContext) -> web.StreamResponse:
         account = self.authenticate(ctx)
-        document = table(msgspec.json.decode(await ctx.request.read() or b"{}"))
+        document = decode(await read_body(ctx.request) or b"{}")
         about = table(document.get("file"))
         fault = self._parts.script.take(f"upload {display_name(about)}")
         if isinstance(fault, NoAnswer):

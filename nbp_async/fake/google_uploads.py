@@ -13,6 +13,7 @@ import msgspec
 from nbp_async.fake.api_errors import ApiError
 from nbp_async.fake.bank import BankAccount
 from nbp_async.fake.batch_files import FileStore, StoredFile
+from nbp_async.fake.json_fields import whole_number
 from nbp_async.fake.responder import RequestContext
 from nbp_async.fake.seeded_random import digest
 from nbp_async.fake.spool import Spool
@@ -55,9 +56,8 @@ class UploadStore:
         Raises:
             ApiError: It is too large.
         """
-        size = headers.get("X-Goog-Upload-Header-Content-Length", "")
+        announced = whole_number(headers.get("X-Goog-Upload-Header-Content-Length", ""))
         kind = headers.get("X-Goog-Upload-Header-Content-Type", "application/octet-stream")
-        announced = int(size) if size.isdigit() else None
         self._check_size(account.key, announced or 0)
         id_ = digest("upload", account.key, len(self._uploads)).hex()
         self._uploads[id_] = ResumableUpload(
@@ -86,8 +86,8 @@ class UploadStore:
             ConnectionError: The client left in the middle of it.
         """
         request = ctx.request
-        given = request.headers.get("X-Goog-Upload-Offset", "")
-        offset = int(given) if given.isdigit() else -1
+        given = whole_number(request.headers.get("X-Goog-Upload-Offset", ""))
+        offset = -1 if given is None else given
         left = int((request.content_length or 0) * share) if share < 1 else _MOST_CHUNK
         if upload is not None:
             self._append(upload, offset, b"")

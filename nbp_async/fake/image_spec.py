@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from nbp_async.fake.api_errors import ApiError, ApiStyle
+from nbp_async.fake.json_fields import whole_number
 from nbp_async.fake.model_table import (
     FAKE_MODELS,
     Pixels,
@@ -177,12 +178,12 @@ def _read_count(fields: Mapping[str, object]) -> int:
 def _number(fields: Mapping[str, object], name: str, most: int) -> int:
     """A small number or a truth, as JSON or the text of a form has it; 0 if it is not there."""
     value = fields.get(name)
-    if isinstance(value, str):
-        value = {"true": 1, "false": 0}.get(value, int(value) if value.isdigit() else -1)
-    number = 0 if value is None else value
+    number: object = 0 if value is None else value
+    if isinstance(number, str):
+        number = {"true": 1, "false": 0}.get(number, whole_number(number))
     if not isinstance(number, int) or not 0 <= number <= most:
         raise invalid(name, f"{value!r} is not from 0 to {most}")
-    return int(number)
+    return number
 
 
 def count_references(fields: Mapping[str, object]) -> int:

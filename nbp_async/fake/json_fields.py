@@ -13,6 +13,11 @@ def either(fields: Mapping[str, object], *names: str) -> object:
     return next((fields[name] for name in names if name in fields), None)
 
 
+def whole_number(text: str) -> int | None:
+    """The number that this text writes in at most 18 digits, or None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
 def first_text(values: object) -> str:
     """The first item of a list as text, or ""."""
     return str(values[0]) if isinstance(values, list) and values else ""

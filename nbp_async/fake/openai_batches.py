@@ -30,7 +30,7 @@ from nbp_async.fake.batch_files import FileStore, Pieces, StoredFile
 from nbp_async.fake.faults import NoAnswer, precedes_work
 from nbp_async.fake.paging import openai_page
 from nbp_async.fake.render_queue import split_lines
-from nbp_async.fake.request_reader import read_document
+from nbp_async.fake.request_reader import read_document, refusing_bad_forms
 from nbp_async.fake.responder import RequestContext
 from nbp_async.fake.seeded_random import digest
 from nbp_async.fake.signing import OutgoingWebhook
@@ -99,17 +99,20 @@ class OpenAIBatches(BatchApi):
     async def _read_form(self, ctx: RequestContext, spool: Spool) -> tuple[str, str]:
         """Purpose and name of an uploaded file; its bytes go into `spool`."""
         purpose = name = ""
-        async for part in await ctx.request.multipart():
-            if not isinstance(part, BodyPartReader):
-                raise ApiError(400, "The form cannot be read.")
-            if part.name == "purpose":
-                purpose = await part.text()
-            elif part.name == "file":
-                name = part.filename or ""
-                while data := await part.read_chunk(_CHUNK):
-                    spool.append(bytes(data))
-                    if spool.size > _MOST_FILE:
-                        raise ApiError(413, f"A file of requests has at most {_MOST_FILE} bytes.")
+        with refusing_bad_forms():
+            async for part in await ctx.request.multipart():
+                if not isinstance(part, BodyPartReader):
+                    raise ApiError(400, "The form cannot be read.")
+                if part.name == "purpose":
+                    purpose = await part.text()
+                elif part.name == "file":
+                    name = part.filename or ""
+                    while data := await part.read_chunk(_CHUNK):
+                        spool.append(bytes(data))
+                        if spool.size > _MOST_FILE:
+                            raise ApiError(
+                                413, f"A file of requests has at most {_MOST_FILE} bytes."
+                            )
         if purpose != "batch" or not spool.size:
             raise ApiError(400, "A file needs bytes and purpose=batch.")
         return purpose, name

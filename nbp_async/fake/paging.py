@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from nbp_async.fake.image_spec import invalid
+from nbp_async.fake.json_fields import whole_number
 
 T = TypeVar("T")
 _MOST = 1000
@@ -36,6 +37,7 @@ def openai_page(ids: Sequence[str], query: Mapping[str, str]) -> slice:
 
 def _number(query: Mapping[str, str], name: str) -> int:
     text = query.get(name) or "0"
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    number = whole_number(text)
+    if number is None:
         raise invalid(name, f"{text!r} is not a whole number")
-    return int(text)
+    return number

@@ -1,6 +1,7 @@
 """Reads requests: whose account pays, and what images are asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -13,6 +14,7 @@ from nbp_async.fake.counters import shortened
 from nbp_async.fake.google_address import google_address
 from nbp_async.fake.google_request import decode_google
 from nbp_async.fake.image_spec import ImageSpec
+from nbp_async.fake.json_fields import whole_number
 from nbp_async.fake.signing import Scheme, SigningKeys
 
 _OPENAI = frozenset({"/v1/images/generations", "/v1/images/edits", CHAT})
@@ -119,12 +121,19 @@ async def read_document(request: web.BaseRequest) -> tuple[dict[str, object], ob
         ApiError: It is not a JSON object, or too large.
         ConnectionError: The client left in the middle of it.
     """
-    body = await _read_body(request)
+    body = await read_body(request)
     document = image_spec.decode(body)
     return document, shortened(document) if len(body) > _LONG_BODY else document
 
 
-async def _read_body(request: web.BaseRequest) -> bytes:
+async def read_body(request: web.BaseRequest) -> bytes:
+    """The bytes of a request's body.
+
+    Raises:
+        ApiError: It is too large.
+        ConnectionError: The client left in the middle of it.
+        aiohttp.web.RequestPayloadError: It is not compressed as its header says.
+    """
     content = request.content
     body = await content.readany()
     if content.at_eof():
@@ -142,7 +151,7 @@ async def _read_form(request: web.BaseRequest) -> tuple[dict[str, object], dict[
     """The fields of a form, `n` as a number; and its files: name and size in bytes."""
     fields: dict[str, object] = {}
     files: dict[str, int] = {}
-    try:
+    with refusing_bad_forms():
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader):
                 raise ApiError(400, "A form inside a form cannot be read.")
@@ -155,14 +164,26 @@ async def _read_form(request: web.BaseRequest) -> tuple[dict[str, object], dict[
                 raise ApiError(400, f"Invalid file '{name}'.", param=name)
             if name != "mask":
                 files[f"{len(files)}-{part.filename}"] = size
-    except (ValueError, AssertionError, HttpProcessingError) as exc:
-        raise ApiError(400, f"We could not parse your multipart form: {exc}") from None
     if not files:
         words = "Missing required parameter: 'image'."
         raise ApiError(400, words, code="missing_required_parameter", param="image")
-    if str(fields.get("n", "")).isdigit():
-        fields["n"] = int(str(fields["n"]))
+    count = whole_number(str(fields.get("n", "")))
+    if count is not None:
+        fields["n"] = count
     return fields, files
+
+
+@contextmanager
+def refusing_bad_forms() -> Iterator[None]:
+    """Turn what aiohttp says of a broken form into the vendor's error.
+
+    Raises:
+        ApiError: The form cannot be read.
+    """
+    try:
+        yield
+    except (ValueError, LookupError, AssertionError, HttpProcessingError) as exc:
+        raise ApiError(400, f"We could not parse your multipart form: {exc}") from None
 
 
 async def _read_part(part: BodyPartReader, most: int) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from aiohttp import web
 from msgspec.json import encode
 
-from nbp_async.fake.api_errors import ApiError, http_status, quota_error, retry_headers
+from nbp_async.fake.api_errors import ApiError, ApiStyle, http_status, quota_error, retry_headers
 from nbp_async.fake.fault_injection import HEADER
 from nbp_async.fake.faults import BadTransfer, NoAnswer, precedes_work
 from nbp_async.fake.payloads import corrupt_payload
@@ -47,6 +47,11 @@ class TaskApi:
             if route is not None:
                 return service, route
         return None
+
+    def style_of(self, path: str) -> ApiStyle | None:
+        """How the service writes errors that has addresses like this; None if no service has."""
+        first = path.removeprefix("/").partition("/")[0]
+        return next((one.style for one in self._services if one.name == first), None)
 
     async def serve(
         self, ctx: RequestContext, service: TaskService, route: TaskRoute

@@ -16,16 +16,23 @@ from nbp_async._base.errors import (
     RefusedError,
     StoppedError,
     TaskError,
+    TruncatedError,
 )
 from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._batch_api.batch_dialect import BatchDialect, JobStatus, Source
-from nbp_async._batch_api.result_lines import DocumentDecoder, ResultDecoder, ResultLine
+from nbp_async._batch_api.result_lines import (
+    DocumentDecoder,
+    ResultDecoder,
+    ResultLine,
+    ResultPiece,
+)
 from nbp_async._batch_api.upload import Upload
 from nbp_async._dialects.base import Answer, Decoder, Dialect, Part
 from nbp_async._flow.endpoint import Endpoint
 from nbp_async._flow.exchange import Exchange
-from nbp_async._images.collector import Collector
+from nbp_async._flow.unread_reply import spool_for
 from nbp_async._sinks.base import Sink
+from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._transports.stage_timer import StageTimer
 
 MOST_RESULTS = 16 * 1024**3  # bytes of one file of results, which never is in memory
@@ -34,7 +41,8 @@ _FIRST_REST, _LONGEST_REST = 2.0, 60.0  # seconds
 _MOST_PAGES = 100
 
 T = TypeVar("T")
-OnLine = Callable[[ResultLine, Collector], Awaitable[None]]
+OnLine = Callable[[ResultLine, Exchange], Awaitable[None]]
+"""Takes a result, with its images and its bytes as if it were a response of its own."""
 
 
 class BatchClient:
@@ -124,13 +132,19 @@ class BatchClient:
         await self._read(request, self.dialect.result_decoder(self._profile), on_line)
 
     async def _read(self, request: HttpRequest, results: ResultDecoder, on_line: OnLine) -> None:
-        exchange = _ResultsExchange(self.endpoint.dialect, self._sink, results, on_line)
+        files = self.endpoint.resources.files
+        exchange = _ResultsExchange(self.endpoint.dialect, self._sink, results, on_line, files)
         try:
-            await self._send(exchange, request, _EndDecoder(results), self._timer())
+            try:
+                await self._send(exchange, request, _EndDecoder(results), self._timer())
+            except TruncatedError:
+                if results.last is None or not exchange.is_framed:
+                    raise
+                # The download is whole: it is the file that ends within a line.
             if results.last is not None:
-                await on_line(results.last, exchange.collector)
+                await exchange.end_line(results.last)
         finally:
-            exchange.collector.discard()
+            exchange.line.discard()
 
     async def _document(self, request: HttpRequest, *, submit: bool = False) -> object:
         return (await self._ask(request, submit=submit))[1]
@@ -178,24 +192,57 @@ class BatchClient:
 
 
 class _ResultsExchange(Exchange):
-    """Results on their way in: each has its own images."""
+    """Results on their way in: each is an exchange of its own, as if it had come alone.
+
+    Attributes:
+        line: The result that is arriving.
+    """
 
     def __init__(
-        self, dialect: Dialect, sink: Sink, results: ResultDecoder, on_line: OnLine
+        self,
+        dialect: Dialect,
+        sink: Sink,
+        results: ResultDecoder,
+        on_line: OnLine,
+        files: FileThreads,
     ) -> None:
         super().__init__(dialect, sink)
         self._results = results
         self._on_line = on_line
         self._sink = sink
+        self._files = files
+        self.line = self._next()
+
+    @property
+    def is_framed(self) -> bool:
+        """The head says how the body ends, so that the transport knows one that is cut off."""
+        head = self.head
+        return head is not None and (head.length is not None or "transfer-encoding" in head.headers)
+
+    async def end_line(self, result: ResultLine) -> None:
+        """A result is complete: hand it on."""
+        line = self.line
+        line.head, line.url, line.answer = self.head, self.url, result.answer
+        await self._on_line(result, line)
+        line.discard()
+        self.line = self._next()
+
+    def _next(self) -> Exchange:
+        line = Exchange(self.dialect, self._sink)
+        line.spool = spool_for(self._sink, self._files)
+        return line
 
     async def _take(self, decoder: Decoder, data: bytes) -> None:  # noqa: ARG002
-        for parts, line in self._results.feed(data):
-            await self.collector.take(parts)
-            if line is not None:
-                await self._on_line(line, self.collector)
-                self.collector.discard()
-                self.collector = Collector(self._sink)
+        for piece in self._results.feed(data):
+            await self._take_piece(piece)
         await asyncio.sleep(0)
+
+    async def _take_piece(self, piece: ResultPiece) -> None:
+        assert self.line.spool is not None, "each result has one"
+        await self.line.spool.write(piece.data)
+        await self.line.collector.take(piece.parts)
+        if piece.line is not None:
+            await self.end_line(piece.line)
 
 
 class _EndDecoder(Decoder):

@@ -8,7 +8,11 @@ from typing import Literal, Protocol
 import msgspec
 
 from nbp_async._base.http import HttpRequest, ReplyHead
-from nbp_async._batch_api.result_lines import InlineResultDecoder, ResultFileDecoder
+from nbp_async._batch_api.result_lines import (
+    InlineResultDecoder,
+    KeptLineDecoder,
+    ResultFileDecoder,
+)
 from nbp_async._dialects.json_scan import Keys
 from nbp_async._models.outcomes import Job, Reference
 from nbp_async._vendors.profiles import Profile
@@ -162,4 +166,8 @@ class BatchDialect(Protocol):
 
     def poll_decoder(self, profile: Profile) -> InlineResultDecoder:
         """A fresh decoder for the response to a poll; there may be results in it."""
+        ...
+
+    def line_decoder(self, profile: Profile) -> KeptLineDecoder:
+        """A fresh decoder for one result that was kept."""
         ...

@@ -10,8 +10,7 @@
 
 import asyncio
 import logging
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -32,10 +31,11 @@ from nbp_async._batch_api.batch_client import BatchClient, in_doubt, may_succeed
 from nbp_async._batch_api.batch_dialect import BatchDialect, JobStatus, Source
 from nbp_async._batch_api.batch_ledger import BatchItem, BatchLedger, JobRecord, record_from
 from nbp_async._batch_api.result_lines import ResultLine
+from nbp_async._batch_api.result_order import ResultOrder
+from nbp_async._batch_api.stray_results import StrayResults
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import RequestDelivery
-from nbp_async._flow.storing import ReceivedImage, store
-from nbp_async._images.collector import Collector
+from nbp_async._flow.exchange import Exchange
 from nbp_async._models.outcomes import ZERO, FailedLines, Failure, Outcome
 from nbp_async._pacing.poll_hints import PollHints
 
@@ -46,6 +46,7 @@ _GROWTH = 1.5
 POLLS_OF_THE_LIST = (0.0, 10.0, 60.0)  # seconds: a new job may not be listed at once
 _MOST_UNKNOWN = 3
 _FULL, _MOST_WAITS = 60.0, 600  # seconds until a job that found no room is tried again
+_BY_ORDER = "joined with its prompt by its place among the results: they had no keys"
 
 Record = Callable[[BatchItem, Outcome], Awaitable[None]]
 """Takes the outcome of each line, once the journal has it."""
@@ -89,20 +90,21 @@ class BatchJob:
         record: JobRecord,
         waiting: dict[str, BatchItem],
         record_outcome: Record,
-        ended: Iterable[str] = (),
     ) -> None:
-        """`ended` are the keys of the lines whose results an earlier process recorded."""
         assert call.past is not None, "checked when the call was made"
         self.record = record
         self.waiting = waiting
-        self._keys = frozenset((*waiting, *ended))
+        self._keys = record.keys or tuple(waiting)
         self._client = client
         self._options = options
         self._call = call
         self._journal = call.past.journal
-        self._ledger = BatchLedger(client.endpoint, call, self._journal, record.model)
+        self._ledger = BatchLedger(client.endpoint, call, self._journal, record)
         self._record_outcome = record_outcome
-        self._unknown_keys: set[str] = set()
+        self._taken: dict[str, int] = {}  # checksum of each line's result, by key
+        price = max((item.price for item in waiting.values()), default=ZERO)
+        self._strays = StrayResults(client.endpoint, record, price)
+        self._order = ResultOrder(record.keys)
         self._failed: list[tuple[BatchItem, Failure]] = []
 
     @asynccontextmanager
@@ -233,8 +235,12 @@ class BatchJob:
             StorageError: Its images cannot be kept here. They stay at the vendor.
             NbpError: It cannot be polled now. What came is safe, and the rest stays at the vendor.
         """
+        self._order.begin()
         try:
             status = await self._client.poll(self.record.id, self._take)
+            if self._order.end():
+                # Results without keys: only now is it known what they can be joined by.
+                status = await self._client.poll(self.record.id, self._take)
             if status.state != "open":
                 for file in status.files:
                     await self._client.download(file, self._take)
@@ -248,15 +254,21 @@ class BatchJob:
         """Ask the vendor to begin nothing more of it. What is rendered by now is charged."""
         await self._client.cancel(self.record.id)
 
-    async def _take(self, line: ResultLine, collector: Collector) -> None:
-        item = self.waiting.get(line.key)
-        if item is None:
-            if line.key not in self._keys:
-                await self._store_unknown(line, collector)
+    async def _take(self, line: ResultLine, exchange: Exchange) -> None:
+        if self._order.is_counting(line):
             return
-        outcome = await self._ledger.take(item, line, collector)
+        key = line.key or self._order.key_at(line.position)
+        item = self.waiting.get(key)
+        if item is None:
+            # A repeated download brings the same line again: it has the same bytes.
+            if key not in self._keys or self._taken.setdefault(key, line.checksum) != line.checksum:
+                await self._strays.keep(line, exchange, is_known=key in self._keys)
+            return
+        note = "" if line.key else _BY_ORDER
+        outcome = await self._ledger.take(item, line, exchange, note)
         # Only now, for `take` may fail; and a repeated download must not find the line again.
-        del self.waiting[line.key]
+        del self.waiting[key]
+        self._taken[key] = line.checksum
         if isinstance(outcome, Failure):
             self._failed.append((item, outcome))  # together: they may be sent again in one job
         else:
@@ -266,25 +278,6 @@ class BatchJob:
         failed, self._failed = self._failed, []
         for item, failure in failed:
             await self._record_outcome(item, failure)
-
-    async def _store_unknown(self, line: ResultLine, collector: Collector) -> None:
-        """A result that this job did not ask for may be a paid image: store it, and log it."""
-        if line.key in self._unknown_keys:
-            return
-        self._unknown_keys.add(line.key)
-        shown = re.sub(r"[^A-Za-z0-9\-]", "_", line.key)[:40] or "nokey"
-        what = f"{type(line.error).__name__}: {line.error}" if line.error is not None else ""
-        if line.answer is not None:
-            stem, received = f"unknown-{self.record.name}-{shown}", list[ReceivedImage]()
-            downloads = self._client.endpoint.resources.downloads
-            try:
-                await store(downloads, self._call.sink, line.answer, collector, stem, received)
-            except NbpError as exc:
-                what = str(exc)
-            what = ", ".join(kept.stored.path or "in memory" for kept, _ in received) or what
-        log.warning(
-            "Batch job %s has a result with an unknown key %r: %s", self.record.name, shown, what
-        )
 
     async def _end(self, status: JobStatus) -> None:
         """No more results come: give the lines without one their outcomes."""
@@ -301,7 +294,7 @@ class BatchJob:
                 )
             else:
                 why = "was cancelled" if how == "cancelled" else "has no result for it"
-                error = TaskLostError(f"Batch job {name} {why}.", task=name)
+                error = TaskLostError(f"Batch job {name} {why}.", task=name, hint=self._strays.hint)
             await self._give_up(key, item, error)
         await self._write(state="over")
 
@@ -353,9 +346,8 @@ async def reopened(
                 item = BatchItem.found(entry, pending, handle.key)
                 waiting.setdefault(handle.id, {})[handle.key] = item
     records = {name: record_from(text) for name, text in (await journal.batches()).items()}
-    open_ = [name for name in records if name in waiting and records[name].state != "over"]
-    ended = await journal.ended_lines(open_)
     return [
-        BatchJob(client, options, call, records[name], waiting[name], record_outcome, ended[name])
-        for name in open_
+        BatchJob(client, options, call, record, waiting[name], record_outcome)
+        for name, record in records.items()
+        if name in waiting and record.state != "over"
     ]

@@ -15,14 +15,16 @@ from nbp_async._base.errors import (
     TaskOpenError,
 )
 from nbp_async._base.http import Billing, Usage
+from nbp_async._base.task_handle import Handle
 from nbp_async._batch_api.result_lines import ResultLine
 from nbp_async._dialects.base import Answer
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.endpoint import Endpoint
-from nbp_async._flow.ledger import JournalRecord, Ledger, worst_billing
+from nbp_async._flow.exchange import Exchange
+from nbp_async._flow.ledger import JournalRecord, Ledger, describe_end, worst_billing
 from nbp_async._flow.resume_state import ResumeState
 from nbp_async._flow.storing import ReceivedImage, describe, store
-from nbp_async._images.collector import Collector
+from nbp_async._flow.unread_reply import ReplyOrigin, keep_unread
 from nbp_async._journal.base import Journal, JournalEntry, PendingAttempt
 from nbp_async._models.events import AttemptEnded
 from nbp_async._models.outcomes import ZERO, Attempt, Failure, Job, Outcome, Prompt, Timings
@@ -44,6 +46,7 @@ class JobRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         vendor: Name of the endpoint, as in the account that pays.
         endpoint: Name or address of the endpoint, for whoever fetches its results later.
         store: Where in a store its images go; "" for the run's folder.
+        keys: Of its lines, in their order.
     """
 
     name: str
@@ -56,6 +59,7 @@ class JobRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     vendor: str = ""
     endpoint: str = ""
     store: str = ""
+    keys: tuple[str, ...] = ()
 
 
 _record = msgspec.json.Decoder(JobRecord)
@@ -65,17 +69,18 @@ def record_from(text: str) -> JobRecord:
     return _record.decode(text)
 
 
-def planned(name: str, model: str, count: int, endpoint: Endpoint, past: ResumeState) -> JobRecord:
+def planned(name: str, request: "BatchRequest", endpoint: Endpoint, past: ResumeState) -> JobRecord:
     """The record of a new job, with all that another machine needs to go on with it."""
     return JobRecord(
         name,
-        model,
+        request.model,
         "planned",
-        count,
+        len(request.by_key),
         made=endpoint.resources.wall_clock(),
         vendor=endpoint.profile.name,
         endpoint=endpoint_of(endpoint.profile),
         store="" if past.store is None else str(past.store),
+        keys=tuple(request.by_key),
     )
 
 
@@ -155,14 +160,33 @@ class BatchItem:
         self.job, self.index, self.prompt = job, job.index, job.prompt
         self.in_journal = in_journal
 
-    def attempt(self, billing: Billing, cost: Decimal, reduced: Decimal, error: str) -> Attempt:
+    def origin(self, job: JobRecord) -> ReplyOrigin:
+        """What a result of it answers."""
+        return ReplyOrigin(
+            index=self.index,
+            number=self.number,
+            prompt=self.prompt.text,
+            model=job.model,
+            price=self.price,
+            stem=self.file_stem,
+            handle=Handle("batch", job.name, key=self.key),
+        )
+
+    def attempt(
+        self,
+        billing: Billing,
+        cost: Decimal,
+        reduced: Decimal,
+        error: NbpError | None = None,
+    ) -> Attempt:
         return Attempt(
             number=self.number,
             billing=billing,
             cost=cost,
             timings=Timings(self.began, asyncio.get_running_loop().time()),
-            error=error,
+            error=describe_end(error),
             reduced=reduced if billing == "yes" else ZERO,
+            unread="" if error is None else error.unread,
         )
 
     def attempts(self, last: Attempt) -> tuple[tuple[Attempt, ...], tuple[Attempt, ...]]:
@@ -178,8 +202,7 @@ class BatchItem:
             task=name,
             hint="Make the same call again, or use nbp batch fetch, to fetch what it has made.",
         )
-        attempt = self.attempt("maybe", self.most, ZERO, f"{type(error).__name__}: {error}")
-        return self.failed(error, attempt)
+        return self.failed(error, self.attempt("maybe", self.most, ZERO, error))
 
     def failed(self, error: NbpError, last: Attempt) -> Failure:
         """Its outcome without an image."""
@@ -228,37 +251,43 @@ class BatchRequest:
 class BatchLedger:
     """Turns lines into outcomes: images made safe first, then written down, then handed out."""
 
-    def __init__(self, endpoint: Endpoint, call: CallState, journal: Journal, model: str) -> None:
+    def __init__(
+        self, endpoint: Endpoint, call: CallState, journal: Journal, job: JobRecord
+    ) -> None:
         self._endpoint = endpoint
         self._call = call
         self._journal = journal
-        self._model = model
-        prices = endpoint.profile.prices_for(model)
+        self._job = job
+        prices = endpoint.profile.prices_for(job.model)
         self._prices = None if prices is None else prices.in_tier("batch")
         self._share = None if prices is None else prices.tiers.get("batch")
 
-    async def take(self, item: BatchItem, line: ResultLine, collector: Collector) -> Outcome:
-        """The line came: its outcome, in the journal.
+    async def take(
+        self, item: BatchItem, line: ResultLine, exchange: Exchange, note: str = ""
+    ) -> Outcome:
+        """The line came: its outcome, in the journal. `note` is added to its image's.
 
         Raises:
             StorageError: The image cannot be kept here. It stays at the vendor, and in the job.
         """
         answer = line.answer
         if answer is None:
-            return await self.fail(item, line.error or MalformedReplyError("An empty line."))
+            error = line.error or MalformedReplyError("An empty line.")
+            return await self._unread(item, exchange, error)
+        if note:
+            answer = msgspec.structs.replace(answer, notes=(*answer.notes, note))
         resources, cost = self._endpoint.resources, self._cost(item, answer.usage)
         received: list[ReceivedImage] = []
+        images, stem = exchange.collector, item.file_stem
         try:
-            await store(
-                resources.downloads, self._call.sink, answer, collector, item.file_stem, received
-            )
+            await store(resources.downloads, self._call.sink, answer, images, stem, received)
         except StorageError:
             if not received:
                 raise
         except NbpError as exc:
             if not received:
-                return await self.fail(item, exc, "yes", cost)
-        attempts, earlier = item.attempts(self._record(item, "yes", cost, "", answer))
+                return await self._unread(item, exchange, exc, "yes", cost)
+        attempts, earlier = item.attempts(self._record(item, "yes", cost, answer=answer))
         image = describe(
             received,
             answer,
@@ -272,6 +301,18 @@ class BatchLedger:
         resources.totals.images += len(received)
         await self._finish(item, image)
         return image
+
+    async def _unread(
+        self,
+        item: BatchItem,
+        exchange: Exchange,
+        error: NbpError,
+        billing: Billing | None = None,
+        cost: Decimal | None = None,
+    ) -> Failure:
+        """The line came without an image: keep it if it cannot be read."""
+        await keep_unread(exchange, error, self._endpoint, item.origin(self._job))
+        return await self.fail(item, error, billing, cost)
 
     async def fail(
         self,
@@ -289,14 +330,14 @@ class BatchLedger:
                 profile=self._endpoint.profile,
                 history=AttemptHistory(1),
                 rng=resources.rng,
-                model=self._model,
+                model=self._job.model,
             ).billing
         if cost is None:
             cost = item.most if billing == "maybe" else item.price
             if isinstance(error, NoImageError) and billing == "yes":
                 cost = self._cost_without_image(error.usage)
         self._call.record_error(error)
-        attempt = self._record(item, billing, cost, f"{type(error).__name__}: {error}")
+        attempt = self._record(item, billing, cost, error)
         failure = item.failed(error, attempt)
         await self._finish(item, failure)
         return failure
@@ -313,7 +354,7 @@ class BatchLedger:
         item: BatchItem,
         billing: Billing,
         cost: Decimal,
-        error: str,
+        error: NbpError | None = None,
         answer: Answer | None = None,
     ) -> Attempt:
         reduced = cost / self._share - cost if self._share else ZERO

@@ -198,7 +198,7 @@ class BatchPool(PoolBase):
         request = self._requests.pop(address)
         await self._wait_for_room()
         name = f"nbp-{secrets.token_hex(12)}"
-        record = planned(name, request.model, len(request.by_key), self._endpoint, self._past)
+        record = planned(name, request, self._endpoint, self._past)
         job = BatchJob(
             self._client, self._options, self._call, record, request.by_key, self._record
         )

@@ -22,7 +22,12 @@ from nbp_async._batch_api.batch_dialect import (
     Source,
 )
 from nbp_async._batch_api.job_requests import checked_id, get_request, post_json
-from nbp_async._batch_api.result_lines import InlineResultDecoder, ResultFileDecoder, ResultLine
+from nbp_async._batch_api.result_lines import (
+    InlineResultDecoder,
+    KeptLineDecoder,
+    ResultFileDecoder,
+    ResultLine,
+)
 from nbp_async._dialects.body_template import encode_json
 from nbp_async._dialects.gemini import KEYS, GeminiNative, read_answer
 from nbp_async._dialects.reply_fields import (
@@ -182,6 +187,9 @@ class GeminiBatch:
 
     def poll_decoder(self, profile: Profile) -> InlineResultDecoder:
         return InlineResultDecoder(KEYS, lambda document: _read_line(document, profile), _INLINED)
+
+    def line_decoder(self, profile: Profile) -> KeptLineDecoder:
+        return KeptLineDecoder(KEYS, lambda document: _read_line(document, profile))
 
 
 def _inline_source(lines: list[bytes]) -> list[bytes | memoryview]:

@@ -18,7 +18,12 @@ from nbp_async._batch_api.batch_dialect import (
     Source,
 )
 from nbp_async._batch_api.job_requests import checked_id, get_request, post_json
-from nbp_async._batch_api.result_lines import InlineResultDecoder, ResultFileDecoder, ResultLine
+from nbp_async._batch_api.result_lines import (
+    InlineResultDecoder,
+    KeptLineDecoder,
+    ResultFileDecoder,
+    ResultLine,
+)
 from nbp_async._dialects.body_template import encode_json
 from nbp_async._dialects.openai_images import (
     KEYS,
@@ -139,6 +144,9 @@ class OpenAIBatch:
 
     def poll_decoder(self, profile: Profile) -> InlineResultDecoder:
         return InlineResultDecoder(KEYS, lambda document: _read_line(document, profile))
+
+    def line_decoder(self, profile: Profile) -> KeptLineDecoder:
+        return KeptLineDecoder(KEYS, lambda document: _read_line(document, profile))
 
 
 def _first_error(errors: object) -> str:

@@ -5,8 +5,9 @@ in any other response, and each result is handed on as soon as it ends.
 """
 
 import re
+import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -20,6 +21,9 @@ _BETWEEN = re.compile(rb"[{\]]")
 # A key that may continue in the next piece. Inside a string its quote would have a backslash.
 _CUT_KEY = re.compile(rb'"\w*+(?:"\s{0,16}(?::\s{0,16})?)?\Z')
 _LONGEST_KEY = 128  # bytes, with what may follow it
+_SPACE = b" \t\r\n"  # Google sends inline results twice, indented by different amounts
+_HEAD = 256  # bytes of a result in which its key is looked for if it cannot be read
+_KEY_IN_HEAD = re.compile(rb'"(?:key|custom_id)"\s*:\s*"([\w\-]{1,64})"')
 
 
 class ResultLine(msgspec.Struct, frozen=True):
@@ -29,15 +33,30 @@ class ResultLine(msgspec.Struct, frozen=True):
         key: The key of the request's line, or "" if it cannot be read.
         answer: The answer, or None.
         error: What went wrong, or None.
+        position: Its place in its array, from 0, where results are in the order of the requests;
+            None where they come in any order.
+        checksum: Of its bytes without white space: a repeated download brings the same line again.
     """
 
     key: str
     answer: Answer | None = None
     error: NbpError | None = None
+    position: int | None = None
+    checksum: int = 0
 
 
-ParsedPiece = list[tuple[list[Part], ResultLine | None]]
-"""Parts of images in a piece of data, and each result that ends in it."""
+class ResultPiece(NamedTuple):
+    """A piece of one result.
+
+    Attributes:
+        data: Its bytes as they came.
+        parts: Of images, that are in it.
+        line: The result, if it ends here.
+    """
+
+    data: bytes
+    parts: list[Part]
+    line: ResultLine | None
 
 
 class ResultDecoder(Protocol):
@@ -53,8 +72,8 @@ class ResultDecoder(Protocol):
         """The result that ends with the data, without a mark of its own; else None."""
         ...
 
-    def feed(self, data: bytes) -> ParsedPiece:
-        """Take a piece, give what is in it."""
+    def feed(self, data: bytes) -> list[ResultPiece]:
+        """Take data, give the pieces of results that are in it."""
         ...
 
     def close(self) -> Answer:
@@ -95,7 +114,7 @@ class ResultFileDecoder:
     Image numbers start again with each line.
 
     Attributes:
-        last: The line that the file ended with, if no line break followed it.
+        last: The line that the file ended with, if no line break followed it; it may be cut off.
     """
 
     complete = False  # another line may always follow
@@ -104,15 +123,15 @@ class ResultFileDecoder:
         self._line = _ResultReader(keys, read)
         self.last: ResultLine | None = None
 
-    def feed(self, data: bytes) -> ParsedPiece:
-        found: ParsedPiece = []
+    def feed(self, data: bytes) -> list[ResultPiece]:
+        found: list[ResultPiece] = []
         at = 0
         while True:
             end = data.find(b"\n", at)
-            parts = self._line.feed(data[at:] if end < 0 else data[at:end])
-            line = self._line.end() if end >= 0 and self._line.begun else None
-            if parts or line is not None:
-                found.append((parts, line))
+            piece = data[at:] if end < 0 else data[at:end]
+            parts = self._line.feed(piece)
+            if self._line.begun:
+                found.append(ResultPiece(piece, parts, self._line.end() if end >= 0 else None))
             if end < 0:
                 return found
             at = end + 1
@@ -124,10 +143,9 @@ class ResultFileDecoder:
             TruncatedError: It ended inside a line; the lines before it were whole.
         """
         if self._line.begun:
-            line = self._line.end()
-            if isinstance(line.error, TruncatedError) and not line.key:
-                raise line.error
-            self.last = line
+            self.last = self._line.end()
+            if self._line.cut is not None:
+                raise self._line.cut
         return Answer()
 
 
@@ -160,6 +178,8 @@ class InlineResultDecoder:
         self._whole = DocumentDecoder(keys)
         self._line = _ResultReader(keys, read)
         self._within = False  # inside the array
+        self._inside = False  # inside a result
+        self._count = 0  # of results that have ended in this array
         self._depth = 0  # objects and arrays that are open in a result
         self._quoted = False  # inside a string of a result
         self._rest = b""  # cannot be decided before more is here
@@ -169,12 +189,12 @@ class InlineResultDecoder:
     def complete(self) -> bool:
         return not self._within and not self._rest and self._whole.complete
 
-    def feed(self, data: bytes) -> ParsedPiece:
+    def feed(self, data: bytes) -> list[ResultPiece]:
         data, self._rest = self._rest + data, b""
-        found: ParsedPiece = []
+        found: list[ResultPiece] = []
         at = 0
         while at < len(data):
-            if self._depth:
+            if self._inside:
                 at = self._result(data, at, found)
             elif self._within:
                 at = self._between(data, at)
@@ -195,7 +215,7 @@ class InlineResultDecoder:
 
     def _outside(self, data: bytes, at: int) -> int:
         array = self._array.search(data, at)
-        self._within = array is not None
+        self._within, self._count = array is not None, 0
         cut = (
             None if array is not None else _CUT_KEY.search(data, max(at, len(data) - _LONGEST_KEY))
         )
@@ -211,23 +231,25 @@ class InlineResultDecoder:
         self._whole.feed(data[at:end])
         if sign is not None and sign[0] == b"{":
             self._whole.feed(b"null")
-            self._depth = 1
-            self._line.feed(b"{")
-            return end + 1
+            self._inside = True
+            return end
         self._within = sign is None
         return end
 
-    def _result(self, data: bytes, at: int, found: ParsedPiece) -> int:
+    def _result(self, data: bytes, at: int, found: list[ResultPiece]) -> int:
         """Hand on what belongs to the current result; returns where it ends."""
         end = self._end_of_result(data, at)
-        parts = self._line.feed(data[at:end])
-        line = None if self._depth else self._line.end()
-        if parts or line is not None:
-            found.append((parts, line))
-        if not self._depth:
-            return end
-        self._rest = data[end:]
-        return len(data)
+        piece = data[at:end]
+        parts = self._line.feed(piece)
+        self._inside = self._depth > 0
+        if self._inside:
+            found.append(ResultPiece(piece, parts, None))
+            self._rest = data[end:]
+            return len(data)
+        line = msgspec.structs.replace(self._line.end(), position=self._count)
+        self._count += 1
+        found.append(ResultPiece(piece, parts, line))
+        return end
 
     def _end_of_result(self, data: bytes, at: int) -> int:
         """Where the current result ends, or what is known of it."""
@@ -249,20 +271,58 @@ class InlineResultDecoder:
         return at
 
 
+class KeptLineDecoder(Decoder):
+    """One result that was kept as it came.
+
+    Args:
+        keys: The strings in it that are images.
+        read: Reads it.
+    """
+
+    complete = False
+
+    def __init__(self, keys: Keys, read: Callable[[object], ResultLine]) -> None:
+        self._line = _ResultReader(keys, read)
+
+    def feed(self, data: bytes) -> list[Part]:
+        return self._line.feed(data)
+
+    def close(self) -> Answer:
+        """The data ended.
+
+        Raises:
+            NbpError: It has no image.
+        """
+        line = self._line.end()
+        if line.answer is None:
+            raise line.error or MalformedReplyError("The line has no answer.")
+        return line.answer
+
+
 class _ResultReader:
-    """Reads one result. If it cannot be read, that is its error, and no other's."""
+    """Reads one result. If it cannot be read, that is its error, and no other's.
+
+    Attributes:
+        begun: Something of it is here.
+        cut: Why the last result is not whole, if its JSON is cut off; else None.
+    """
 
     def __init__(self, keys: Keys, read: Callable[[object], ResultLine]) -> None:
         self._keys = keys
         self._read = read
         self._scan = JsonScan(keys)
         self._error: MalformedReplyError | None = None
+        self._head = b""
+        self._checksum = 0
         self.begun = False
+        self.cut: TruncatedError | None = None
 
     def feed(self, data: bytes) -> list[Part]:
         if not self.begun and not data.strip():
             return []
         self.begun = True
+        self._head += data[: _HEAD - len(self._head)]
+        self._checksum = zlib.crc32(data.translate(None, _SPACE), self._checksum)
         if self._error is not None:
             return []
         try:
@@ -273,11 +333,20 @@ class _ResultReader:
 
     def end(self) -> ResultLine:
         """The result; the next one may begin."""
-        scan, error = self._scan, self._error
-        self._scan, self.begun, self._error = JsonScan(self._keys), False, None
-        if error is not None:
-            return ResultLine("", error=error)
-        try:
-            return self._read(scan.close())
-        except MalformedReplyError as exc:
-            return ResultLine("", error=exc.with_traceback(None))
+        line = self._end()
+        checksum = self._checksum
+        self._scan, self._error, self._head = JsonScan(self._keys), None, b""
+        self.begun, self._checksum = False, 0
+        return msgspec.structs.replace(line, checksum=checksum)
+
+    def _end(self) -> ResultLine:
+        self.cut = None
+        error = self._error
+        if error is None:
+            try:
+                return self._read(self._scan.close())
+            except MalformedReplyError as exc:
+                error = exc.with_traceback(None)
+                self.cut = error if isinstance(error, TruncatedError) else None
+        found = _KEY_IN_HEAD.search(self._head)
+        return ResultLine("" if found is None else found[1].decode(), error=error)

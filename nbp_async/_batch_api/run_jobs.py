@@ -16,8 +16,8 @@ from nbp_async._batch_api.batch_job import BatchJob, BatchOptions, reopened
 from nbp_async._batch_api.batch_ledger import BatchItem, JobRecord
 from nbp_async._batch_api.result_lines import ResultLine
 from nbp_async._flow.call_state import CallState
+from nbp_async._flow.exchange import Exchange
 from nbp_async._flow.resume import end
-from nbp_async._images.collector import Collector
 from nbp_async._models.outcomes import Outcome
 
 _AT_ONCE = 4  # jobs; each has its own download
@@ -134,7 +134,7 @@ async def _status(client: BatchClient, record: JobRecord) -> JobStatus | None:
     return await client.poll(record.id, _ignore_line) if record.id else None
 
 
-async def _ignore_line(line: ResultLine, collector: Collector) -> None:
+async def _ignore_line(line: ResultLine, exchange: Exchange) -> None:
     """Only the status was asked for: results that come with it are fetched later."""
 
 

@@ -8,6 +8,7 @@ from anyio import to_thread
 
 from nbp_async._base.errors import ConfigError, NoRunError
 from nbp_async._calls.batch import Batch
+from nbp_async._client.batch_vendors import BATCHES
 from nbp_async._client.fetch_run import home_of, open_parts
 from nbp_async._client.keyword_options import takes
 from nbp_async._client.options import RecoverOptions
@@ -111,7 +112,12 @@ def _decoders(dialect: str | None, head: KeptHead) -> Iterable[Decoder]:
     if dialect is None and head.handle is not None and head.tasks is not None:
         service = Profile(name="service", base_url="https://localhost", tasks=head.tasks)
         yield TaskImages(service).poll_decoder(head.handle)
+    if dialect is None and head.handle is not None and head.handle.kind == "batch":
+        vendor = Profile(name="vendor", base_url="https://localhost")
+        for name, batches in BATCHES.items():
+            if name == head.dialect:
+                yield batches().line_decoder(vendor)
     names = [head.dialect, *DIALECTS] if dialect is None else [dialect]
-    for name in dict.fromkeys(names):
-        if name in DIALECTS:
-            yield DIALECTS[name]().decoder()
+    for dialect_name in dict.fromkeys(names):
+        if dialect_name in DIALECTS:
+            yield DIALECTS[dialect_name]().decoder()

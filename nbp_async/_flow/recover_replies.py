@@ -128,7 +128,7 @@ class ReplyRecovery:
             reply = await self.shelf.open(place)
             head, received = reply.head, list[ReceivedImage]()
             try:
-                answer = await self._read(reply, f"{head.index:06d}", received)
+                answer = await self._read(reply, _stem(head), received)
             except NbpError as exc:
                 self.deliver(_failure_alone(reply, exc))
                 continue
@@ -163,6 +163,10 @@ async def _decode(body: AsyncIterator[bytes], decoder: Decoder, collector: Colle
         await collector.take(decoder.feed(data))
         await asyncio.sleep(0)
     return decoder.close()
+
+
+def _stem(head: KeptHead) -> str:
+    return head.stem or f"{head.index:06d}"
 
 
 def _failure_alone(reply: KeptReply, error: NbpError) -> Failure:

@@ -39,7 +39,7 @@ class KeptHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         url: Where the request went.
         endpoint: Name or address of the endpoint.
         dialect: How it was read, in vain.
-        handle: The task whose result it is, or None.
+        handle: The task or the line of a batch job whose result it is, or None.
         tasks: How the service of that task answers, or None.
         index: Place of its prompt in the call.
         number: Of the attempt.
@@ -47,6 +47,7 @@ class KeptHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         model: The model that was requested.
         price: US dollars that the attempt should cost.
         prices: What the model cost then, or None.
+        stem: What the names of its images begin with; "" for the index.
     """
 
     status: int
@@ -62,10 +63,11 @@ class KeptHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str = ""
     price: Decimal = ZERO
     prices: Prices | None = None
+    stem: str = ""
 
 
 class ReplyOrigin(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reply answers: the fields that `KeptHead` has of it, and the stem of its files."""
+    """What a reply answers: the fields that `KeptHead` has of it."""
 
     index: int
     number: int
@@ -88,13 +90,16 @@ async def keep_unread(
 
     Nothing is kept of a reply that was read: a refusal, or links to its images. Never raises.
     """
+    if not error.unread and _is_unread(exchange, error, endpoint):
+        error.unread = await keep_reply(exchange, endpoint, origin)
+
+
+async def keep_reply(exchange: Exchange, endpoint: Endpoint, origin: ReplyOrigin) -> str:
+    """Keep a reply, and return where; "" if there is nothing to keep, or no room. Never raises."""
     spool, head = exchange.spool, exchange.head
-    if spool is None or head is None or not spool.size or error.unread:
-        return
-    if not _is_unread(exchange, error, endpoint):
-        return
+    if spool is None or head is None or not spool.size:
+        return ""
     fields = msgspec.structs.asdict(origin)
-    stem = f"{fields.pop('stem')}-{origin.number}"
     profile = endpoint.profile
     line = KeptHead(
         status=head.status,
@@ -102,12 +107,14 @@ async def keep_unread(
         url=exchange.url,
         endpoint=endpoint_of(profile),
         dialect=profile.dialect,
-        tasks=profile.tasks if origin.handle is not None else None,
+        tasks=profile.tasks if origin.handle is not None and origin.handle.kind == "task" else None,
         prices=profile.prices_for(origin.model),
         **fields,
     )
-    error.unread = await spool.keep(
-        msgspec.json.encode(line), stem, _spellings(endpoint.key.reveal())
+    return await spool.keep(
+        msgspec.json.encode(line),
+        f"{origin.stem}-{origin.number}",
+        _spellings(endpoint.key.reveal()),
     )
 
 

@@ -16,7 +16,6 @@ Identity is a hash of what was requested, never of when. Each of several equal j
 its own: in every run the first one drawn takes the first item, the second one the second.
 """
 
-from collections.abc import Collection
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -187,10 +186,6 @@ class Journal(Protocol):
 
     async def batches(self) -> dict[str, str]:
         """The records of all batch jobs by name, in the order in which they were made."""
-        ...
-
-    async def ended_lines(self, names: Collection[str]) -> dict[str, list[str]]:
-        """The keys of the lines that have ended, by the name of their batch job, of these jobs."""
         ...
 
     async def totals(self, period: float = 600.0) -> RunTotals:

@@ -4,7 +4,7 @@ import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Self, TypeVar, cast
@@ -274,17 +274,6 @@ class SqliteJournal:
 
         return await self._run(select)
 
-    async def ended_lines(self, names: Collection[str]) -> dict[str, list[str]]:
-        ended = {name: list[str]() for name in names}
-
-        def select(db: sqlite3.Connection) -> dict[str, list[str]]:
-            for name, key in db.execute(_ENDED_LINES) if ended else ():
-                if name in ended:
-                    ended[name].append(key)
-            return ended
-
-        return await self._run(select)
-
     async def totals(self, period: float = 600.0) -> RunTotals:
         now = self._now()
         return await self._run(lambda db: compute_totals(db, now, period))
@@ -379,10 +368,6 @@ class SqliteJournal:
 
 
 _OPEN = ("('armed', 'submitted', 'answered')", "('armed', 'submitted', 'answered', 'failed')")
-_ENDED_LINES = """
-SELECT json_extract(handle, '$.id'), json_extract(handle, '$.key') FROM attempt
-WHERE handle IS NOT NULL AND record IS NOT NULL
-"""
 _ITEM = "id, place, state, nonce, asked, image, reason, message, links, expires"
 
 # Each session claims the items of an identity from the lowest id upwards. So the items that the

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
 
+import msgspec
+
 from nbp_async.fake.api_errors import ApiError, ApiStyle, moderation_error
 from nbp_async.fake.bank import BankAccount, LedgerEntry
 from nbp_async.fake.batch_files import FileStore, Pieces, StoredFile
@@ -63,9 +65,10 @@ class BatchLine:
         refused: Why it failed.
         entry: Its entry in the ledger, once it is rendered.
         size: Bytes of its result, once they are counted.
+        is_broken: Its result ends in the middle.
     """
 
-    __slots__ = ("entry", "fault", "key", "refused", "size", "spec")
+    __slots__ = ("entry", "fault", "is_broken", "key", "refused", "size", "spec")
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class BatchLine:
         self.refused = refused
         self.entry: LedgerEntry | None = None
         self.size = 0
+        self.is_broken = False
 
 
 class FakeJob:
@@ -265,15 +269,19 @@ class BatchEngine:
 
     def shuffled(self, job: FakeJob) -> list[BatchLine]:
         """The lines in the order of the results, mixed up if a fault says so."""
-        lines = list(job.lines)
+        lines, mixed = list(job.lines), job.mixed
+        if mixed is not None and mixed.keyless:
+            return [_keyless(line) for line in lines[mixed.missing :]]
         random.Random(f"{self._parts.settings.seed} {job.id}").shuffle(lines)
-        mixed = job.mixed
         if mixed is None:
             return lines
         unknown = ApiError(500, "No request has this key.")
         strange = [BatchLine(f"nobody-{n}", refused=unknown) for n in range(mixed.unknown)]
         kept = lines[mixed.missing :]
-        return [*kept, *strange, *kept[: mixed.twice]]
+        for line in kept[::-1][: mixed.broken]:
+            line.is_broken, line.size = True, 0
+        changed = [_with_another_image(line) for line in kept[: mixed.changed]]
+        return [*kept, *strange, *kept[: mixed.twice], *changed]
 
     def size_of(self, job: FakeJob, lines: Sequence[BatchLine]) -> int:
         """Bytes of these lines in a file."""
@@ -351,3 +359,13 @@ class BatchEngine:
         webhook = self._vendor.webhook(job)
         if webhook is not None:
             self._parts.webhooks.send([webhook], "google", WebhookFault(), lambda: None)
+
+
+def _keyless(line: BatchLine) -> BatchLine:
+    return BatchLine(None, line.spec, line.fault, line.refused)
+
+
+def _with_another_image(line: BatchLine) -> BatchLine:
+    assert line.spec is not None, "it was rendered"
+    spec = msgspec.structs.replace(line.spec, prompt=f"{line.spec.prompt}, once more")
+    return BatchLine(line.key, spec, line.fault)

@@ -58,6 +58,9 @@ class MixedResults(Fault):
     missing: int = 0
     unknown: int = 0
     twice: int = 0
+    changed: int = 0
+    broken: int = 0
+    keyless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +294,18 @@ def long_signature(size: int = 1 << 20) -> Fault:
     return BadPayload("signature", count=size)
 
 
-def mixed_results(missing: int = 0, unknown: int = 0, twice: int = 0) -> Fault:
-    """A batch job's results lack so many lines, have unknown ones, or have some twice."""
-    return MixedResults(missing=missing, unknown=unknown, twice=twice)
+def mixed_results(
+    missing: int = 0,
+    unknown: int = 0,
+    twice: int = 0,
+    *,
+    changed: int = 0,
+    broken: int = 0,
+    keyless: bool = False,
+) -> Fault:
+    """A batch job's results lack so many lines, have unknown ones, or have some twice.
+
+    `changed` come twice with another image, and `broken` lines of a file end in the middle. With
+    `keyless` the results have no keys, and are in the order of the requests.
+    """
+    return MixedResults(missing, unknown, twice, changed, broken, keyless)

@@ -300,7 +300,11 @@ class GoogleBatches(BatchApi):
         return OutgoingWebhook(f"evt_{job.id}", job.id, job.callback, msgspec.json.encode(event))
 
     def result_line(self, job: FakeJob, line: BatchLine) -> Pieces:
-        return [b'{"key":', msgspec.json.encode(line.key), b",", *self._outcome(job, line), b"}\n"]
+        start = [b'{"key":', msgspec.json.encode(line.key), b","]
+        if line.is_broken:
+            text = b"".join([*start, *self._outcome(job, line)])
+            return [text[: len(text) // 2], b"\n"]
+        return [*start, *self._outcome(job, line), b"}\n"]
 
     def _outcome(self, job: FakeJob, line: BatchLine) -> list[bytes]:
         if line.refused is None:

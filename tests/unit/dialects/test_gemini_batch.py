@@ -57,7 +57,7 @@ def read(
 
     at = 0
     for cut in [*sorted(c % (len(data) + 1) for c in cuts), len(data)]:
-        for parts, line in lines.feed(data[at:cut]):
+        for _, parts, line in lines.feed(data[at:cut]):
             take(parts)
             if line is not None:
                 end(line)
@@ -154,7 +154,7 @@ def test_results_before_the_end_of_a_cut_answer_are_whole(cuts: list[int], end: 
     for cut in [*sorted(c % (len(data) + 1) for c in cuts), len(data)]:
         found += answer.feed(data[at:cut])
         at = cut
-    assert [each.key for _, each in found if each is not None] == ["a"] * data.count(line)
+    assert [piece.line.key for piece in found if piece.line is not None] == ["a"] * data.count(line)
     assert not answer.complete
     if data:
         with pytest.raises(TruncatedError):
@@ -180,7 +180,7 @@ def test_an_array_of_something_else_says_so_or_nothing(results: bytes, size: int
     answer = BATCH.poll_decoder(GOOGLE)
     with contextlib.suppress(MalformedReplyError):
         for at in range(0, len(data), size):
-            for _, line in answer.feed(data[at : at + size]):
+            for _, _, line in answer.feed(data[at : at + size]):
                 assert line is None or isinstance(line.error, MalformedReplyError)
         answer.close()
 
@@ -189,7 +189,7 @@ def test_a_file_that_ends_within_a_line_is_said_to() -> None:
     lines = BATCH.result_decoder(GOOGLE)
     whole = answered("a", b"one image")
     found = lines.feed(whole + b"\n" + whole[: len(whole) // 2])
-    assert [line.key for _, line in found if line is not None] == ["a"]
+    assert [line.key for _, _, line in found if line is not None] == ["a"]
     with pytest.raises(TruncatedError):
         lines.close()
 

@@ -371,7 +371,7 @@ class DownloadError(NbpError):
 
 
 class LinkExpiredError(DownloadError):
-    """The link of a billed image no longer works (403, 404, 410)."""
+    """The link of a billed image no longer works: 410, or 403 or 404 for some seconds."""
 
 
 class DeadlineError(NbpError):

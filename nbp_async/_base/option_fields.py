@@ -51,8 +51,8 @@ class OptionField:
 
     @property
     def is_flag(self) -> bool:
-        """It is True or False."""
-        return self.kind is bool
+        """It is True or False; None, if it can be that, leaves it to the library."""
+        return self.kind in (bool, bool | None)
 
 
 def option_fields(kind: type[Any]) -> Mapping[str, OptionField]:

@@ -1,5 +1,6 @@
 """What follows image links, wired; a client has one, and so has a fetch without a client."""
 
+import time
 from collections.abc import Callable
 
 from nbp_async._images.download import Downloader, LinkPolicy
@@ -21,6 +22,7 @@ def downloader(
         patience=timeouts.download,
         max_body=limits.max_body,
         rng=rng,
+        wall_clock=time.time,
     )
 
 
@@ -28,4 +30,4 @@ def _refuse_private(address: str) -> None:
     """The guard of downloads: called with each address before it is dialled."""
     reason = refusal_of(address)
     if reason is not None:
-        raise PermissionError(f"an image link leads to {address}, which is {reason}")
+        raise PermissionError(f"it leads to {address}, which is {reason}")

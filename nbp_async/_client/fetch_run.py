@@ -40,8 +40,8 @@ async def fetch_run(where: str | Path, options: FetchOptions) -> Batch:
 
     It needs no key and buys nothing. A cut is resumed where it happened, a failure tried again for
     `Timeouts.download` seconds. What cannot be fetched stays a link, and can be fetched later; only
-    a link that no longer answers (HTTP 403, 404, 410) is given up, as a Failure that names what was
-    paid. The same `many` made again does this, too.
+    a link that has expired or is gone (LinkExpiredError) is given up, as a Failure that names what
+    was paid. The same `many` made again does this, too.
 
     Args:
         where: The run's folder, or its journal.
@@ -98,7 +98,11 @@ async def open_parts(
     files, buckets = FileThreads(), Buckets()
     memory = MemorySink(limits.max_memory, files)
     downloads = downloader(
-        link_policy(options.link_hosts, private=bool(options.allow_private)),
+        link_policy(
+            options.link_hosts,
+            private=bool(options.allow_private),
+            http=bool(options.allow_http),
+        ),
         limits,
         options.timeouts or Timeouts(),
         options.ca_file,

@@ -222,6 +222,8 @@ class DownloadOptions:
         link_hosts: Hosts that image links may lead to; None (default) for any public one.
         allow_private: Links may lead to private addresses and plain http; None (default) only
             where the endpoint itself is at a loopback address.
+        allow_http: Image links may be plain http, which others can read and change on the way, and
+            still lead to no private address; None (default) only where the endpoint is so itself.
         ca: File of certificate authorities to trust instead of the system's.
     """
 
@@ -229,11 +231,12 @@ class DownloadOptions:
     timeouts: Timeouts | None = None
     link_hosts: Annotated[Collection[str] | None, Form("a list of hosts, or None")] = None
     allow_private: bool | None = None
+    allow_http: bool | None = None
     ca: str | Path | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
-        link_policy(self.link_hosts, private=False)
+        link_policy(self.link_hosts, private=False, http=False)
 
     @property
     def ca_file(self) -> str | None:

@@ -178,10 +178,12 @@ def open_resources(options: SharedOptions, account: EndpointAccount, totals: Tot
     """What all calls of a client share, whatever endpoint they ask."""
     limits, timeouts = options.limits or Limits(), options.timeouts or Timeouts()
     retry, rng = options.retry or Retry(), options.rng or random.random
-    private = options.allow_private
-    if private is None:
-        private = account.profile.is_local
-    links = link_policy(options.link_hosts, private=private)
+    private, http = options.allow_private, options.allow_http
+    links = link_policy(
+        options.link_hosts,
+        private=account.profile.is_local if private is None else private,
+        http=account.profile.is_plain_http if http is None else http,
+    )
     return Resources(
         downloads=downloader(links, limits, timeouts, options.ca_file, rng),
         files=FileThreads(),

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Callable
 
 from nbp_async._base.errors import (
     BodyTooLargeError,
@@ -11,31 +12,50 @@ from nbp_async._base.errors import (
 )
 from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._images.collector import ByteIntake, KeptImage
+from nbp_async._pacing.retry_after import parse_retry_after
 from nbp_async._sinks.base import Sink
 from nbp_async._transports.base import Reply
 from nbp_async._transports.stage_timer import StageTimer
 
-_GONE = (403, 404, 410)
+_MISSING = (403, 404)  # an image that was just made may still be on its way into the store
+_GONE = 410
 _START_AGAIN = (200, 206, 416)
 _BEGINNING = 64 * 1024  # bytes that are compared, with the size, to recognise a body
 
 
 class StoreError(NbpError):
-    """The image store answered with a status that may pass."""
+    """The image store answered with a status that may pass.
+
+    Attributes:
+        is_missing: It knows no such image, or denies it (404, 403).
+        retry_after: Seconds that it asks us to wait; None if it does not say.
+    """
+
+    def __init__(self, status: int, *, retry_after: float | None) -> None:
+        super().__init__(f"the image store answered HTTP {status}")
+        self.status = status
+        self.retry_after = retry_after
+
+    @property
+    def is_missing(self) -> bool:
+        return self.status in _MISSING
 
 
 class Transfer:
     """One image on its way from its link into the sink, over one or several replies.
 
     Attributes:
-        tries: Requests that were made for it.
+        tries: How often it was asked for.
+        missing: How many of these tries found no such image.
     """
 
-    def __init__(self, url: str, sink: Sink, max_body: int) -> None:
+    def __init__(self, url: str, sink: Sink, max_body: int, now: Callable[[], float]) -> None:
         self.url = url
         self.tries = 0
+        self.missing = 0
         self._sink = sink
         self._max_body = max_body
+        self._now = now
         self._intake: ByteIntake | None = None
         self._received = 0
         self._beginning = 0  # checksum of the first bytes
@@ -44,13 +64,15 @@ class Transfer:
         self._refusal: NotAnImageError | None = None
         self._refused_before: tuple[int, int] | None = None
 
-    def request(self) -> HttpRequest:
-        """The request for what is missing: the rest, if the store sent a validator for it."""
-        self.tries += 1
+    def request(self, url: str) -> HttpRequest:
+        """The request for what is missing: the rest, if the store sent a validator for it.
+
+        `url` is the link, or where it leads on to.
+        """
         headers = {"Accept": "image/*"}
         if self._received and self._validator and self._refusal is None:
             headers |= {"Range": f"bytes={self._received}-", "If-Range": self._validator}
-        return HttpRequest("GET", self.url, headers)
+        return HttpRequest("GET", url, headers)
 
     async def receive(self, reply: Reply, timer: StageTimer) -> None:
         """Read the body of a reply.
@@ -60,7 +82,7 @@ class Transfer:
         Raises:
             NotAnImageError: The bytes are not an image.
             BodyTooLargeError: It is larger than an image may be.
-            LinkExpiredError: The link answers 403, 404 or 410.
+            LinkExpiredError: The link answers 410.
             StoreError: The store answered another status.
             NbpError: The body ended early; what came of it stays, and can be continued.
         """
@@ -95,18 +117,15 @@ class Transfer:
 
     async def _begin(self, head: ReplyHead) -> None:
         """Continue where the last try stopped, or start again."""
-        if head.status in _GONE:
-            raise LinkExpiredError(
-                f"The image's link no longer answers (HTTP {head.status}).",
-                url=self.url,
-                hint="It was paid for: only the vendor can restore it.",
-            )
+        if head.status == _GONE:
+            raise self.expired(head.status)
         if head.status == 206 and self._continues(head):
             return
         if head.status in _START_AGAIN:
             self.discard()
         if head.status != 200:
-            raise StoreError(f"the image store answered HTTP {head.status}")
+            wait = parse_retry_after(head.headers, now=self._now)
+            raise StoreError(head.status, retry_after=wait)
         etag = head.headers.get("etag", "")
         strong = etag if etag.startswith('"') else ""
         self._validator = strong or head.headers.get("last-modified", "")
@@ -115,6 +134,15 @@ class Transfer:
         # Without either, a connection that breaks looks like the end of the image.
         self._is_framed = head.length is not None or "transfer-encoding" in head.headers
         self._intake = ByteIntake(await self._sink.open())
+
+    def expired(self, status: int) -> LinkExpiredError:
+        """The error of a link that has answered this status often enough."""
+        tries = f", in {self.missing} tries" if self.missing > 1 else ""
+        return LinkExpiredError(
+            f"The image's link has expired, or its image is gone (HTTP {status}{tries}).",
+            url=self.url,
+            hint="It was paid for: only the vendor can restore it.",
+        )
 
     def _continues(self, head: ReplyHead) -> bool:
         """The reply is the rest of what is here: from the right byte, and of the same image."""

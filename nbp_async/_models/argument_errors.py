@@ -109,7 +109,7 @@ def warn_about_settings(profile: Profile, timeouts: Timeouts) -> None:
     """Warn of settings that can cost money unnoticed; not of what stays on this machine."""
     if profile.is_local:
         return
-    if profile.base_url.startswith("http://"):
+    if profile.is_plain_http:
         warnings.warn(
             f"The key and the prompts go to {profile.host} unencrypted (http://): anybody on "
             "the way can read them and spend your money. Use https:// where the vendor has it.",

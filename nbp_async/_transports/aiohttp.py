@@ -6,9 +6,11 @@ aiohttp does not document, the proof that nothing was sent among it.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -39,6 +41,7 @@ READ_BUFFER = 64 * 1024  # bytes; aiohttp stops reading a connection at twice th
 MAX_FIELD = 32 * 1024  # bytes of one header; gateways add policies and cookies of 17 kB
 MAX_HEADERS = 1000
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+_PRINTABLE = "".join(map(chr, range(33, 127)))
 _IDLE = 2.0  # seconds that a reused connection may have been idle
 
 
@@ -90,8 +93,7 @@ class AiohttpTransport:
         if url is None:
             if len(self._urls) >= 100:
                 self._urls.clear()
-            # As it is: a link may be signed, and with `%2F` spelled anew its signature is wrong.
-            url = self._urls[text] = URL(text, encoded=text.isascii() and " " not in text)
+            url = self._urls[text] = _as_spelled(text)
         return url
 
     def _open(self) -> aiohttp.ClientSession:
@@ -118,6 +120,17 @@ class AiohttpTransport:
             max_field_size=MAX_FIELD,
             max_headers=MAX_HEADERS,
         )
+
+
+def _as_spelled(text: str) -> URL:
+    """The URL as it is: a link may be signed, and with `%2F` spelled anew its signature is wrong.
+
+    Only what a request cannot hold is encoded: spaces, and what is not ASCII.
+    """
+    scheme, _, rest = text.partition("://")
+    host = re.split("[/?#]", rest, maxsplit=1)[0]
+    origin = f"{scheme}://{host}" if host.isascii() else str(URL(f"{scheme}://{host}"))
+    return URL(origin + quote(rest[len(host) :], safe=_PRINTABLE), encoded=True)
 
 
 class AiohttpReply:

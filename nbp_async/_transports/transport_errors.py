@@ -46,6 +46,14 @@ _HEAD_FAULTS = (
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
+class RefusedAddressError(ConnectError):
+    """A guard refused the address before it was dialled; `reason` is what it said."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 def translated(exc: BaseException, *, sent: bool, vendor: str, unread: bool) -> NbpError:
     """The error for a request that ended before the head of its response was here.
 
@@ -94,6 +102,8 @@ def _not_sent(exc: BaseException, vendor: str) -> NotSentError:
                 f"{vendor}: its certificate was refused ({reason}).",
                 hint="Is the address right? Behind a company's proxy, give its CA: Client(ca=...).",
             )
+        if isinstance(cause, PermissionError) and cause.errno is None:  # raised by a guard
+            return RefusedAddressError(f"{vendor}: no connection: {cause}.", reason=str(cause))
         if isinstance(cause, OSError) and cause.errno in _LOCAL_LIMITS:
             return LocalLimitError(
                 f"{vendor}: no connection: {_LOCAL_LIMITS[cause.errno]}.",
@@ -111,8 +121,6 @@ def _why(exc: BaseException) -> str:
             # Its errno is not one of the system's. A copy that a library made has no reason.
             if reason := getattr(cause, "reason", None):
                 return f": TLS failed ({reason.lower().replace('_', ' ')})"
-        elif isinstance(cause, PermissionError) and cause.errno is None:
-            return f": {cause}"  # raised by a guard, in our own words
         elif isinstance(cause, OSError) and cause.errno and cause.errno > 0:
             return f": {os.strerror(cause.errno).lower()}"
     return ""

@@ -140,6 +140,11 @@ class Profile:
         return is_loopback(self.host)
 
     @property
+    def is_plain_http(self) -> bool:
+        """The endpoint is asked without TLS."""
+        return urlsplit(self.base_url).scheme == "http"
+
+    @property
     def key_variables(self) -> tuple[str, ...]:
         """Environment variables that may hold its key, the first one first."""
         return (KEY_VARIABLE, *self.key_names)

@@ -42,6 +42,7 @@ from nbp_async.cli.outcome_summary import OutcomeSummary
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
 from nbp_async.cli.prompt_files import read_prompt_file
 from nbp_async.cli.shared_options import (
+    ServiceOptions,
     add_options,
     column_option,
     destination_options,
@@ -105,9 +106,7 @@ def submit(
     account: str | None,
     dry_run: bool,
     prompt_column: str | None,
-    model: str | None,
-    endpoint: str | None,
-    price: str | None,
+    service: ServiceOptions,
     as_json: bool,
     **call: Any,
 ) -> None:
@@ -121,9 +120,7 @@ def submit(
                 name=lambda image: image.path or Path(),
                 limits=Limits(),
                 call={"via": "batch", "wait": False, **call},
-                endpoint=endpoint,
-                model=model,
-                price=price,
+                service=service,
                 account=account,
                 dry_run=dry_run,
                 as_json=as_json,

@@ -1,6 +1,5 @@
 """`nbp fetch`: downloads the paid images of a run that are only links, before the links expire."""
 
-import os
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -13,9 +12,7 @@ from nbp_async import (
     Batch,
     Failure,
     Outcome,
-    endpoint_from_env,
     fetch_run,
-    find_profile,
 )
 from nbp_async.cli import exit_codes
 from nbp_async.cli.destination import Destination, DestinationType
@@ -23,7 +20,7 @@ from nbp_async.cli.error_text import error_text
 from nbp_async.cli.fallback_storage import image_locations
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
 from nbp_async.cli.run_reader import RunReader
-from nbp_async.cli.shared_options import run_argument
+from nbp_async.cli.shared_options import link_option, links_allowed, run_argument
 from nbp_async.display.formats import format_dollars, format_seconds, plural, printable
 from nbp_async.display.link_expiry import LinkExpiry
 
@@ -48,7 +45,8 @@ Exit code 3: something is still a link, or was lost.
     type=DestinationType(),
     help="A folder or a store for them. Default: where the run's other images are.",
 )
-def fetch(where: Path, target: Path | str | None) -> None:
+@link_option
+def fetch(where: Path, target: Path | str | None, allow_http: bool | None) -> None:
     """Download them, and print what became of each."""
     reader, console = RunReader(where), stderr_console()
     states = reader.report.states
@@ -67,10 +65,16 @@ def fetch(where: Path, target: Path | str | None) -> None:
     print_line(console, f"{plural(links.count, 'link')}: {links}.")
     if isinstance(target, Path):
         Destination(folder=target).created()
-    exit_codes.run(lambda: _fetch(where, target, reader.report.folder, console))
+    exit_codes.run(lambda: _fetch(where, target, reader.report.folder, console, allow_http))
 
 
-async def _fetch(where: Path, target: Path | str | None, folder: Path, console: Console) -> int:
+async def _fetch(
+    where: Path,
+    target: Path | str | None,
+    folder: Path,
+    console: Console,
+    allow_http: bool | None,
+) -> int:
     def lines(outcome: Outcome) -> Iterator[str]:
         return image_locations(outcome, folder, console)
 
@@ -78,7 +82,7 @@ async def _fetch(where: Path, target: Path | str | None, folder: Path, console: 
         batch = await fetch_run(
             where,
             out=target,
-            allow_private=find_profile(endpoint_from_env(os.environ)).is_local,
+            **links_allowed(allow_http),
             on_outcome=printer.on_outcome,
         )
     for line in fetch_report(batch, time.time()):

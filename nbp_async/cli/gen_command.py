@@ -14,7 +14,13 @@ from nbp_async.cli import exit_codes
 from nbp_async.cli.destination import Destination
 from nbp_async.cli.make_images import MakeOptions, make_images
 from nbp_async.cli.output import print_line, stderr_console
-from nbp_async.cli.shared_options import service_options, tier_option, via_option
+from nbp_async.cli.shared_options import (
+    ServiceOptions,
+    link_option,
+    service_options,
+    tier_option,
+    via_option,
+)
 from nbp_async.display.formats import format_bytes, format_dollars, format_seconds
 
 _LONGEST_NAME = 48
@@ -57,6 +63,7 @@ _JPEG_SUFFIXES = {".jpg", ".jpeg"}
 )
 @via_option("held", "poll", "batch")
 @tier_option
+@link_option
 @service_options
 def gen(
     prompt: str,
@@ -65,9 +72,7 @@ def gen(
     count: int,
     references: tuple[str, ...],
     seed: int | None,
-    model: str | None,
-    endpoint: str | None,
-    price: str | None,
+    service: ServiceOptions,
     as_json: bool,
     **call: Any,
 ) -> None:
@@ -90,9 +95,7 @@ def gen(
         name=name,
         limits=Limits(max_in_flight=min(count, _MOST_IN_FLIGHT)),
         call=call,
-        endpoint=endpoint,
-        model=model,
-        price=price,
+        service=service,
         durable=False,  # each run of the command makes new images, with names of their own
         console=console,
         as_json=as_json,

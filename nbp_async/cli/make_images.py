@@ -31,6 +31,7 @@ from nbp_async.cli.machine_checks import open_files_warning
 from nbp_async.cli.outcome_summary import OutcomeSummary
 from nbp_async.cli.output import OutcomePrinter, outcome_json, print_line, stderr_console
 from nbp_async.cli.prompt_files import PromptEntry
+from nbp_async.cli.shared_options import ServiceOptions
 from nbp_async.cli.stop_handler import StopHandler
 from nbp_async.cli.webhook_options import WebhookSettings
 from nbp_async.display.progress_counter import ProgressCounter
@@ -47,9 +48,7 @@ class MakeOptions:
         name: Gives the file of an image its final name, and returns it. Called in a thread.
         limits: How hard the endpoint is pressed.
         call: Options of the call: size, max_cost and so on; see `RunAsk`.
-        endpoint: Name, address or service file; None for what the environment says.
-        model: None for the endpoint's own.
-        price: US dollars of an image; None for the prices that are known.
+        service: Who makes them.
         account: A name for the account that pays; None for the key's.
         webhook: Where tasks call back, with `--via webhook`.
         durable: The folder is a run, which the same command continues.
@@ -64,9 +63,7 @@ class MakeOptions:
     name: Callable[[Image], Path]
     limits: Limits
     call: dict[str, Any] = field(default_factory=dict)
-    endpoint: str | None = None
-    model: str | None = None
-    price: str | None = None
+    service: ServiceOptions = field(default_factory=ServiceOptions)
     account: str | None = None
     webhook: WebhookSettings | None = None
     durable: bool = True
@@ -159,14 +156,15 @@ def open_client(options: MakeOptions, listeners: Sequence[Listener]) -> Client:
         ConfigError: The endpoint is unknown, or webhooks cannot work with it.
         ApiKeyError: The key is missing, or cannot be sent in a header.
     """
-    profile = chosen_profile(options.endpoint, os.environ)
+    profile = chosen_profile(options.service.endpoint, os.environ)
     webhook = None if options.webhook is None else options.webhook.for_profile(profile)
     with exit_codes.errors_as(exit_codes.ApiKeyError):
         return Client.from_env(
             endpoint=profile,
             api_key=chosen_key(profile, os.environ),
-            model=options.model,
-            price=options.price,
+            model=options.service.model,
+            price=options.service.price,
+            allow_http=options.service.allow_http,
             limits=options.limits,
             listeners=listeners,
             account=options.account,

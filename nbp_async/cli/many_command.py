@@ -11,6 +11,7 @@ from nbp_async.cli.destination import Destination
 from nbp_async.cli.make_images import MakeOptions, make_images
 from nbp_async.cli.prompt_files import read_prompt_file
 from nbp_async.cli.shared_options import (
+    ServiceOptions,
     add_options,
     column_option,
     destination_options,
@@ -18,6 +19,7 @@ from nbp_async.cli.shared_options import (
     file_argument,
     library_option,
     limit_options,
+    link_option,
     payment_options,
     resume_options,
     service_options,
@@ -76,6 +78,7 @@ _batch_options = add_options(
 @webhook_options
 @via_option("held", "poll", "webhook", "batch")
 @tier_option
+@link_option
 @service_options
 def many(
     file: str,
@@ -89,9 +92,7 @@ def many(
     prompt_column: str | None,
     quiet: bool,
     webhook: WebhookSettings | None,
-    model: str | None,
-    endpoint: str | None,
-    price: str | None,
+    service: ServiceOptions,
     as_json: bool,
     **call: Any,
 ) -> None:
@@ -105,9 +106,7 @@ def many(
                 name=lambda image: _as_given(destination.folder, image),
                 limits=Limits(max_in_flight=max_in_flight, rate=rate, burst=burst, spend=spend),
                 call=call,
-                endpoint=endpoint,
-                model=model,
-                price=price,
+                service=service,
                 account=account,
                 webhook=webhook,
                 dry_run=dry_run,

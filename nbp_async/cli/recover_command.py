@@ -1,6 +1,5 @@
 """`nbp recover`: reads answers again that were paid for and could not be read. It buys nothing."""
 
-import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,8 +13,6 @@ from nbp_async import (
     DialectName,
     NoRunError,
     Outcome,
-    endpoint_from_env,
-    find_profile,
     recover_run,
 )
 from nbp_async.cli import exit_codes
@@ -23,7 +20,7 @@ from nbp_async.cli.destination import Destination, DestinationType
 from nbp_async.cli.error_text import error_text
 from nbp_async.cli.fallback_storage import image_locations
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
-from nbp_async.cli.shared_options import run_argument
+from nbp_async.cli.shared_options import link_option, links_allowed, run_argument
 from nbp_async.display.formats import format_dollars, plural, printable
 
 _HELP = """\
@@ -53,13 +50,19 @@ Exit code 3: an answer still cannot be read.
     type=DestinationType(),
     help="A folder or a store for them. Default: where the run's other images are.",
 )
-def recover(where: Path, dialect: DialectName | None, target: Path | str | None) -> None:
+@link_option
+def recover(
+    where: Path,
+    dialect: DialectName | None,
+    target: Path | str | None,
+    allow_http: bool | None,
+) -> None:
     """Read them, and print what became of each."""
     console = stderr_console()
     if isinstance(target, Path):
         Destination(folder=target).created()
     folder = where if where.is_dir() else where.parent
-    exit_codes.run(lambda: _recover(where, dialect, target, folder, console))
+    exit_codes.run(lambda: _recover(where, dialect, target, folder, console, allow_http))
 
 
 async def _recover(
@@ -68,6 +71,7 @@ async def _recover(
     target: Path | str | None,
     folder: Path,
     console: Console,
+    allow_http: bool | None,
 ) -> int:
     def lines(outcome: Outcome) -> Iterator[str]:
         return image_locations(outcome, folder, console)
@@ -80,7 +84,7 @@ async def _recover(
             where,
             dialect=dialect,
             out=target,
-            allow_private=find_profile(endpoint_from_env(os.environ)).is_local,
+            **links_allowed(allow_http),
             on_outcome=printer.on_outcome,
         )
     for line in _report(batch):

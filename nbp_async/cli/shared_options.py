@@ -1,13 +1,22 @@
 """Options that more than one command has."""
 
 import functools
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 
-from nbp_async import CallOptions, ClientOptions, Limits, option_fields
+from nbp_async import (
+    CallOptions,
+    ClientOptions,
+    Limits,
+    endpoint_from_env,
+    find_profile,
+    option_fields,
+)
 from nbp_async.cli.destination import DestinationType, destination_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -89,6 +98,8 @@ dry_run_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print a JSON object for each image on stdout."
 )
+# For commands that fetch images by their links.
+link_option = library_option(ClientOptions, "allow_http")
 # Paying again, for what earlier calls of the run left.
 resume_options = add_options(
     library_option(CallOptions, "resend_ambiguous", more="Needs --max-cost."),
@@ -115,7 +126,7 @@ limit_options = add_options(
         Limits, "spend", metavar="USD/PERIOD", text="US dollars that may be billed in any period:"
     ),
 )
-service_options = add_options(
+_service_options = add_options(
     click.option("--size", metavar="SIZE", help="1K, 2K, 4K, or pixels as 2048x2048. Default: 2K."),
     click.option(
         "--quality",
@@ -146,6 +157,40 @@ service_options = add_options(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServiceOptions:
+    """Who makes the images.
+
+    Attributes:
+        endpoint: Name, address or service file; None for what the environment says.
+        model: None for the endpoint's own.
+        price: US dollars of an image; None for the prices that are known.
+        allow_http: Image links may be plain http; None for what the endpoint is itself.
+    """
+
+    endpoint: str | None = None
+    model: str | None = None
+    price: str | None = None
+    allow_http: bool | None = None
+
+
+def service_options(command: Command) -> Command:
+    """Who makes which images; the command gets `service`, and the call's options one by one."""
+
+    @functools.wraps(command)
+    def with_service(
+        endpoint: str | None,
+        model: str | None,
+        price: str | None,
+        allow_http: bool | None = None,
+        **others: Any,
+    ) -> Any:
+        service = ServiceOptions(endpoint=endpoint, model=model, price=price, allow_http=allow_http)
+        return command(service=service, **others)
+
+    return cast("Command", _service_options(with_service))
+
+
 def destination_options(command: Command) -> Command:
     """`--out` and `--journal`; the command gets them as `destination`."""
 
@@ -169,3 +214,12 @@ def destination_options(command: Command) -> Command:
         ),
     )
     return cast("Command", decorate(with_destination))
+
+
+def links_allowed(allow_http: bool | None) -> dict[str, Any]:
+    """Where links may lead in a command that asks no endpoint: as with the one that is set up."""
+    usual = find_profile(endpoint_from_env(os.environ))
+    return {
+        "allow_private": usual.is_local,
+        "allow_http": usual.is_plain_http if allow_http is None else allow_http,
+    }

@@ -113,23 +113,24 @@ async def test_a_download_that_never_works_keeps_the_link_in_the_error() -> None
     assert outcome.billing == "yes"
 
 
-@pytest.mark.parametrize("status", [403, 404, 410])
-async def test_an_expired_link_is_not_tried_again(status: int) -> None:
+@pytest.mark.parametrize(("status", "tries"), [(403, 5), (404, 5), (410, 1)])
+async def test_a_link_that_is_gone_is_given_up_after_some_seconds(status: int, tries: int) -> None:
     async with linked() as (server, gen):
-        server.script(faults.download(faults.status(status)))
+        server.script(*[faults.download(faults.status(status)) for _ in range(8)])
         outcome = await one(server, gen)
-        assert server.stats().downloads == 1
+        assert server.stats().downloads == tries
     assert isinstance(outcome, Failure)
     assert isinstance(outcome.error, LinkExpiredError)
+    assert outcome.billing == "yes"
 
 
-async def test_a_redirect_of_the_image_store_is_not_followed() -> None:
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_store_that_knows_the_image_a_little_later(status: int) -> None:
     async with linked() as (server, gen):
-        elsewhere = faults.status(302, headers={"Location": "http://169.254.169.254/"})
-        server.script(*[faults.download(elsewhere) for _ in range(8)])
+        server.script(*[faults.download(faults.status(status)) for _ in range(4)])
         outcome = await one(server, gen)
-    assert isinstance(outcome, Failure)
-    assert "302" in str(outcome.error)
+        assert server.stats().downloads == 5
+    assert isinstance(outcome, Image)
 
 
 async def test_a_store_that_fails_between_two_pieces_does_not_cost_the_first() -> None:
@@ -235,6 +236,40 @@ async def test_a_link_that_leads_inside_or_off_the_web_is_never_followed(link: s
     assert isinstance(outcome.error, DownloadError)
     assert outcome.billing == "yes"
     assert dialled == []
+
+
+async def test_a_plain_link_names_the_option_that_allows_it() -> None:
+    transport = answers_with("http://images.example/a.png")
+    async with Client("https://relay.example/v1", "sk-123456789012", transport=transport) as gen:
+        (outcome,) = await gen.many(["a"])
+    assert isinstance(outcome, Failure)
+    assert "it is http://, not https://. Pass allow_http=True." in str(outcome.error)
+    assert outcome.links == ("http://images.example/a.png",)
+
+
+@pytest.mark.filterwarnings("ignore:The key and the prompts go to relay")
+@pytest.mark.parametrize(
+    ("endpoint", "allow_http"),
+    [("https://relay.example/v1", True), ("http://relay.example/v1", None)],
+)
+async def test_plain_links_that_are_allowed_still_lead_nowhere_inside(
+    endpoint: str, allow_http: bool | None
+) -> None:
+    transport = answers_with("http://127.0.0.1:9/a.png")
+    options: dict[str, Any] = {"allow_http": allow_http, "transport": transport}
+    async with Client(endpoint, "sk-123456789012", **options) as gen:
+        (outcome,) = await gen.many(["a"])
+    assert isinstance(outcome, Failure)
+    assert "it leads to 127.0.0.1, which is this machine itself" in str(outcome.error)
+
+
+async def test_plain_http_is_a_choice_of_its_own() -> None:
+    policy = LinkPolicy(http=True)
+    for link in ("http://images.example/a", "http://images.example:16888/a", "HTTP://i.example/"):
+        assert policy.refusal_of(link) is None
+    for link in ("https://images.example:81/a", "ftp://i.example/", "http://u:p@i.example/"):
+        assert policy.refusal_of(link) is not None
+    assert LinkPolicy(http=True, hosts=frozenset({"a.example"})).refusal_of("http://b.example/")
 
 
 async def test_only_the_hosts_that_were_allowed() -> None:

@@ -19,6 +19,7 @@ from nbp_async._base.errors import (
 )
 from nbp_async._transports.aiohttp import AiohttpTransport
 from nbp_async._transports.sockets import KEEPALIVE
+from nbp_async._transports.transport_errors import RefusedAddressError
 from tests.contracts.transport.kit import Got, Kind, Line, near
 from tests.own_sockets import own_socket
 from tests.raw_server import Peer, answering, framed, lingering, serving
@@ -213,7 +214,7 @@ class TestGuard:
     ) -> None:
         async with guarded.serving(lingering(b"")) as server:
             got = await guarded.post(server.url)
-        assert "127.0.0.1 is not for you" in str(unsent(got, ConnectError))
+        assert "127.0.0.1 is not for you" in str(unsent(got, RefusedAddressError))
         assert (asked, server.connections) == (["127.0.0.1"], 0)
 
     async def test_a_name_is_judged_by_the_address_behind_it(
@@ -225,5 +226,5 @@ class TestGuard:
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", rebound)
         got = await guarded.post("https://images.example/x.png")
-        unsent(got, ConnectError)
+        unsent(got, RefusedAddressError)
         assert asked == ["10.0.0.7"]

@@ -1,7 +1,6 @@
 """`nbp fetch`: links that were paid for become images, or are named with what they cost."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -27,24 +26,9 @@ from tests.object_server import CREDENTIALS, object_server
 DAY = 86400.0
 
 
-class Clock:
-    """The image store's; it goes on when a test says so."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def server(clock: Clock) -> AsyncIterator[FakeServer]:
-    async with FakeServer(latency=0.0, clock=clock) as running:
+async def server() -> AsyncIterator[FakeServer]:
+    async with FakeServer(latency=0.0) as running:
         yield running
 
 
@@ -118,11 +102,29 @@ async def test_the_one_that_ends_soonest_comes_first(server: FakeServer, tmp_pat
     assert server.bank.images == 3
 
 
+async def test_plain_links_need_the_switch_and_still_lead_nowhere_inside(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    await leave_links(server, tmp_path / "run", ["a"])
+    elsewhere = Shell(tmp_path, "https://relay.example/v1")  # whose links are not on this machine
+    for switch, words in (
+        ([], "it is http://, not https://. Pass --allow-http."),
+        (["--allow-http"], "it leads to 127.0.0.1, which is this machine itself"),
+    ):
+        nbp = await elsewhere.nbp("fetch", "run", *switch, key="")
+        code, out, err = await nbp.end()
+        assert (code, out) == (3, [])
+        assert words in " ".join(err.split())
+    await elsewhere.aclose()
+    assert read_run(tmp_path / "run").states == {"answered": 1}
+    assert server.stats().downloads == 0
+
+
 async def test_a_link_that_has_expired_is_named_with_what_it_cost(
-    server: FakeServer, shell: Shell, clock: Clock, tmp_path: Path
+    server: FakeServer, shell: Shell, tmp_path: Path
 ) -> None:
     await leave_links(server, tmp_path / "run", ["a", "b"])
-    clock.ahead = 8 * DAY
+    server.script(*[faults.download(faults.status(410)) for _ in range(2)])
     nbp = await shell.nbp("fetch", "run", key="")
     code, out, err = await nbp.end()
     assert (code, out) == (3, [])
@@ -130,7 +132,7 @@ async def test_a_link_that_has_expired_is_named_with_what_it_cost(
     assert "0 images fetched" in said
     assert "2 lost, for which $0.268 was paid" in said
     assert "#1 a ($0.134)" in said
-    assert "no longer answers (HTTP 403)" in said
+    assert "has expired, or its image is gone (HTTP 410)" in said
     report = read_run(tmp_path / "run")
     assert report.states == {"failed": 2}
     assert report.totals.spent == server.bank.billed

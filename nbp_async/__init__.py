@@ -5,12 +5,12 @@ async with Client.from_env() as gen:
     batch = await gen.many(prompts, size="4K", out="catalogue/")
 ```
 
-`Client` makes images, `run_many` does so without async. A `Prompt` says what to draw; a `Batch`
-holds an `Image` or a `Failure` for each prompt; `Limits`, `Timeouts` and `Retry` say how hard to
-try. `read_run`, `fetch_run`, `recover_run` and `BatchRun` read and finish a run later.
-`nbp_async.fake` is a server for trying without paying, `nbp_async.testing` helps your own tests,
-`nbp_async.webhooks` receives the calls of services, and `nbp_async.display` shows progress and
-runs.
+`Client` makes images, `run_many` does so without async. A `Prompt` says what to draw, and
+`read_prompts` reads a file of them; a `Batch` holds an `Image` or a `Failure` for each; `Limits`,
+`Timeouts` and `Retry` say how hard to try. `read_run`, `fetch_run`, `recover_run` and `BatchRun`
+read and finish a run later. `nbp_async.fake` is a server for trying without paying,
+`nbp_async.testing` helps your own tests, `nbp_async.webhooks` receives the calls of services, and
+`nbp_async.display` shows progress and runs.
 
 Names are imported when they are first used, so that importing the package costs next to nothing.
 """
@@ -87,9 +87,11 @@ __all__ = [
     "PROFILES",
     "Progress",
     "Prompt",
+    "PromptFile",
     "QuotaError",
     "Rate",
     "RateLimitError",
+    "read_prompts",
     "read_run",
     "read_run_jobs",
     "ReadTimeout",
@@ -215,6 +217,7 @@ if TYPE_CHECKING:
     )
     from nbp_async._models.rows import Row, row_of
     from nbp_async._models.settings import AutoLimit, Limits, Rate, Retry, Spend, Timeouts
+    from nbp_async._prompt_files.prompt_file import PromptFile, read_prompts
     from nbp_async._stores.store_address import parse_out
     from nbp_async._vendors.api_keys import check_key, endpoint_from_env, key_from_env, key_warning
     from nbp_async._vendors.catalog import Model, models
@@ -282,6 +285,8 @@ _ROOMS = {
     "find_profile": "_vendors.profiles",
     "on_signal": "_calls.signals",
     "parse_out": "_stores.store_address",
+    "PromptFile": "_prompt_files.prompt_file",
+    "read_prompts": "_prompt_files.prompt_file",
     "read_run_jobs": "_client.batch_status",
     "row_of": "_models.rows",
     "RunJobs": "_client.batch_status",

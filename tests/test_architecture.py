@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"_base", "fake"},
     {"_vendors", "_stores"},
     {"_models"},
-    {"display"},
+    {"display", "_prompt_files"},
     {"_dialects", "_transports", "_pacing", "_sinks", "_journal"},
     {"_images", "_webhooks"},
     {"_flow"},

@@ -63,15 +63,16 @@ class NbpError(Exception):
         option: The option or argument at fault, as `"max_cost"`; "" if none is.
         value: What was given for it, as text, a number or a repr. Never a key.
         index: Position of the prompt at fault in the list, from 0, or None.
-        row: Label of its row in a table, if that is not `index`; else "".
+        row: Its row in a table or a file, from 0 as data frames count it, or None.
+        column: Its column in a file, as the file spells it; else "".
+        where: Where it stands: `"prompts.csv, line 7"`; "" if `index` says it all.
         remedy: Options that solve it, each with a value to pass, as `{"max_cost": "45"}`.
         hint: What to do about it, in one sentence; may be empty.
         billing: What the vendor charges, by the kind of error; its outcome says it exactly.
         cost: Dollars that were billed, or may have been.
         attempts: What was sent for the prompt; filled in where `one` raises it.
         outcome: The `Failure` that it is the error of, where `one` raises it; else None.
-        unread: Where the answer is kept as it came, a file or an address in a store, if it could
-            not be read; else "". `nbp recover` reads it again.
+        unread: Where an answer is kept that could not be read, or "": `nbp recover` reads it again.
         is_transient: Whether the same request may succeed later, whatever it costs.
     """
 
@@ -81,7 +82,9 @@ class NbpError(Exception):
     outcome: Any = None
     unread: str = ""
     is_transient: bool = False
-    row: str = ""
+    row: int | None = None
+    column: str = ""
+    where: str = ""
     _effect: ClassVar[str] = ""
     _advice: ClassVar[str] = ""
 
@@ -108,9 +111,8 @@ class NbpError(Exception):
         return str(self.args[0]) if self.args else type(self).__name__
 
     def __str__(self) -> str:
-        row = f" (row {self.row})" if self.row else ""
-        where = "" if self.index is None else f"prompts[{self.index}]{row}: "
-        return where + self.describe(as_keyword)
+        where = self.where or ("" if self.index is None else f"prompts[{self.index}]")
+        return f"{where}: {self.describe(as_keyword)}" if where else self.describe(as_keyword)
 
     def describe(self, write: OptionWriter) -> str:
         """What happened, what it cost where the kind alone says so, and what to do.
@@ -118,14 +120,12 @@ class NbpError(Exception):
         Args:
             write: Writes an option and its value, as `size='4K'` or `--size 4K`.
         """
-        text = self.message
-        if self.option:
-            text = f"{write(self.option, self.value)}: {text}"
-        effect = "" if self._effect in text else self._effect
-        options = [write(name, value) for name, value in self.remedy.items()]
-        remedy = f"Pass {' and '.join(options)}." if options else ""
+        start = f"{write(self.option, self.value)}: " if self.option else ""
+        effect = "" if self._effect in self.message else self._effect
+        options = " and ".join(write(name, value) for name, value in self.remedy.items())
+        remedy = f"Pass {options}." if options else ""
         kept = f"Its answer is kept in {self.unread}." if self.unread else ""
-        return " ".join(filter(None, (text, effect, remedy, self.hint, kept)))
+        return " ".join(filter(None, (start + self.message, effect, remedy, self.hint, kept)))
 
     # Exception's own __reduce__ calls the class with `args` alone, and loses every keyword.
     def __reduce__(self) -> tuple[object, ...]:

@@ -1,8 +1,8 @@
 """Turn prompts into jobs one at a time, as places come free: a million are never in memory.
 
-A list, tuple or table is checked before anything is sent, so that a mistake in its last prompt
-costs nothing. Prompts that are drawn lazily cannot be checked before; there an invalid prompt
-becomes a failure of its own.
+A list, tuple, table or file is checked before anything is sent, so that a mistake in its last
+prompt costs nothing. Prompts that are drawn lazily cannot be checked before; there an invalid
+prompt becomes a failure of its own.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from nbp_async._flow.job_prices import JobPrices
 from nbp_async._flow.slow_callbacks import warn_if_slow
 from nbp_async._models.argument_errors import check_prompts_argument
 from nbp_async._models.outcomes import Job, Prompt, as_prompt
-from nbp_async._models.tables import Frame, Table, table_of
+from nbp_async._models.tables import Frame, PromptRows, Table, table_of
 
 Prompts = (
     Iterable[str | Prompt | Mapping[str, Any]]
@@ -24,7 +24,7 @@ Prompts = (
     | Frame
 )
 
-_LISTED = (list, tuple, Table)
+_LISTED = (list, tuple, PromptRows)
 _END = object()
 _SLICE = 1000  # prompts that are checked between two turns of the event loop: about 3 ms
 
@@ -44,7 +44,7 @@ class JobSource:
 
     Attributes:
         count: How many prompts there are; None while unknown.
-        is_listed: They are a list, tuple or table: all are known before they are drawn.
+        is_listed: They are a list, tuple, table or file: all are known before they are drawn.
         drawn: The values that were drawn so far, if they are to be kept; else None.
         wanted: Indexes of the jobs to make, if this call is for some of them; None for all.
     """
@@ -59,7 +59,7 @@ class JobSource:
         self._prices = prices
         self._defaults = {key: value for key, value in defaults.items() if value is not None}
         self._copies: Iterator[Job] = iter(())
-        self._index = 0
+        self._index = self._row = 0
         self._stopped = False
         self._checked_images: int | None = None
         self._sync: Iterator[object] | None = None
@@ -98,7 +98,7 @@ class JobSource:
                 await close()
 
     async def check(self) -> None:
-        """Check a list, tuple or table before anything is sent.
+        """Check a list, tuple, table or file before anything is sent.
 
         Raises:
             ConfigError: The first prompt that cannot be sent, with its index.
@@ -112,8 +112,8 @@ class JobSource:
                 self._prices.of(prompt)
             except ConfigError as exc:
                 exc.index = index
-                if isinstance(self._prompts, Table):
-                    exc.row = self._prompts.row_label(index)
+                if isinstance(self._prompts, PromptRows):
+                    self._prompts.locate(exc, index)
                 raise
             images += prompt.n
             if index % _SLICE == _SLICE - 1:
@@ -121,7 +121,7 @@ class JobSource:
         self._checked_images = images
 
     def all_jobs(self) -> Iterator[Job]:
-        """All jobs of a list, tuple or table, without drawing any; nothing for other prompts.
+        """All jobs of a list, tuple, table or file, without drawing any; nothing for other prompts.
 
         Raises:
             InvalidPrompt: One of them cannot be sent.
@@ -177,7 +177,9 @@ class JobSource:
             self.drawn.append(value)
         first = self._index
         try:
-            prompt = as_prompt(value, self._defaults)
+            prompt = as_prompt(value, self._defaults_of_next())
+            if self.drawn is not None:
+                self.drawn[-1] = prompt  # it knows its row, if it has one
             priced = self._prices.of(prompt)
         except ConfigError as exc:
             self._index += 1
@@ -188,6 +190,13 @@ class JobSource:
                 Job(first + k, prompt, k, self._prices.model, *priced) for k in range(1, prompt.n)
             )
         return Job(first, prompt, 0, self._prices.model, *priced)
+
+    def _defaults_of_next(self) -> Mapping[str, Any]:
+        """What the next prompt takes where it is open; of a table, its row as well."""
+        if not isinstance(self._prompts, Table):
+            return self._defaults
+        self._row += 1
+        return self._defaults | {"row": self._row - 1}
 
 
 def _iterable_of(prompts: object) -> Iterable[Any] | AsyncIterable[Any]:

@@ -158,6 +158,7 @@ def _columns(line: ManifestLine, identity: bytes) -> ColumnValues:
         size=line.size,
         aspect_ratio=line.aspect_ratio,
         seed=line.seed,
+        row=line.row,
         references=("not known",) * line.references,
         pixels=(width, height) if width and height and not line.mismatch else None,
     )

@@ -27,6 +27,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     quality: str | None = None
     thinking: str | None = None
     seed: int | None = None
+    row: int | None = None
     references: tuple[str, ...] = ()
     extra: dict[str, Any] | None = None
     pixels: tuple[int, int] | None = None
@@ -39,6 +40,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
             quality=self.quality,
             thinking=self.thinking,
             seed=self.seed,
+            row=self.row,
             references=self.references,
             extra=self.extra,
         )
@@ -88,6 +90,7 @@ def encode_request(job: Job) -> str:
         quality=prompt.quality,
         thinking=prompt.thinking,
         seed=job.seed,
+        row=prompt.row,
         references=references,
         extra=extra,
         pixels=job.canvas.pixels,

@@ -24,7 +24,7 @@ CLOSED = (
     "Nothing was sent."
 )
 _SHORT = 40  # characters of a text that a message repeats
-_LISTS = (".txt", ".csv", ".jsonl")
+_LISTS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".md", ".xlsx", ".parquet")
 _SLOWEST = 170.0  # seconds that an image takes at most, as a rule
 
 
@@ -63,7 +63,7 @@ def check_prompts_argument(prompts: object) -> None:
     """
     words = ""
     if isinstance(prompts, PurePath) or _names_a_file(prompts):
-        words = f"this is the name of a file. Read it first: {_code_to_read(str(prompts))}."
+        words = f"this is the name of a file. Write many(read_prompts({str(prompts)!r}))."
     elif isinstance(prompts, bytes):
         words = "got bytes, and a prompt is text. Write many([text])."
     elif isinstance(prompts, str):
@@ -86,16 +86,6 @@ def _names_a_file(prompts: object) -> bool:
     if not isinstance(prompts, str):
         return False
     return prompts.lower().endswith(_LISTS) and not any(sign.isspace() for sign in prompts)
-
-
-def _code_to_read(file: str) -> str:
-    """How a list of prompts comes out of such a file."""
-    name = repr(file)
-    if file.lower().endswith(".csv"):
-        return f"[row['prompt'] for row in csv.DictReader(open({name}))]"
-    if file.lower().endswith(".jsonl"):
-        return f"[json.loads(line) for line in open({name})]"
-    return f"[line for line in Path({name}).read_text().splitlines() if line.strip()]"
 
 
 def _is_used_up(prompts: object) -> bool:

@@ -43,6 +43,8 @@ class Prompt(_Text, frozen=True, kw_only=True, gc=False):
             `data:` addresses become bytes, `file:` addresses and `~` paths.
         extra: Fields merged into the request's JSON as they are, for what has no option here.
             What would change the price is refused: it is an option.
+        row: The row of a table or a file that it comes from, from 0 as data frames count it; rows
+            without text count. It comes back with what is made, and changes nothing.
     """
 
     size: Annotated[str | None, Form('"2K" or "2048x2048"')] = None
@@ -57,6 +59,7 @@ class Prompt(_Text, frozen=True, kw_only=True, gc=False):
     extra: Annotated[Mapping[str, Any] | None, Form("a dict of fields for the request's JSON")] = (
         None
     )
+    row: Annotated[int | None, Range(least=0)] = None
 
     def __init_subclass__(cls) -> None:
         raise TypeError("Prompt is not meant to be subclassed; put what you need in `extra`.")

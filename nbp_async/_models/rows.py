@@ -14,6 +14,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         index: Place in the batch, from 0.
+        row: Row of the table or the file that its prompt comes from, from 0 as data frames count,
+            or None. Join by it: rows without text count, and a prompt with `n` has several images.
         ok: There is an image.
         state: "stored", "answered" (paid, but still a link) or "failed"; in a run that has not
             ended, also "planned", "armed" (a request may be out) or "submitted" (the vendor is
@@ -50,6 +52,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     index: int
+    row: int | None = None
     ok: bool
     state: str
     prompt: str
@@ -95,6 +98,7 @@ def row_of(outcome: Outcome, path: str | None = None, unread: str | None = None)
     prompt = outcome.prompt
     facts: dict[str, Any] = {
         "index": outcome.index,
+        "row": outcome.prompt.row,
         "ok": outcome.ok,
         "state": _state(outcome),
         "prompt": prompt.text,

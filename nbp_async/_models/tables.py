@@ -5,17 +5,19 @@ lists; rows become prompts one by one, when they are read.
 """
 
 import sys
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, overload
 
-from nbp_async._base.errors import ConfigError
+from nbp_async._base.errors import ConfigError, NbpError
 from nbp_async._base.suggestions import suggest
-from nbp_async._models.prompts import Prompt
-
-_TEXT_COLUMNS = ("text", "prompt")
-_COLUMNS = (*Prompt.__struct_fields__, "prompt")
-_INTEGER_COLUMNS = ("n", "seed")  # floats in a column with gaps
-_MAX_NAMED = 8  # columns that a message names
+from nbp_async._models.prompt_columns import (
+    FIELDS,
+    converted,
+    fields_by_name,
+    is_missing,
+    names_listed,
+)
 
 
 class Frame(Protocol):
@@ -27,7 +29,15 @@ class Frame(Protocol):
     def __len__(self) -> int: ...
 
 
-class Table(Sequence[Any]):
+class PromptRows(Sequence[Any]):
+    """Prompts that stand in the rows of a table or a file. All are known before they are drawn."""
+
+    @abstractmethod
+    def locate(self, error: NbpError, index: int) -> None:
+        """Let an error say where the prompt at this position stands."""
+
+
+class Table(PromptRows):
     """Prompts from the rows of a table; None for a row without a text.
 
     Args:
@@ -55,21 +65,22 @@ class Table(Sequence[Any]):
     def __iter__(self) -> Iterator[Any]:
         return map(self._row, range(len(self)))
 
-    def row_label(self, index: int) -> str:
-        """The table's own label of a row, if it is not the row's position; else ""."""
+    def locate(self, error: NbpError, index: int) -> None:
         label = self._labels[index] if self._labels is not None else index
-        return repr(label) if label != index else ""
+        error.row = index
+        if label != index:
+            error.where = f"prompts[{index}] (row {label!r})"
 
     def _row(self, place: int) -> Any:
         if None in self._columns:
             cell = self._cells[place]
-            return None if _is_missing(cell) else cell
+            return None if is_missing(cell) else cell
         row = {
-            str(name): _convert(str(name), cells[place])
-            for name, cells in self._columns.items()
-            if not _is_missing(cells[place])
+            str(field): converted(str(field), cells[place])
+            for field, cells in self._columns.items()
+            if not is_missing(cells[place])
         }
-        return row if row.keys() & {*_TEXT_COLUMNS} else None
+        return row if "text" in row else None
 
 
 def table_of(prompts: object) -> Table | None:
@@ -83,53 +94,36 @@ def table_of(prompts: object) -> Table | None:
         labels = prompts.index.tolist() if isinstance(prompts, pandas.Series) else None
         return Table({None: prompts.tolist()}, labels)
     if pandas is not None and isinstance(prompts, pandas.DataFrame):
-        names = _check_columns([str(name) for name in prompts.columns])
-        cells = (prompts.iloc[:, place].tolist() for place in range(len(names)))
-        return Table(dict(zip(names, cells, strict=True)), prompts.index.tolist())
+        fields = _fields([str(name) for name in prompts.columns])
+        cells = (prompts.iloc[:, place].tolist() for place in range(len(fields)))
+        return Table(dict(zip(fields, cells, strict=True)), prompts.index.tolist())
     if polars is not None and isinstance(prompts, polars.Series):
         return Table({None: prompts.to_list()}, None)
     if polars is not None and isinstance(prompts, polars.DataFrame):
-        return Table(
-            {name: prompts[name].to_list() for name in _check_columns(prompts.columns)}, None
-        )
+        fields = _fields(prompts.columns)
+        cells = (prompts[name].to_list() for name in prompts.columns)
+        return Table(dict(zip(fields, cells, strict=True)), None)
     if polars is not None and isinstance(prompts, polars.LazyFrame):
         raise ConfigError("A LazyFrame has no rows yet: pass frame.collect(). Nothing was sent.")
     return None
 
 
-def _check_columns(names: list[str]) -> list[str]:
-    """The names, if each is a field of a prompt, and one of them its text."""
-    if not {*names} & {*_TEXT_COLUMNS}:
-        has = ", ".join(map(repr, names[:_MAX_NAMED])) + (", …" if len(names) > _MAX_NAMED else "")
-        raise ConfigError(
-            f"A table needs a column 'prompt'; this one has {has or 'none'}. Pass the column of "
-            "the prompts: gen.many(frame['NAME']). Nothing was sent."
-        )
-    unknown = [name for name in names if name not in _COLUMNS]
-    if unknown:
-        near = suggest(unknown[0], _COLUMNS)
-        known = [name for name in dict.fromkeys(names) if name in _COLUMNS]
-        raise ConfigError(
-            f"A table of prompts has an unknown column {unknown[0]!r}: "
-            f"{near}{'It' if near else 'it'} may have {', '.join(_COLUMNS)}. "
-            f"Pass only those: gen.many(frame[{known}]). Nothing was sent."
-        )
+def _fields(names: list[str]) -> list[str | None]:
+    """The field of a prompt that each column holds, if each holds one, and one of them its text."""
     if len({*names}) < len(names):
         raise ConfigError("A table has two columns of the same name. Nothing was sent.")
-    return names
-
-
-def _is_missing(cell: object) -> bool:
-    """None, NaN, or a missing value of pandas."""
-    if isinstance(cell, float):
-        return cell != cell
-    return cell is None or type(cell).__name__ in ("NAType", "NaTType")
-
-
-def _convert(name: str, cell: Any) -> Any:
-    """The cell in the type that its option takes."""
-    if name in _INTEGER_COLUMNS and isinstance(cell, float) and cell.is_integer():
-        return int(cell)
-    if name == "references" and isinstance(cell, str):
-        return [cell]
-    return cell
+    found = fields_by_name(names)
+    if "text" not in found.values():
+        raise ConfigError(
+            f"A table needs a column 'prompt'; this one has {names_listed(map(repr, names))}. Pass "
+            "the column of the prompts: gen.many(frame['NAME']). Nothing was sent."
+        )
+    unknown = [name for name in names if name not in found]
+    if unknown:
+        near = suggest(unknown[0], FIELDS)
+        raise ConfigError(
+            f"A table of prompts has an unknown column {unknown[0]!r}: "
+            f"{near}{'It' if near else 'it'} may have {', '.join(FIELDS)}. "
+            f"Pass only those: gen.many(frame[{list(found)}]). Nothing was sent."
+        )
+    return [found[name] for name in names]

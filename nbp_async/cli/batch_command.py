@@ -40,14 +40,12 @@ from nbp_async.cli.fallback_storage import image_locations
 from nbp_async.cli.make_images import MakeOptions, open_client, plan_images, print_preview
 from nbp_async.cli.outcome_summary import OutcomeSummary
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
-from nbp_async.cli.prompt_files import read_prompt_file
+from nbp_async.cli.prompt_files import FileOptions, file_options
 from nbp_async.cli.shared_options import (
     ServiceOptions,
     add_options,
-    column_option,
     destination_options,
     dry_run_option,
-    file_argument,
     json_option,
     payment_options,
     resume_options,
@@ -93,29 +91,29 @@ def batch() -> None:
 
 
 @batch.command(help=_SUBMIT_HELP, short_help="Submit the prompts of FILE as batch jobs, and end.")
-@file_argument
+@file_options
 @destination_options
 @payment_options
 @dry_run_option
-@column_option
 @resume_options
 @service_options
 def submit(
-    file: str,
+    source: FileOptions,
     destination: Destination,
     account: str | None,
     dry_run: bool,
-    prompt_column: str | None,
     service: ServiceOptions,
     as_json: bool,
     **call: Any,
 ) -> None:
     """Submit the prompts of FILE, and end when all jobs are created."""
 
+    console = stderr_console()
+
     async def work() -> int:
         return await _submit(
             MakeOptions(
-                prompts=read_prompt_file(file, prompt_column),
+                prompts=source.read(console),
                 destination=destination.created(),
                 name=lambda image: image.path or Path(),
                 limits=Limits(),
@@ -123,6 +121,7 @@ def submit(
                 service=service,
                 account=account,
                 dry_run=dry_run,
+                console=console,
                 as_json=as_json,
             )
         )
@@ -195,7 +194,8 @@ async def _submit(options: MakeOptions) -> int:
     async with open_client(options, [counter]) as client:
         plan = plan_images(client, options)
         if options.dry_run:
-            return print_preview(plan)
+            return print_preview(plan, options)
+        options.print_file()
         stop_handler = StopHandler(lambda text: print_line(console, text), counter, 0.0)
         print_line(console, f"Submitting {plural(options.total, 'image')} ...")
         with stop_handler.watching(plan):

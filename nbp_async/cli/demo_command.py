@@ -11,12 +11,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from nbp_async import Batch, Client, Limits, Retry, Timeouts, row_of
+from nbp_async import Batch, Client, Limits, Retry, Timeouts, read_prompts, row_of
 from nbp_async.cli import exit_codes
 from nbp_async.cli.destination import Destination
 from nbp_async.cli.outcome_summary import OutcomeSummary
 from nbp_async.cli.output import print_line, stderr_console
-from nbp_async.cli.prompt_files import parse_prompts
 from nbp_async.cli.stop_handler import StopHandler
 from nbp_async.display.formats import format_bytes, format_dollars, format_seconds, plural
 from nbp_async.display.progress_counter import ProgressCounter
@@ -154,7 +153,7 @@ def _both(seconds: float, speed: float) -> str:
 async def run_demo(settings: DemoSettings) -> int:
     """Start the server, make the images, compare the bills; return the exit code."""
     console, folder = stderr_console(), Destination(folder=settings.out).created().folder
-    prompts = parse_prompts(_PROMPTS.name, _PROMPTS.read_text("utf-8"))[: settings.count]
+    prompts = read_prompts(_PROMPTS)[: settings.count]
     counter = ProgressCounter(settings.count, settings.max_in_flight)
     longest = _LONGEST / settings.speed
     stop_handler = StopHandler(lambda text: print_line(console, text), counter, longest)

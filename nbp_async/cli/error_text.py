@@ -10,11 +10,17 @@ _LONGEST = 1000  # characters
 
 def error_text(error: NbpError) -> str:
     """An error on one line; options as the running command takes them, prompts from 1."""
-    if error.index is None:
+    if error.index is None and not error.where:
         text = error.describe(as_flag)
     else:  # the option is a field of the prompt in its file
-        text = f"prompt {error.index + 1}: {error.describe(as_keyword)}"
+        where = error.where or f"prompt {(error.index or 0) + 1}"
+        text = f"{where}: {error.describe(lambda name, value: _as_field(error, name, value))}"
     return printable(text, _LONGEST)
+
+
+def _as_field(error: NbpError, name: str, value: object) -> str:
+    """The field at fault as the file has it; options that solve it as they are typed."""
+    return as_keyword(name, value) if name == error.option else as_flag(name, value)
 
 
 def as_flag(option: str, value: object) -> str:

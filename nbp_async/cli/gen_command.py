@@ -3,13 +3,14 @@
 import itertools
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from nbp_async import Image, Limits
+from nbp_async import Image, Limits, PromptFile
 from nbp_async.cli import exit_codes
 from nbp_async.cli.destination import Destination
 from nbp_async.cli.make_images import MakeOptions, make_images
@@ -82,6 +83,7 @@ def gen(
             raise exit_codes.InvalidUseError(
                 f"--ref {reference}: there is no such file. Nothing was sent."
             )
+    _refuse_file(prompt)
     console = stderr_console()
     name = ImageNamer(prompt, target, count, console, force=force)
     taken = None if force else next(filter(os.path.lexists, name.targets), None)
@@ -101,6 +103,15 @@ def gen(
         as_json=as_json,
     )
     exit_codes.run(lambda: make_images(options))
+
+
+def _refuse_file(prompt: str) -> None:
+    ending = Path(prompt).suffix.lower().removeprefix(".")
+    if ending in PromptFile.FORMATS and os.path.lexists(prompt):
+        raise exit_codes.InvalidUseError(
+            f"{prompt} is a file: nbp many {shlex.quote(prompt)} --out DIR makes an image of each "
+            "prompt in it. Nothing was sent."
+        )
 
 
 class ImageNamer:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from nbp_async import (
     Listener,
     Outcome,
     Plan,
+    PromptFile,
     canvas_for,
 )
 from nbp_async.cli import exit_codes
@@ -29,8 +30,13 @@ from nbp_async.cli.fallback_storage import is_lasting, save_elsewhere
 from nbp_async.cli.key_file import chosen_key, chosen_profile
 from nbp_async.cli.machine_checks import open_files_warning
 from nbp_async.cli.outcome_summary import OutcomeSummary
-from nbp_async.cli.output import OutcomePrinter, outcome_json, print_line, stderr_console
-from nbp_async.cli.prompt_files import PromptEntry
+from nbp_async.cli.output import (
+    OutcomePrinter,
+    outcome_json,
+    preview_json,
+    print_line,
+    stderr_console,
+)
 from nbp_async.cli.shared_options import ServiceOptions
 from nbp_async.cli.stop_handler import StopHandler
 from nbp_async.cli.webhook_options import WebhookSettings
@@ -58,7 +64,7 @@ class MakeOptions:
         quiet: No progress bar, and no summary unless something failed.
     """
 
-    prompts: Sequence[PromptEntry]
+    prompts: PromptFile | Sequence[str | dict[str, Any]]
     destination: Destination
     name: Callable[[Image], Path]
     limits: Limits
@@ -75,8 +81,19 @@ class MakeOptions:
     @property
     def total(self) -> int:
         """Number of images."""
-        counts = (entry.get("n", 1) if isinstance(entry, dict) else 1 for entry in self.prompts)
-        return sum(count if isinstance(count, int) else 1 for count in counts)
+        if isinstance(self.prompts, PromptFile):
+            return self.prompts.images
+        return sum(entry["n"] if isinstance(entry, dict) else 1 for entry in self.prompts)
+
+    @property
+    def sizes(self) -> Iterable[str]:
+        """Sizes that single prompts ask for."""
+        return self.prompts.sizes if isinstance(self.prompts, PromptFile) else ()
+
+    def print_file(self) -> None:
+        """Say once what the file of prompts is, and what of it is used."""
+        if isinstance(self.prompts, PromptFile) and not self.quiet:
+            print_line(self.console, str(self.prompts))
 
     def lines(self, outcome: Outcome) -> Iterator[str]:
         """The lines on stdout about one outcome."""
@@ -116,7 +133,8 @@ async def make_images(options: MakeOptions) -> int:
         longest = _longest_wait(client, options)
         plan = plan_images(client, options)
         if options.dry_run:
-            return print_preview(plan)
+            return print_preview(plan, options)
+        options.print_file()
         stop_handler = StopHandler(lambda text: print_line(console, text), counter, longest)
         warning = open_files_warning(min(options.total, options.limits.most_in_flight))
         if warning and not options.quiet:
@@ -137,15 +155,19 @@ def plan_images(client: Client, options: MakeOptions) -> Plan:
     """The call for these options; nothing is sent yet."""
     destination = options.destination
     journal = destination.journal if options.durable else False
-    return client.many(list(options.prompts), out=destination.out, journal=journal, **options.call)
+    return client.many(options.prompts, out=destination.out, journal=journal, **options.call)
 
 
-def print_preview(plan: Plan) -> int:
-    """Print what the call would do, and close it."""
+def print_preview(plan: Plan, options: MakeOptions) -> int:
+    """Print what the file holds and what the call would do, and close it."""
     with closing(plan):
         preview = plan.preview()
-    for line in preview.lines(as_flag):
-        click.echo(line)
+    file = options.prompts if isinstance(options.prompts, PromptFile) else None
+    if options.as_json:
+        click.echo(preview_json(preview, file))
+    else:
+        for line in (*([] if file is None else [str(file)]), *preview.lines(as_flag)):
+            click.echo(line)
     return exit_codes.ALL_MADE if preview.fits else exit_codes.SOME_FAILED
 
 
@@ -181,9 +203,9 @@ def _longest_wait(client: Client, options: MakeOptions) -> float:
     size, ratio = options.call.get("size"), options.call.get("aspect_ratio")
     # Checked here, before the plan checks prompts: the error then names the option, not a prompt.
     tiers = {canvas_for(client.model, size or "1K", ratio).tier}
-    for size in {entry.get("size") for entry in options.prompts if isinstance(entry, dict)}:
-        with suppress(ConfigError):  # the plan raises it, with the number of the prompt
-            tiers.add(canvas_for(client.model, str(size or "1K"), None).tier)
+    for size in options.sizes:
+        with suppress(ConfigError):  # the plan raises it, with the place of the prompt
+            tiers.add(canvas_for(client.model, size, None).tier)
     service = options.call.get("tier") or "standard"
     waits = (client.profile.read_timeout(tier, service) for tier in tiers)
     return client.timeouts.read or max(waits)

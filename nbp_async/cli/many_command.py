@@ -9,14 +9,13 @@ from nbp_async import CallOptions, Image, Limits
 from nbp_async.cli import exit_codes
 from nbp_async.cli.destination import Destination
 from nbp_async.cli.make_images import MakeOptions, make_images
-from nbp_async.cli.prompt_files import read_prompt_file
+from nbp_async.cli.output import stderr_console
+from nbp_async.cli.prompt_files import FileOptions, file_options
 from nbp_async.cli.shared_options import (
     ServiceOptions,
     add_options,
-    column_option,
     destination_options,
     dry_run_option,
-    file_argument,
     library_option,
     limit_options,
     link_option,
@@ -32,11 +31,11 @@ _HELP = """\
 Make one image for each prompt in FILE (- for stdin); print each path on stdout as it comes.
 
 \b
-.txt, -   one prompt per line; blank lines and lines with # are skipped
-.csv      the column "prompt" or "text", or --prompt-column; columns
-          named size, aspect_ratio and so on are options of their row
-.jsonl    a string, or an object: text, size, aspect_ratio and so on
-          (nbp help prompts)
+.txt, -        one prompt per line; blank lines and lines with # are skipped
+.csv, .tsv     the column "prompt" or "text", or --prompt-column; columns
+               named size, aspect_ratio and so on are options of their row
+.json, .jsonl  strings or objects: text, size, aspect_ratio and so on
+.md            items of lists (nbp help prompts)
 
 DIR is a run: its journal records what was sent, what came and what it cost. The same command
 continues after it ended, was stopped or was killed; existing images are not bought again.
@@ -65,13 +64,12 @@ _batch_options = add_options(
 
 
 @click.command(help=_HELP)
-@file_argument
+@file_options
 @destination_options
 @limit_options
 @payment_options
 @library_option(CallOptions, "shared")
 @dry_run_option
-@column_option
 @_batch_options
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr unless something failed.")
 @resume_options
@@ -81,7 +79,7 @@ _batch_options = add_options(
 @link_option
 @service_options
 def many(
-    file: str,
+    source: FileOptions,
     destination: Destination,
     max_in_flight: str,
     rate: str | None,
@@ -89,7 +87,6 @@ def many(
     spend: str | None,
     account: str | None,
     dry_run: bool,
-    prompt_column: str | None,
     quiet: bool,
     webhook: WebhookSettings | None,
     service: ServiceOptions,
@@ -98,10 +95,12 @@ def many(
 ) -> None:
     """Read the prompts and make the images; `call` are the options of `Client.many`."""
 
+    console = stderr_console()
+
     async def work() -> int:
         return await make_images(
             MakeOptions(
-                prompts=read_prompt_file(file, prompt_column),
+                prompts=source.read(console),
                 destination=destination.created(shared=call["shared"]),
                 name=lambda image: _as_given(destination.folder, image),
                 limits=Limits(max_in_flight=max_in_flight, rate=rate, burst=burst, spend=spend),
@@ -110,6 +109,7 @@ def many(
                 account=account,
                 webhook=webhook,
                 dry_run=dry_run,
+                console=console,
                 as_json=as_json,
                 quiet=quiet,
             )

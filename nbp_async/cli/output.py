@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from nbp_async import Image, Listener, Outcome
+from nbp_async import Image, Listener, Outcome, Preview, PromptFile
 
 
 def stderr_console() -> Console:
@@ -101,6 +101,7 @@ def outcome_json(outcome: Outcome, path: str | None) -> str:
     attempts = outcome.attempts
     facts: dict[str, Any] = {
         "index": outcome.index,
+        "row": outcome.prompt.row,
         "ok": outcome.ok,
         "prompt": outcome.prompt.text,
         "billing": outcome.billing,
@@ -125,4 +126,30 @@ def outcome_json(outcome: Outcome, path: str | None) -> str:
         }
     else:
         facts |= {"reason": type(outcome.error).__name__, "message": str(outcome.error)}
+    return json.dumps(facts, ensure_ascii=False)
+
+
+def preview_json(preview: Preview, file: PromptFile | None) -> str:
+    """A dry run as one line of JSON; units are in the names."""
+    room = preview.room
+    facts: dict[str, Any] = {
+        "file": None if file is None else file.facts,
+        "images": preview.images,
+        "to_send": preview.to_send,
+        "cost_usd": float(preview.cost),
+        "most_usd": float(preview.most),
+        "there": preview.there,
+        "linked": preview.linked,
+        "out": preview.out,
+        "unclear": preview.unclear,
+        "lost": preview.lost,
+        "max_cost_left_usd": None if room is None else float(room),
+        "covered": preview.covered,
+        "batch": preview.batch,
+        "least_s": preview.seconds,
+        "disk_needed_bytes": preview.disk_needed,
+        "disk_free_bytes": preview.disk_free,
+        "disk_suffices": preview.fits,
+        "store": preview.store,
+    }
     return json.dumps(facts, ensure_ascii=False)

@@ -83,17 +83,11 @@ tier_option = click.option(
     help="Service tier of held calls: flex costs half at Google and takes up to 15 minutes; "
     "priority costs more. Default: standard.",
 )
-file_argument = click.argument(
-    "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
-)
 run_argument = click.argument("where", metavar="DIR", type=click.Path(path_type=Path))
-column_option = click.option(
-    "--prompt-column",
-    metavar="NAME",
-    help="Column of a .csv, or field of a .jsonl, that holds the prompt.",
-)
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Print how many, for how much and how long; send nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Print what FILE holds, how many images, for how much and how long; send nothing.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print a JSON object for each image on stdout."

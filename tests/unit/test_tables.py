@@ -49,9 +49,9 @@ def test_a_column_is_its_cells(column: Any) -> None:
 @pytest.mark.parametrize("make", [pandas.DataFrame, polars.DataFrame])
 def test_columns_of_a_table_are_options_and_empty_cells_leave_them_open(make: Any) -> None:
     assert list(table(make(TABLE))) == [
-        {"prompt": TEXTS[0], "size": "1K", "seed": 7},
-        {"prompt": TEXTS[1]},
-        {"prompt": TEXTS[2], "size": "4K", "seed": 9},
+        {"text": TEXTS[0], "size": "1K", "seed": 7},
+        {"text": TEXTS[1]},
+        {"text": TEXTS[2], "size": "4K", "seed": 9},
     ]
     references: Any = {"text": TEXTS[:2], "references": [["a.png", "b.png"], ["c.png"]]}
     assert table(make(references))[0]["references"] == ["a.png", "b.png"]

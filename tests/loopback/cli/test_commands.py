@@ -156,14 +156,14 @@ async def test_a_missing_key_ends_with_4_before_anything_is_sent(
         (("many", "-", "--out", "s", "--max-cost", "much"), "a\n", "amount of dollars"),
         (("many", "none.txt", "--out", "s"), "", "does not exist"),
         (("many", "-"), "a\n", "--out"),
-        (("many", "latin.txt", "--out", "s"), "", "is not UTF-8"),
+        (("many", "latin.txt", "--out", "s"), "", "line 1: this is not valid UTF-8"),
     ],
 )
 async def test_misuse_ends_with_2_and_sends_nothing(
     words: tuple[str, ...], text: str, message: str, shell: Shell, vendor: Vendor
 ) -> None:
     (shell.folder / "file").touch()
-    (shell.folder / "latin.txt").write_bytes("caf\xe9\n".encode("latin-1"))
+    (shell.folder / "latin.txt").write_bytes("caf\xe9\n".encode("latin-1") + "café".encode())
     nbp = await shell.nbp(*words, text=text)
     code, out, err = await nbp.end()
     assert (code, out, vendor.asked) == (2, [], [])

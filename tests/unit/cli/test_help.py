@@ -165,3 +165,37 @@ def test_the_benchmark_gets_its_own_arguments() -> None:
     assert command is not None
     context = command.make_context("bench", ["compare", "--quick", "--help"])
     assert context.params["words"] == ("compare", "--quick", "--help")
+
+
+FILES = {
+    "prompts.txt": "a red bicycle\na lamp\n",
+    "products.csv": "sku;prompt;size\n17;a red bicycle;1K\n18;;\n19;a lamp;1K\n",
+    "prompts.jsonl": '"a red bicycle"\n{"text": "a lamp"}\n',
+    "-": '{"text": "a red bicycle"}\n"a lamp"\n',
+}
+READING = [
+    (line, words)
+    for code in SHOWN
+    for line in re.findall(r"^\$ (.*)$", code, re.MULTILINE)
+    for part in re.findall(r"nbp (?:many|batch submit) [^|>]*", line)
+    for words in [shlex.split(part)]
+]
+
+
+@pytest.mark.parametrize(("line", "words"), READING, ids=[line for line, _ in READING])
+def test_its_commands_read_real_files(
+    line: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a dry run, which sends nothing."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILES.items():
+        Path(name).write_text(text)
+    Path("acme.toml").write_text(dict(blocks("toml"))["service-files"])
+    env = {"NBP_API_KEY": "k" * 20, "NBP_WEBHOOK_SECRET": "whsec_" + "c2VjcmV0" * 4}
+    dry = [*words[1:], *([] if "--dry-run" in words else ["--dry-run"])]
+    with_endpoint = [] if "--endpoint" in words else ["--endpoint", "google"]
+    if "--public-url" in words:
+        with_endpoint = ["--endpoint", "evolink"]
+    done = CliRunner().invoke(app, [*dry, *with_endpoint], env=env, input=FILES["-"])
+    assert done.exit_code == 0, done.output
+    assert "2 images" in done.stdout or '"images": 2' in done.stdout

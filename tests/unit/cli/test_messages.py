@@ -29,6 +29,16 @@ MISTAKES = {
     "a broken line": "many broken.jsonl --out shop",
     "no prompt": "many empty.txt --out shop",
     "not UTF-8": "many latin.txt --out shop",
+    "an ending that is not known": "many prompts.yaml --out shop",
+    "a format that is none": f"{MANY} --format cvs",
+    "a table that is called a text": "many table.txt --out shop",
+    "two delimiters": "many european.csv --out shop",
+    "an option that is misspelt in a table": "many misspelt.csv --out shop",
+    "a quote that is not closed": "many quote.csv --out shop",
+    "a cell that is no number": "many seeds.csv --out shop",
+    "nothing in it": "many nothing.csv --out shop",
+    "a picture": "many picture.csv --out shop",
+    "a file in the prompt's place": "gen prompts.txt",
     "a folder that is a file": "many prompts.txt --out prompts.txt",
     "a store without a journal": "many prompts.txt --out s3://shop/catalogue",
     "a store's key in its address": "many prompts.txt --out s3://me:secret@shop/catalogue",
@@ -39,7 +49,7 @@ MISTAKES = {
     "a topic that is none": "help mony",
     "a command that is none": "maney prompts.txt",
     "an option that is none": f"{MANY} --max-csot 45",
-    "a file that is not there": "many nothing.txt --out shop",
+    "a file that is not there": "many missing.txt --out shop",
     "no folder": "many prompts.txt",
     "an object without a text": "many wrong.jsonl --out shop",
     "a size in the list that is none": "many sizes.jsonl --out shop",
@@ -93,7 +103,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("wrong.jsonl").write_text('"a cat"\n{"txt": "a dog"}\n')
     Path("sizes.jsonl").write_text('{"text": "a cat", "size": "5K"}\n')
     Path("empty.txt").write_text("# nothing\n")
-    Path("latin.txt").write_bytes("Zürich".encode("latin-1"))
+    Path("latin.txt").write_bytes("Zürich\n".encode() + "Zürich\n".encode("latin-1"))
+    Path("prompts.yaml").write_text("- a cat\n")
+    Path("table.txt").write_text("prompt,size\na cat,4K\n")
+    Path("european.csv").write_text("prompt;size, in pixels\na cat;4K\n")
+    Path("misspelt.csv").write_text("prompt,sise\na cat,4K\n")
+    Path("quote.csv").write_text('prompt\na cat\n"24 inch wheel\na dog\n')
+    Path("seeds.csv").write_text("prompt,Seed\na cat,7\na dog,x\n")
+    Path("nothing.csv").touch()
+    Path("picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n")
     return tmp_path
 
 

@@ -3,7 +3,7 @@
 Nothing here does I/O.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -51,6 +51,25 @@ class ReplyHead(msgspec.Struct, frozen=True):
         """Content-Length in bytes, or None if the body is not framed by one."""
         text = self.headers.get("content-length")
         return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+class CleanHeaders(Mapping[str, str]):
+    """Headers whose values are read through a filter."""
+
+    __slots__ = ("_clean", "_headers")
+
+    def __init__(self, headers: Mapping[str, str], clean: Callable[[str], str]) -> None:
+        self._headers = headers
+        self._clean = clean
+
+    def __getitem__(self, name: str) -> str:
+        return self._clean(self._headers[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._headers)
+
+    def __len__(self) -> int:
+        return len(self._headers)
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):

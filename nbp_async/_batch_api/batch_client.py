@@ -27,7 +27,7 @@ from nbp_async._batch_api.result_lines import (
     ResultPiece,
 )
 from nbp_async._batch_api.upload import Upload
-from nbp_async._dialects.base import Answer, Decoder, Dialect, Part
+from nbp_async._dialects.base import Answer, Clean, Decoder, Dialect, Part
 from nbp_async._flow.endpoint import Endpoint
 from nbp_async._flow.exchange import Exchange
 from nbp_async._flow.unread_reply import spool_for
@@ -250,6 +250,9 @@ class _EndDecoder(Decoder):
 
     def __init__(self, results: ResultDecoder) -> None:
         self._results = results
+
+    def read_through(self, clean: Clean) -> None:
+        self._results.read_through(clean)
 
     @property
     def complete(self) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from nbp_async._base.errors import MalformedReplyError, NbpError, TruncatedError
-from nbp_async._dialects.base import Answer, Decoder, Part
+from nbp_async._dialects.base import Answer, Clean, Decoder, Part
 from nbp_async._dialects.json_escapes import end_of_string, whole_escapes
 from nbp_async._dialects.json_scan import JsonScan, Keys
 
@@ -62,6 +62,10 @@ class ResultPiece(NamedTuple):
 class ResultDecoder(Protocol):
     """Takes results in pieces of any length."""
 
+    def read_through(self, clean: Clean) -> None:
+        """See `Decoder`."""
+        ...
+
     @property
     def complete(self) -> bool:
         """No more results can come."""
@@ -93,6 +97,9 @@ class DocumentDecoder(Decoder):
         self._begun = False
         self.document: object = None
 
+    def read_through(self, clean: Clean) -> None:
+        self._scan.clean = clean
+
     @property
     def complete(self) -> bool:
         return self._scan.complete
@@ -122,6 +129,9 @@ class ResultFileDecoder:
     def __init__(self, keys: Keys, read: Callable[[object], ResultLine]) -> None:
         self._line = _ResultReader(keys, read)
         self.last: ResultLine | None = None
+
+    def read_through(self, clean: Clean) -> None:
+        self._line.clean = clean
 
     def feed(self, data: bytes) -> list[ResultPiece]:
         found: list[ResultPiece] = []
@@ -184,6 +194,10 @@ class InlineResultDecoder:
         self._quoted = False  # inside a string of a result
         self._rest = b""  # cannot be decided before more is here
         self.document: object = None
+
+    def read_through(self, clean: Clean) -> None:
+        self._line.clean = clean
+        self._whole.read_through(clean)
 
     @property
     def complete(self) -> bool:
@@ -284,6 +298,9 @@ class KeptLineDecoder(Decoder):
     def __init__(self, keys: Keys, read: Callable[[object], ResultLine]) -> None:
         self._line = _ResultReader(keys, read)
 
+    def read_through(self, clean: Clean) -> None:
+        self._line.clean = clean
+
     def feed(self, data: bytes) -> list[Part]:
         return self._line.feed(data)
 
@@ -311,6 +328,7 @@ class _ResultReader:
         self._keys = keys
         self._read = read
         self._scan = JsonScan(keys)
+        self.clean: Clean = bytes
         self._error: MalformedReplyError | None = None
         self._head = b""
         self._checksum = 0
@@ -325,6 +343,7 @@ class _ResultReader:
         self._checksum = zlib.crc32(data.translate(None, _SPACE), self._checksum)
         if self._error is not None:
             return []
+        self._scan.clean = self.clean
         try:
             return self._scan.feed(data)
         except MalformedReplyError as exc:

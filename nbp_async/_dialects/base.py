@@ -6,6 +6,7 @@ Whether an image is the one that was asked for is known only when the answer is 
 image has a number, and `close` names the ones that count.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -31,6 +32,9 @@ class ImageEnd(msgspec.Struct, frozen=True, gc=False):
 
 
 Part = ImageText | ImageEnd
+
+Clean = Callable[[bytes], bytes]
+"""Gives the same text without what nobody may see."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -66,6 +70,13 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Decoder(Protocol):
     """Decodes the body of one successful response, in pieces of any length."""
+
+    def read_through(self, clean: Clean) -> None:
+        """Read what is kept of the body, apart from its images, through a filter.
+
+        It hides the key before any of the body is cut, or quoted in an error.
+        """
+        ...
 
     @property
     def complete(self) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from nbp_async._base.errors import NoImageError, TruncatedError
-from nbp_async._dialects.base import Answer, Part
+from nbp_async._dialects.base import Answer, Clean, Part
 from nbp_async._dialects.event_stream import EventStream
 from nbp_async._dialects.json_scan import JsonScan, Keys
 
@@ -34,6 +34,9 @@ class JsonDecoder:
         self._events = EventStream()
         self._scan = JsonScan(keys)
         self._read = read
+
+    def read_through(self, clean: Clean) -> None:
+        self._scan.clean = clean
 
     @property
     def complete(self) -> bool:

@@ -26,7 +26,7 @@ over, or the JSON decoder finds the skeleton open.
 import re
 
 from nbp_async._base.errors import MalformedReplyError, TruncatedError
-from nbp_async._dialects.base import ImageEnd, ImageText, Part
+from nbp_async._dialects.base import Clean, ImageEnd, ImageText, Part
 from nbp_async._dialects.image_strings import (
     ADDRESS,
     ADDRESS_HEAD,
@@ -88,6 +88,7 @@ class JsonScan:
     """Scan one JSON document for the strings of `keys`.
 
     Attributes:
+        clean: What is kept is read through it; see `base.Decoder`.
         later: Further documents that followed it; known when it is closed, as are the next two.
         notes: What was wrong with its JSON, which was read all the same; see `json_repair`.
         is_cut: What follows it is not whole.
@@ -105,6 +106,7 @@ class JsonScan:
         "_size",
         "_skeleton",
         "_string",
+        "clean",
         "is_cut",
         "later",
         "notes",
@@ -112,6 +114,7 @@ class JsonScan:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
+        self.clean: Clean = bytes  # which changes nothing
         self._rest = b""  # what cannot be understood before more is here
         self._skeleton: list[bytes] = []
         self._size = 0
@@ -175,7 +178,8 @@ class JsonScan:
         text = b"".join(self._skeleton)
         is_open = self._mode != _OUTSIDE or bool(self._rest)
         try:
-            found = read_documents(text if self._mode != _OUTSIDE else text + self._rest)
+            text = text if self._mode != _OUTSIDE else text + self._rest
+            found = read_documents(self.clean(text))
         except MalformedReplyError:
             if not is_open:
                 raise
@@ -197,7 +201,7 @@ class JsonScan:
             return b""
         if text[:1] not in (b"{", b"["):
             what = "an HTML page" if text[:1] == b"<" else "not JSON"
-            excerpt = sanitize(text[:800].decode("utf-8", "replace"))
+            excerpt = sanitize(self.clean(text[:800]).decode("utf-8", "replace"))
             error = MalformedReplyError(
                 f'The response is {what}: "{excerpt}".',
                 hint="Did the vendor send it, or a proxy on the way? Check the address.",

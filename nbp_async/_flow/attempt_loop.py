@@ -183,7 +183,8 @@ class AttemptLoop:
         try:
             return await self._run(attempt, request)
         except NbpError as exc:
-            error = exc.with_traceback(None)  # its frames hold the request, megabytes of it
+            # Its frames hold the request, megabytes of it; and an image store may be the vendor's.
+            error = self._endpoint.key.hide_from(exc.with_traceback(None))
         except BaseException as exc:  # cancelled, or a bug: what was sent may be billed either way
             self._abandon(attempt, exc)
             raise

@@ -12,7 +12,8 @@ from nbp_async._base.errors import (
     QuotaError,
     RefusedError,
 )
-from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._base.http import CleanHeaders, HttpRequest, ReplyHead
+from nbp_async._base.secret import HIDDEN, Secret
 from nbp_async._dialects.base import Answer, Decoder, Dialect
 from nbp_async._dialects.image_text import with_full_links
 from nbp_async._flow.endpoint import Endpoint
@@ -97,7 +98,7 @@ class Exchange:
         except NbpError as exc:
             # Its frames would keep the request and its key alive, and show the key in reports.
             exc.__traceback__ = exc.__context__ = exc.__cause__ = None
-            _hide(exc, endpoint.key.reveal())
+            endpoint.key.hide_from(exc)
             raise
 
     async def _exchange(
@@ -109,10 +110,11 @@ class Exchange:
         decoder: Decoder | None,
     ) -> None:
         decoder = decoder or self.dialect.decoder()
+        decoder.read_through(endpoint.key.hide_bytes)
         self.url = request.url
         try:
             async with timer, transport.send(request, timer) as reply:
-                self.head = head = reply.head
+                self.head = head = _without_key(reply.head, endpoint.key)
                 if head.status in self.dialect.statuses:
                     await self._receive(endpoint, reply, timer, decoder)
                 else:
@@ -123,7 +125,8 @@ class Exchange:
                 raise
         if self.head is not None and self.head.status not in self.dialect.statuses:
             raise self._refusal(self.head, endpoint)
-        self.answer = answer = with_full_links(decoder.close(), request.url)
+        answer = _without_key_in_addresses(endpoint.key.hide_from(decoder.close()))
+        self.answer = answer = with_full_links(answer, request.url)
         if answer.handle is not None and answer.eta is None and self.head is not None:
             # A task that is not done: some servers say in its head when to look again.
             clock = endpoint.resources.wall_clock
@@ -190,8 +193,8 @@ class Exchange:
             self.spool.discard()
 
     def _refusal(self, head: ReplyHead, endpoint: Endpoint) -> RefusedError:
-        # Some vendors repeat the key that they refuse.
-        body = self._refused.replace(endpoint.key.reveal().encode(), b"[hidden]")
+        # Some vendors repeat the key that they refuse; it is hidden before anything is cut off.
+        body = endpoint.key.hide_bytes(self._refused)
         error = self.dialect.refusal(head, body, endpoint.profile)
         if isinstance(error, AuthError):
             error.hint = f"{shown(endpoint.key, endpoint.profile)} {error.hint}"
@@ -207,9 +210,16 @@ class Exchange:
         return error
 
 
-def _hide(error: NbpError, key: str) -> None:
-    """Take the key out of what the vendor says."""
-    error.args = tuple(str(part).replace(key, "[hidden]") for part in error.args)
-    for name, value in vars(error).items():
-        if isinstance(value, str) and key in value:
-            setattr(error, name, value.replace(key, "[hidden]"))
+def _without_key(head: ReplyHead, key: Secret) -> ReplyHead:
+    return ReplyHead(head.status, CleanHeaders(head.headers, key.hide))
+
+
+def _without_key_in_addresses(answer: Answer) -> Answer:
+    """A task's addresses with the key in them are not used: the service's table has others."""
+    handle = answer.handle
+    if handle is None:
+        return answer
+    addresses = {"look": handle.look, "cancel": handle.cancel, "result": handle.result}
+    spoiled = {name: "" for name, address in addresses.items() if HIDDEN in address}
+    handle = msgspec.structs.replace(handle, **spoiled)
+    return msgspec.structs.replace(answer, handle=handle)

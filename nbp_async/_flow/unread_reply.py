@@ -6,7 +6,6 @@ headers, and the body follows. The key is in none of it.
 
 from collections.abc import Mapping
 from decimal import Decimal
-from urllib.parse import quote
 
 import msgspec
 
@@ -112,9 +111,7 @@ async def keep_reply(exchange: Exchange, endpoint: Endpoint, origin: ReplyOrigin
         **fields,
     )
     return await spool.keep(
-        msgspec.json.encode(line),
-        f"{origin.stem}-{origin.number}",
-        _spellings(endpoint.key.reveal()),
+        msgspec.json.encode(line), f"{origin.stem}-{origin.number}", endpoint.key.hide_in
     )
 
 
@@ -128,9 +125,3 @@ def _is_unread(exchange: Exchange, error: NbpError, endpoint: Endpoint) -> bool:
     if isinstance(error, RefusedError):
         return error.status < 300 and endpoint.profile.billing(error.status) != "no"
     return isinstance(error, MalformedReplyError)
-
-
-def _spellings(key: str) -> list[bytes]:
-    """The key as it may be echoed: plain, in an address, or within JSON."""
-    spellings = {key, quote(key, safe=""), quote(key), msgspec.json.encode(key).decode()[1:-1]}
-    return [text.encode() for text in spellings if text]

@@ -11,7 +11,7 @@ stays in the system's cache and is dropped from there, as a rule.
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from nbp_async._sinks.unread import UnreadPlace
@@ -19,7 +19,9 @@ from nbp_async._sinks.unread import UnreadPlace
 log = logging.getLogger("nbp_async")
 
 _IN_MEMORY = 1024 * 1024  # bytes that are gathered for one visit to a thread
-_HIDDEN = b"[hidden]"
+
+Clean = Callable[[Iterable[bytes]], Iterator[bytes]]
+"""Gives the same bytes without what must not be kept."""
 
 
 class ReplySpool:
@@ -45,18 +47,18 @@ class ReplySpool:
         if self._waiting >= _IN_MEMORY:
             await self._place.threads.run(self._flush)
 
-    async def keep(self, head: bytes, stem: str, secrets: Sequence[bytes]) -> str:
+    async def keep(self, head: bytes, stem: str, clean: Clean) -> str:
         """Keep it for good, and return where; "" if that is not possible.
 
         Args:
             head: One line that comes before it.
             stem: What its name begins with.
-            secrets: What is hidden wherever it is in it.
+            clean: What all of it is read through.
         """
         if self._failure is not None:
             log.warning("A reply that cannot be read was not kept: %s", self._failure)
             return ""
-        return await self._place.keep(stem, self.size, lambda: without(secrets, self._all(head)))
+        return await self._place.keep(stem, self.size, lambda: clean(self._all(head)))
 
     def discard(self) -> None:
         """Leave no trace of it; what was kept stays."""
@@ -85,18 +87,3 @@ class ReplySpool:
             while chunk := self._file.read(_IN_MEMORY):
                 yield chunk
         yield from self._chunks
-
-
-def without(secrets: Sequence[bytes], chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes with each secret hidden, also where it lies across two chunks."""
-    longest = max(map(len, secrets), default=1)
-    held = b""
-    for chunk in chunks:
-        held += chunk
-        for secret in secrets:
-            held = held.replace(secret, _HIDDEN)
-        end = max(0, len(held) - longest + 1)
-        if end:
-            yield held[:end]
-            held = held[end:]
-    yield held

@@ -22,6 +22,7 @@ import httpx
 from nbp_async._base.errors import ClosedError, NbpError
 from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._transports.content_coding import ContentDecoder
+from nbp_async._transports.header_logs import unlogged_headers
 from nbp_async._transports.sockets import KEEPALIVE, tls_context
 from nbp_async._transports.stage_timer import StageTimer
 from nbp_async._transports.transport_errors import translated, truncated, unsendable
@@ -156,7 +157,8 @@ class HttpxReply:
             try:
                 built = self._owner.build(self._request, self._trace)
                 self._is_built = True
-                response = await self._pool.handle_async_request(built)
+                with unlogged_headers():
+                    response = await self._pool.handle_async_request(built)
             except Exception as exc:  # noqa: BLE001  whatever it is: it may have been paid for
                 problem = self._translate(exc)
             except BaseException:

@@ -23,7 +23,7 @@ from nbp_async._base.errors import MalformedReplyError
 from nbp_async._base.http import HttpRequest
 from nbp_async._batch_api import batch_job, batch_pool, gemini_batch
 from nbp_async._client import parts
-from nbp_async._dialects.base import Answer, Decoder, Part
+from nbp_async._dialects.base import Answer, Clean, Decoder, Part
 from nbp_async._dialects.openai_images import OpenAIImages
 from nbp_async._journal.base import JOURNAL, MANIFEST
 from nbp_async._journal.sqlite import SqliteJournal
@@ -108,6 +108,9 @@ class BlindDecoder:
     """Reads an answer to its end, and makes nothing of it."""
 
     complete = False
+
+    def read_through(self, clean: Clean) -> None:
+        pass
 
     def feed(self, data: bytes) -> list[Part]:  # noqa: ARG002
         return []

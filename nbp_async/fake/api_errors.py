@@ -109,8 +109,11 @@ def error_body(style: ApiStyle, error: ApiError) -> bytes:
 
 
 def http_status(style: ApiStyle, status: int) -> int:
-    """The HTTP status of an error: one vendor answers 200, with the status in the body."""
-    return 200 if style == "kie" else status
+    """The HTTP status of an error: kie answers 200, with the status in the body.
+
+    fal refuses a body that it cannot use with 422, as the framework that it runs on does.
+    """
+    return 200 if style == "kie" else 422 if (style, status) == ("fal", 400) else status
 
 
 def _task_error(style: ApiStyle, error: ApiError) -> dict[str, object]:
@@ -126,6 +129,9 @@ def _task_error(style: ApiStyle, error: ApiError) -> dict[str, object]:
             "detail": error.message,
             "status": error.status,
         }
+    if error.status == 400:
+        where = ["body", *([error.param] if error.param else [])]
+        return {"detail": [{"loc": where, "msg": error.message, "type": "value_error"}]}
     return {"detail": error.message}
 
 

@@ -6,7 +6,6 @@ A client that leaves neither stops the work nor removes its entry from the ledge
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
@@ -45,15 +44,14 @@ from nbp_async.fake.request_reader import (
     read_document,
     read_image_request,
 )
-from nbp_async.fake.responder import RequestContext, Responder
+from nbp_async.fake.responder import RequestContext, Responder, Serve
 from nbp_async.fake.seeded_random import digest
 from nbp_async.fake.signing import SigningKeys
 from nbp_async.fake.tasks import services_of
+from nbp_async.fake.tasks.replicate_catalog import ReplicateCatalog
 from nbp_async.fake.tasks.task_api import TaskApi
 from nbp_async.fake.vendor_parts import VendorParts
 from nbp_async.fake.webhook_sender import WebhookSender
-
-Serve = Callable[[RequestContext], Awaitable[web.StreamResponse]]
 
 
 class VendorApp:
@@ -96,6 +94,8 @@ class VendorApp:
         self._openai_batches = OpenAIBatches(parts)
         self._task_api = TaskApi(parts, services_of(interactions=settings.interactions))
 
+        self._replicate = ReplicateCatalog(parts)
+
     async def wait_until_settled(self) -> None:
         """Return when no paid call can add to the ledger, or change it, any more."""
         await self._responder.pending_charges.wait_for_none()
@@ -110,6 +110,7 @@ class VendorApp:
         self._google_batches.shut_down()
         self._openai_batches.engine.shut_down()
         self._task_api.shut_down()
+        self._replicate.shut_down()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         style, serve, paid = self._route(request)
@@ -124,8 +125,11 @@ class VendorApp:
         task = self._task_api.find(method, path, request.query)
         if task is not None:
             service, route = task
-            serve = partial(self._task_api.serve, service=service, route=route)
-            return service.style, serve, route.submits
+            asks = partial(self._task_api.serve, service=service, route=route)
+            return service.style, asks, route.submits
+        serve = self._replicate.find(method, path)
+        if serve is not None:
+            return "replicate", serve, False
         lost = self._task_api.style_of(path)
         if lost is not None:
             return lost, self._serve_free, False

@@ -1,6 +1,6 @@
 """What the batch APIs of both vendors have in common over HTTP."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
@@ -14,8 +14,6 @@ from nbp_async.fake.payloads import Payload
 from nbp_async.fake.request_reader import authenticate
 from nbp_async.fake.responder import RequestContext
 from nbp_async.fake.vendor_parts import VendorParts
-
-Serve = Callable[[RequestContext], Awaitable[web.StreamResponse]]
 
 
 class BatchApi:

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from nbp_async.fake.api_errors import ApiError, ApiStyle, error_body
 from nbp_async.fake.bank import BankAccount
-from nbp_async.fake.batch_api import BatchApi, Serve
+from nbp_async.fake.batch_api import BatchApi
 from nbp_async.fake.batch_engine import (
     BatchEngine,
     BatchLine,
@@ -38,7 +38,7 @@ from nbp_async.fake.paging import google_page
 from nbp_async.fake.payloads import Payload
 from nbp_async.fake.render_queue import split_lines
 from nbp_async.fake.request_reader import read_body, read_document, require_signing
-from nbp_async.fake.responder import RequestContext
+from nbp_async.fake.responder import RequestContext, Serve
 from nbp_async.fake.signing import OutgoingWebhook
 from nbp_async.fake.timestamps import iso_time
 from nbp_async.fake.vendor_parts import VendorParts

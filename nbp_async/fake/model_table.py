@@ -212,6 +212,11 @@ FAKE_MODELS: Mapping[str, FakeModel] = {
 }
 
 
+def maker_of(model: str) -> str:
+    """Who makes a model, as services write it before its name."""
+    return "openai" if model.startswith("gpt-image") else "google"
+
+
 def fake_model(name: str) -> FakeModel:
     """The model of this name; services call Pro by names of their own."""
     if name.startswith("gpt-image"):

@@ -18,7 +18,7 @@ from aiohttp import BodyPartReader, web
 from nbp_async.fake import image_spec
 from nbp_async.fake.api_errors import ApiError, ApiStyle, error_body
 from nbp_async.fake.bank import BankAccount
-from nbp_async.fake.batch_api import BatchApi, Serve
+from nbp_async.fake.batch_api import BatchApi
 from nbp_async.fake.batch_engine import (
     BatchEngine,
     BatchLine,
@@ -31,7 +31,7 @@ from nbp_async.fake.faults import NoAnswer, precedes_work
 from nbp_async.fake.paging import openai_page
 from nbp_async.fake.render_queue import split_lines
 from nbp_async.fake.request_reader import read_document, refusing_bad_forms
-from nbp_async.fake.responder import RequestContext
+from nbp_async.fake.responder import RequestContext, Serve
 from nbp_async.fake.seeded_random import digest
 from nbp_async.fake.signing import OutgoingWebhook
 from nbp_async.fake.spool import Spool

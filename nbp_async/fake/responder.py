@@ -5,7 +5,7 @@ also knows when the ledger is final.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from email.utils import formatdate
 
 from aiohttp import web
@@ -46,6 +46,9 @@ class RequestContext:
         self.status = 0
         self.settled = True
         self.task = asyncio.current_task()
+
+
+Serve = Callable[[RequestContext], Awaitable[web.StreamResponse]]
 
 
 class PendingCharges:
@@ -161,6 +164,13 @@ class Responder:
         )
         self._counters.bytes_out += sent.body_bytes
         return sent
+
+    async def send_events(
+        self, ctx: RequestContext, events: AsyncIterator[bytes]
+    ) -> web.StreamResponse:
+        """Send each event as soon as there is one; the stream ends with the last."""
+        ctx.status = 200
+        return await wire.send_events(ctx.request, events, self._headers(ctx))
 
     async def send_fault(self, ctx: RequestContext, fault: NoAnswer) -> web.StreamResponse:
         """Do what the fault says in place of an answer."""

@@ -8,7 +8,7 @@ import asyncio
 import gzip
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -90,6 +90,20 @@ async def send_stream(
     except ConnectionError:
         return SendResult(web.Response(), delivered=False, body_bytes=sent)
     return SendResult(response, not _is_closing(request), sent)
+
+
+async def send_events(
+    request: web.BaseRequest, events: AsyncIterator[bytes], headers: Headers
+) -> web.StreamResponse:
+    """Send server-sent events as they come."""
+    response = web.StreamResponse(headers=headers)
+    response.headers["Content-Type"] = "text/event-stream"
+    response.headers["Cache-Control"] = "no-cache"
+    await response.prepare(request)
+    async for event in events:
+        await response.write(b"data: %b\n\n" % event)
+    await response.write_eof()
+    return response
 
 
 async def send_badly(

@@ -21,16 +21,18 @@ kie         result `data.resultJson`, JSON in a string, links
     signs   HMAC over the task's id and the time, not the body
 fal         result `images[].url`, links, at an address of its own; key as `Authorization: Key ...`
     submit  POST /fal/{owner}/{model}, POST /fal/{owner}/{model}/edit; `?fal_webhook=`
-    poll    GET /fal/{owner}/{model}/requests/{id}/status
+    run     POST /fal/run/{owner}/{model}, held until the result
+    poll    GET /fal/{owner}/{model}/requests/{id}/status; `?logs=1`; below it /stream, as events
     result  GET /fal/{owner}/{model}/requests/{id}, and the same with /response
     cancel  PUT /fal/{owner}/{model}/requests/{id}/cancel
     signs   Ed25519; GET /fal/.well-known/jwks.json
 replicate   result `output`, a link or a list of links
     submit  POST /replicate/v1/models/{owner}/{model}/predictions, POST /replicate/v1/predictions;
-            `webhook`, `webhook_events_filter` ("start", "completed")
-    poll    GET /replicate/v1/predictions/{id}
+            `webhook`, `webhook_events_filter` ("start", "completed"); held with `Prefer: wait`
+    poll    GET /replicate/v1/predictions/{id}; GET /replicate/v1/predictions lists them
     cancel  POST /replicate/v1/predictions/{id}/cancel
     signs   Standard Webhooks; GET /replicate/v1/webhooks/default/secret
+    more    models, versions, files, the account: see `replicate_catalog`
 google-interactions     result `steps[].content[]`, links or base64; `FakeServer(interactions=True)`
             (all below /v1 as well)
     submit  POST /v1beta/interactions with `background: true`; `webhook_config`

@@ -22,6 +22,7 @@ class FakeTask:
         due: When it is rendered.
         result: The images that are shown as its result; a fault may swap them.
         polls: How often it was polled.
+        over: It has ended, well or not.
         timer: Ends the work; None when the work is over.
         start_timer: Sends the webhook of its start.
     """
@@ -57,6 +58,7 @@ class FakeTask:
         self.message = ""
         self.polls = 0
         self.entry: LedgerEntry | None = None
+        self.over = asyncio.Event()
         self.timer: asyncio.TimerHandle | None = None
         self.start_timer: asyncio.TimerHandle | None = None
 

@@ -11,7 +11,21 @@ import msgspec
 from nbp_async.fake.api_errors import ApiStyle
 from nbp_async.fake.signing import Scheme
 
-Verb = Literal["submit", "edit", "poll", "result", "cancel", "delete", "keys", "secret"]
+Verb = Literal[
+    "submit",
+    "edit",
+    "run",
+    "poll",
+    "events",
+    "result",
+    "list",
+    "cancel",
+    "delete",
+    "keys",
+    "secret",
+]
+"""What a request wants; "run" is a submit that is held until its result, "events" a poll that
+is answered with each new state as it comes."""
 TaskState = Literal["pending", "processing", "completed", "failed", "cancelled"]
 Document = str | dict[str, object]
 """A template for `document_template`, or the name of another document or part."""
@@ -73,6 +87,7 @@ class ServiceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         statuses: HTTP statuses by answer and condition; the first condition that holds counts.
         signs: How webhooks are signed.
         events: What webhooks are sent for, from a task's start to its end.
+        holds: The most simulated seconds that a submit is held that prefers to wait for its result.
     """
 
     base: str
@@ -90,6 +105,7 @@ class ServiceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     statuses: dict[str, dict[str, int]] = {}
     signs: Scheme = "none"
     events: tuple[str, ...] = ()
+    holds: float = 0.0
 
 
 class TaskRoute(msgspec.Struct, frozen=True):
@@ -100,7 +116,7 @@ class TaskRoute(msgspec.Struct, frozen=True):
 
     @property
     def submits(self) -> bool:
-        return self.verb in ("submit", "edit")
+        return self.verb in ("submit", "edit", "run")
 
     @property
     def task(self) -> str:

@@ -10,6 +10,7 @@ from nbp_async.fake.image_spec import ImageSpec, check_count, decode_openai
 from nbp_async.fake.json_fields import lookup
 from nbp_async.fake.request_reader import read_document, read_images
 from nbp_async.fake.tasks.interactions import decode_interaction
+from nbp_async.fake.tasks.replicate_models import model_named
 from nbp_async.fake.tasks.service_table import SubmitTable, TaskRoute
 
 
@@ -70,7 +71,7 @@ def _decode_fields(reads: SubmitTable, places: Mapping[str, object]) -> ImageSpe
     model = next(filter(None, (lookup(places, path) for path in paths)), None)
     ratio, count = lookup(places, reads.ratio), lookup(places, reads.count)
     fields: dict[str, object] = {
-        "model": str(model or "nano-banana-pro").rpartition("/")[2],  # the owner stands before "/"
+        "model": model_named(str(model or "nano-banana-pro")),
         "prompt": lookup(places, reads.prompt),
         "size": lookup(places, reads.size) or "1K",
         "n": 1 if count is None else count,

@@ -1,13 +1,15 @@
 """The HTTP side of tasks: submit, poll, cancel, in any service's words."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
+from msgspec import Raw
 from msgspec.json import encode
 
 from nbp_async.fake.api_errors import ApiError, ApiStyle, http_status, quota_error, retry_headers
 from nbp_async.fake.fault_injection import HEADER
-from nbp_async.fake.faults import BadTransfer, NoAnswer, precedes_work
+from nbp_async.fake.faults import BadTransfer, Fault, NoAnswer, precedes_work
+from nbp_async.fake.json_fields import whole_number
 from nbp_async.fake.payloads import corrupt_payload
 from nbp_async.fake.quotas import Denial
 from nbp_async.fake.request_reader import authenticate, require_signing
@@ -17,9 +19,11 @@ from nbp_async.fake.tasks.fake_task import FakeTask
 from nbp_async.fake.tasks.service_table import TaskRoute
 from nbp_async.fake.tasks.task_engine import TaskEngine
 from nbp_async.fake.tasks.task_fault_plan import plan_of
-from nbp_async.fake.tasks.task_service import Answer, TaskService
+from nbp_async.fake.tasks.task_service import Answer, TaskReply, TaskService
 from nbp_async.fake.tasks.task_view import TaskView
 from nbp_async.fake.vendor_parts import VendorParts
+
+_PAGE = 100  # tasks of a list
 
 
 class TaskApi:
@@ -72,7 +76,9 @@ class TaskApi:
         ctx.account = authenticate(ctx.request, service.style, parts.bank)
         if route.verb == "secret":
             return await self._responder.reply(ctx, 200, encode({"key": parts.keys.secrets[0]}))
-        polls = route.verb in ("poll", "result")
+        if route.verb == "list":
+            return await self._list(ctx, service)
+        polls = route.verb in ("poll", "result", "events")
         if polls:
             parts.counters.record_poll(engine.now)
         task = engine.find(route.task, service.name, ctx.account)
@@ -108,18 +114,44 @@ class TaskApi:
         if isinstance(task, Denial):
             body, headers = quota_error(service.style, task, spec.model)
             return await responder.reply(ctx, http_status(service.style, 429), body, headers)
-        responder.settle(ctx)
+        hold = service.hold_of(route, request.headers)
+        if not hold or plan.stuck is not None:
+            responder.settle(ctx)
         quantile = seeded_uniform(self._settings.seed, "submit", task.id)
         wait = self._settings.submit_latency.seconds(quantile, spec.size) + plan.late
         await self._engine.pause(wait)
+        if hold:
+            await self._engine.wait_for_end(task, hold)
+        runs = route.verb == "run"
         if isinstance(plan.submit, NoAnswer):
+            if runs:  # nobody will ask for it again
+                self._engine.mark_delivered(task, delivered=False)
             return await responder.send_fault(ctx, plan.submit)
         view = self._engine.view(task)
-        reply = service.reply("submitted", view)
-        headers = self._when_to_look(view)
-        return (
-            await responder.send(ctx, reply.status, reply.payload, plan.submit, headers)
-        ).response
+        reply = service.reply("result" if runs else "submitted", view)
+        return await self._answer(ctx, task, view, reply, plan.submit)
+
+    async def _answer(
+        self,
+        ctx: RequestContext,
+        task: FakeTask,
+        view: TaskView,
+        reply: TaskReply,
+        fault: Fault | None,
+    ) -> web.StreamResponse:
+        """Send what is said of a task, and note in the ledger if its images are in it."""
+        if not reply.delivers:
+            headers = self._when_to_look(view)
+            sent = await self._responder.send(ctx, reply.status, reply.payload, fault, headers)
+            return sent.response
+        if isinstance(fault, BadTransfer) and fault.silent:
+            # The body never ends, and neither does this call: the ledger is final before.
+            self._engine.mark_delivered(task, delivered=True)
+            self._responder.settle(ctx)
+        body = corrupt_payload(reply.payload, task.plan.damage)
+        sent = await self._responder.send(ctx, reply.status, body, fault)
+        self._engine.mark_delivered(task, delivered=sent.delivered)
+        return sent.response
 
     def _when_to_look(self, view: TaskView) -> dict[str, str]:
         """Clients know what is usual at the vendor, and not how much faster we are."""
@@ -140,19 +172,44 @@ class TaskApi:
             fault = settings.look_faults.draw(seeded_uniform("look fault", *draw))
         if isinstance(fault, NoAnswer):
             return await self._responder.send_fault(ctx, fault)
+        logs = ctx.request.query.get("logs", "").lower() in ("1", "true")
+        if route.verb == "events":
+            return await self._responder.send_events(ctx, self._states(service, task, logs=logs))
         answer: Answer = "result" if route.verb == "result" else "polled"
         view = engine.view(task, swapped=True)
-        reply = service.reply(answer, view)
-        if not reply.delivers:
-            headers = self._when_to_look(view)
-            sent = await self._responder.send(ctx, reply.status, reply.payload, fault, headers)
-            return sent.response
-        if isinstance(fault, BadTransfer) and fault.silent:
-            engine.mark_delivered(task, delivered=True)  # no end of the body will ever be sent
-        body = corrupt_payload(reply.payload, plan.damage)
-        sent = await self._responder.send(ctx, reply.status, body, fault)
-        engine.mark_delivered(task, delivered=sent.delivered)
-        return sent.response
+        return await self._answer(ctx, task, view, service.reply(answer, view, logs=logs), fault)
+
+    async def _states(
+        self, service: TaskService, task: FakeTask, *, logs: bool
+    ) -> AsyncIterator[bytes]:
+        """What is said of a task now, and each time that its state changes until its end."""
+        while True:
+            reply = service.reply("polled", self._engine.view(task, swapped=True), logs=logs)
+            yield b"".join(reply.payload.pieces)
+            if task.over.is_set():
+                return
+            await self._engine.wait_for_change(task)
+
+    async def _list(self, ctx: RequestContext, service: TaskService) -> web.StreamResponse:
+        """A page of the tasks of a key, newest first."""
+        assert ctx.account is not None
+        start = whole_number(ctx.request.query.get("cursor") or "0")
+        if start is None:
+            raise ApiError(400, "Invalid cursor.")
+        tasks = self._engine.of(service.name, ctx.account)
+        shown, end = tasks[start : start + _PAGE], start + _PAGE
+        replies = [service.reply("polled", self._engine.view(task)) for task in shown]
+        following = f"{self._parts.root}{ctx.request.path}?cursor={end}"
+        page = {
+            "previous": None,
+            "next": following if end < len(tasks) else None,
+            "results": [Raw(b"".join(reply.payload.pieces)) for reply in replies],
+        }
+        answer = await self._responder.reply(ctx, 200, encode(page))
+        for task, reply in zip(shown, replies, strict=True):
+            if reply.delivers:
+                self._engine.mark_delivered(task, delivered=True)
+        return answer
 
 
 def _unknown(task: str) -> ApiError:

@@ -6,8 +6,10 @@ are drawn from the job and not from when it came.
 """
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import msgspec
@@ -108,6 +110,26 @@ class TaskEngine:
             raise ApiError(404, f"Task {name} was not found.", code="task_not_found")
         return task
 
+    def of(self, service: str, account: BankAccount) -> list[FakeTask]:
+        """The tasks of this key that are known, newest first."""
+        self._forget_old()
+        known = (t for t in self._tasks.values() if t.account is account)
+        return [t for t in known if t.service.name == service and self.is_visible(t)][::-1]
+
+    async def wait_for_end(self, task: FakeTask, within: float) -> None:
+        """Return when the task has ended, or after so many simulated seconds."""
+        limit = None if math.isinf(within) else within / self._settings.speed
+        with suppress(TimeoutError):
+            await asyncio.wait_for(task.over.wait(), limit)
+
+    async def wait_for_change(self, task: FakeTask) -> None:
+        """Return when a task that has not ended is worked on, or has ended."""
+        begins = task.begins - self.now
+        if begins > 0:
+            await self.wait_for_end(task, begins * self._settings.speed)
+        else:
+            await task.over.wait()
+
     def is_visible(self, task: FakeTask) -> bool:
         """No fault hides it, and it is not lost."""
         age = (self.now - task.made) * self._settings.speed
@@ -153,6 +175,7 @@ class TaskEngine:
             message=task.message,
             made=task.created,
             ended=task.ended,
+            started=task.created + task.begins - task.made,
             root=self._parts.root,
             left=0.0 if task.ended_at is not None else self._seconds_left(task),
         )
@@ -241,6 +264,7 @@ class TaskEngine:
         task.state = state
         task.ended_at = self.now
         task.ended = self._settings.clock()
+        task.over.set()
         self._over.append(task)
         if task.start_timer is not None:
             task.start_timer.cancel()

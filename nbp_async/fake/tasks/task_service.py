@@ -1,5 +1,6 @@
 """A task service: its table, put to work. It keeps nothing; the tasks are the engine's."""
 
+import math
 import uuid
 from collections.abc import Mapping
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
+from nbp_async.fake.json_fields import whole_number
 from nbp_async.fake.payloads import Payload
 from nbp_async.fake.tasks.document_template import DocumentFiller
 from nbp_async.fake.tasks.service_table import RoutePattern, ServiceTable, TaskRoute
@@ -14,7 +16,6 @@ from nbp_async.fake.tasks.submission import Submission, read_submission
 from nbp_async.fake.tasks.task_view import IMAGES, TaskView
 
 Answer = Literal["submitted", "polled", "result", "cancelled", "event"]
-_DELIVERS = ("polled", "result", "event")
 
 
 class TaskReply(msgspec.Struct, frozen=True):
@@ -65,17 +66,29 @@ class TaskService:
         """
         return await read_submission(self._table.reads, route, request)
 
-    def reply(self, answer: Answer, task: TaskView, *, stopped: bool = False) -> TaskReply:
-        """What the service says of a task; `stopped` if a cancel came in time."""
+    def hold_of(self, route: TaskRoute, headers: Mapping[str, str]) -> float:
+        """Simulated seconds that a submit is held for its result; 0 if it is answered at once."""
+        if route.verb == "run":
+            return math.inf
+        wanted, _, seconds = headers.get("Prefer", "").partition("=")
+        if wanted.strip() != "wait":
+            return 0.0
+        return min(whole_number(seconds.strip()) or math.inf, self._table.holds)
+
+    def reply(self, answer: Answer, task: TaskView, **also: object) -> TaskReply:
+        """What the service says of a task; `also` are more values that its documents can name.
+
+        These are `stopped`, if a cancel came in time, and `logs`, if they are wanted.
+        """
         table = self._table
         document: object = getattr(table, answer)
         while isinstance(document, str):
             document = table.parts.get(document) or getattr(table, document)
-        values = task.values(table.states.get(task.state, task.state)) | {"stopped": stopped}
+        values = task.values(table.states.get(task.state, task.state)) | also
         filler = DocumentFiller(table.parts, values, IMAGES)
         payload = filler.payload(document)
         statuses = table.statuses.get(answer, {})
         chosen = (
             code for name, code in statuses.items() if name == "otherwise" or filler.holds(name)
         )
-        return TaskReply(payload, next(chosen, 200), answer in _DELIVERS and filler.has_images)
+        return TaskReply(payload, next(chosen, 200), filler.has_images)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nbp_async.fake.model_table import TokenCount
+from nbp_async.fake.model_table import TokenCount, maker_of
 from nbp_async.fake.payloads import Payload
 from nbp_async.fake.pictures import MIME
 from nbp_async.fake.tasks.document_template import Streamed
@@ -36,6 +36,7 @@ class TaskView(msgspec.Struct, frozen=True):
         message: Why it failed.
         made: Seconds since 1970.
         ended: The same; None while it runs.
+        started: When the work begins, or would have.
         root: The server's own address.
         left: Real seconds that it will probably take from now on; 0 when it is over.
     """
@@ -50,6 +51,7 @@ class TaskView(msgspec.Struct, frozen=True):
     made: float
     ended: float | None
     root: str
+    started: float = 0.0
     left: float = 0.0
     answer: Payload | None = None
     links: Sequence[str] = ()
@@ -84,8 +86,10 @@ class TaskView(msgspec.Struct, frozen=True):
             "path": self.submission.params,
             "request": self.submission.kept,
             "model": spec.model,
+            "maker": maker_of(spec.model),
             "width": width,
             "height": height,
+            "images": spec.images,
             "mime": MIME[spec.kind or "png"],
             "state": self.name or word,
             "true_state": word,
@@ -104,6 +108,7 @@ class TaskView(msgspec.Struct, frozen=True):
         is_over = self.ended is not None
         return {
             "pending": self.state == "pending",
+            "begun": self.state != "pending",
             "completed": self.answer is not None,
             "failed": bool(self.code),
             "blocked": self.code == BLOCKED,
@@ -114,6 +119,7 @@ class TaskView(msgspec.Struct, frozen=True):
 
     def _times(self) -> dict[str, object]:
         ended, made = self.ended, self.made
+        started = self.started if ended is None else min(self.started, ended)
         return {
             "created": int(made),
             "created_ms": int(made * 1000),
@@ -121,6 +127,7 @@ class TaskView(msgspec.Struct, frozen=True):
             "ended": int(ended or 0),
             "ended_ms": None if ended is None else int(ended * 1000),
             "ended_iso": None if ended is None else iso_time(ended),
+            "started_iso": None if self.state == "pending" else iso_time(started),
             "updated_iso": iso_time(ended or made),
             "duration": None if ended is None else ended - made,
             "duration_ms": None if ended is None else int(1000 * (ended - made)),

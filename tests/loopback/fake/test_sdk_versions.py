@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from nbp_async.fake import FakeServer, faults
-from tests.loopback.fake.sdk_environment import older_python, run_calls
+from tests.loopback.fake.sdk_environment import client_python, run_calls
 
 PYTHONS: dict[str, Callable[[], Path]] = {
     "pinned": lambda: Path(sys.executable),
-    "older": older_python,
+    "older": lambda: client_python("older"),
 }
 pytestmark = [pytest.mark.parametrize("version", PYTHONS), pytest.mark.slow]
 

@@ -70,7 +70,7 @@ def test_documents_name_only_values_that_exist(name: str) -> None:
         root="http://127.0.0.1",
         answer=Payload([b"{}"]),
     )
-    known = {*done.values("done"), *table.parts, "item", "stopped", "tokens"}
+    known = {*done.values("done"), *table.parts, "item", "stopped", "logs", "tokens"}
     assert named <= known
 
 

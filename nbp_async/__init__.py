@@ -88,6 +88,7 @@ __all__ = [
     "Progress",
     "Prompt",
     "PromptFile",
+    "ProxyRefusedError",
     "QuotaError",
     "Rate",
     "RateLimitError",
@@ -162,6 +163,7 @@ if TYPE_CHECKING:
         NotSentError,
         OverloadedError,
         ParkedError,
+        ProxyRefusedError,
         QuotaError,
         RateLimitError,
         ReadTimeout,
@@ -189,13 +191,12 @@ if TYPE_CHECKING:
     from nbp_async._client.batch_run import BatchRun
     from nbp_async._client.batch_status import BatchStatus, RunJobs, read_run_jobs
     from nbp_async._client.client import Client
+    from nbp_async._client.fetch_options import FetchOptions, RecoverOptions
     from nbp_async._client.fetch_run import fetch_run
     from nbp_async._client.options import (
         CallOptions,
         ClientOptions,
-        FetchOptions,
         ImageOptions,
-        RecoverOptions,
     )
     from nbp_async._client.recover_run import recover_run
     from nbp_async._client.script import run_many
@@ -238,13 +239,13 @@ _ROOMS = {
     "Timeouts": "_models.settings",
     "Listener": "_models.events",
     "fetch_run": "_client.fetch_run",
-    "FetchOptions": "_client.options",
+    "FetchOptions": "_client.fetch_options",
     "Plan": "_calls.plan",
     "read_run": "_journal.reader",
     "Report": "_journal.reader",
     "rebuild_run": "_journal.rebuild",
     "recover_run": "_client.recover_run",
-    "RecoverOptions": "_client.options",
+    "RecoverOptions": "_client.fetch_options",
     "RebuildReport": "_journal.rebuild",
     "Preview": "_calls.preview",
     "Progress": "display.progress",

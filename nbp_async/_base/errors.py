@@ -9,6 +9,7 @@ NbpError
 ├── NotSentError             never left this machine: a retry costs nothing
 │   ├── ConnectError           refused, unreachable, no such name
 │   ├── ConnectTimeout         no connection in time (DNS, TCP and TLS together)
+│   ├── ProxyRefusedError      a proxy did not connect us: its status says why
 │   ├── CertificateError       the host's certificate is invalid: never retried
 │   └── LocalLimitError        this machine has no file descriptor or buffer left
 ├── NoReplyError             sent, and no complete response head came: a retry may pay twice
@@ -170,6 +171,12 @@ class ConnectTimeout(NotSentError):  # noqa: N818  spans that ran out end in Tim
     """No connection within the connect timeout, which covers DNS, TCP and TLS together."""
 
 
+class ProxyRefusedError(NotSentError):
+    """A proxy let nothing out; `status` is HTTP's: 407 for credentials, 403 for its own rules."""
+
+    status: int = 0
+
+
 class CertificateError(NotSentError):
     """The host's certificate was refused. Trying again does not help."""
 
@@ -252,12 +259,8 @@ class RateLimitError(RefusedError):
 
 
 class QuotaError(RefusedError):
-    """A used-up quota, balance or spend limit: no wait of minutes solves it.
-
-    Attributes:
-        is_daily: It is the day's quota.
-        resets_at: When that is renewed, in seconds since 1970; None for anything else.
-    """
+    """A used-up quota, balance or spend limit: no wait of minutes solves it. With `is_daily` it is
+    the day's, which is renewed at `resets_at`, in seconds since 1970."""
 
     is_daily: bool = False
     resets_at: float | None = None
@@ -277,11 +280,7 @@ class ServerError(RefusedError):
 
 
 class TaskError(NbpError):
-    """The vendor accepted the prompt as a task, and there is no image of it.
-
-    Attributes:
-        task: The vendor's id of the task: their support asks for it.
-    """
+    """There is no image of a task that the vendor accepted; `task` is the vendor's id of it."""
 
     billing: Billing = "maybe"
 

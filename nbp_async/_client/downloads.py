@@ -5,18 +5,23 @@ from collections.abc import Callable
 
 from nbp_async._images.download import Downloader, LinkPolicy
 from nbp_async._models.settings import Limits, Timeouts
+from nbp_async._transports.network import Network
 from nbp_async._transports.private_addresses import refusal_of
 
 
 def downloader(
-    links: LinkPolicy, limits: Limits, timeouts: Timeouts, ca: str | None, rng: Callable[[], float]
+    links: LinkPolicy,
+    limits: Limits,
+    timeouts: Timeouts,
+    network: Network,
+    rng: Callable[[], float],
 ) -> Downloader:
     """What follows image links."""
     from nbp_async._transports.aiohttp import AiohttpTransport
 
     guard = None if links.private else _refuse_private
     return Downloader(
-        AiohttpTransport(reuse=True, vendor="image store", guard=guard, ca=ca),
+        AiohttpTransport(reuse=True, vendor="image store", guard=guard, network=network),
         policy=links,
         at_once=limits.max_downloads,
         patience=timeouts.download,

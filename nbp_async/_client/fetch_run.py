@@ -12,8 +12,9 @@ from anyio import to_thread
 from nbp_async._base.errors import ConfigError
 from nbp_async._calls.batch import Batch
 from nbp_async._client.downloads import downloader
+from nbp_async._client.fetch_options import FetchOptions
 from nbp_async._client.keyword_options import takes
-from nbp_async._client.options import CallOptions, FetchOptions
+from nbp_async._client.options import CallOptions
 from nbp_async._client.parts import sink_at
 from nbp_async._client.run_journal import opener
 from nbp_async._flow.call_state import CallState
@@ -105,7 +106,7 @@ async def open_parts(
         ),
         limits,
         options.timeouts or Timeouts(),
-        options.ca_file,
+        options.network,
         random.random,
     )
     past = None if report is None else _past(report, home, options, files, buckets)

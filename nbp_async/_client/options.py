@@ -19,13 +19,16 @@ from nbp_async._flow.resume_state import ResumePolicy
 from nbp_async._images.download import link_policy
 from nbp_async._journal.base import JOURNAL, Journal
 from nbp_async._models.events import Listener
-from nbp_async._models.outcomes import FailedLines, Outcome, Via
+from nbp_async._models.outcomes import FailedLines, Via
 from nbp_async._models.settings import Dollars, Limits, Retry, Timeouts, dollars
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.object_sink import as_store_address
 from nbp_async._stores.store_address import StoreAddress, is_store
 from nbp_async._transports.base import Transport
+from nbp_async._transports.extra_headers import ExtraHeaders, read_headers
+from nbp_async._transports.network import Network, network_of
+from nbp_async._transports.proxies import ProxyAddress, read_proxy
 from nbp_async._vendors.prices import ServiceTier
 from nbp_async._vendors.profiles import DialectName, Profile
 from nbp_async._webhooks.webhook import Webhook
@@ -225,6 +228,13 @@ class DownloadOptions:
         allow_http: Image links may be plain http, which others can read and change on the way, and
             still lead to no private address; None (default) only where the endpoint is so itself.
         ca: File of certificate authorities to trust instead of the system's.
+        proxy: Address of the proxy that everything goes by, image links included, as
+            "http://proxy.example:3128"; "https://..." for one that speaks TLS itself. A name and a
+            password in it ("http://name:password@...") go to the proxy alone, and are never shown.
+            None (default) for none.
+        trust_env: Go by the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names, and without one
+            to the hosts that NO_PROXY names and to this machine itself; with `proxy`, NO_PROXY
+            alone counts. By default these variables are not read.
     """
 
     limits: Limits | None = None
@@ -233,15 +243,25 @@ class DownloadOptions:
     allow_private: bool | None = None
     allow_http: bool | None = None
     ca: str | Path | None = None
+    proxy: Annotated[
+        str | ProxyAddress | None, HIDDEN, Form('"http://proxy.example:3128"', read=read_proxy)
+    ] = None
+    trust_env: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
         link_policy(self.link_hosts, private=False, http=False)
 
     @property
-    def ca_file(self) -> str | None:
-        """`ca` as text."""
-        return None if self.ca is None else str(self.ca)
+    def network(self) -> Network:
+        """By which proxies requests go, and whom they trust.
+
+        Raises:
+            ConfigError: The environment names a proxy that cannot be used.
+        """
+        assert not isinstance(self.proxy, str), "it was read when the value was made"
+        ca = None if self.ca is None else str(self.ca)
+        return network_of(self.proxy, ca, trust_env=self.trust_env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +279,9 @@ class SharedOptions(DownloadOptions):
         retry: What to try again; see `Retry`. By default nothing that may have been billed.
         transport: "aiohttp" (default), "httpx" (extra [httpx]), or an object of your own.
         listeners: Get each attempt and outcome; see `Listener`.
+        headers: Headers that each request to the endpoint's host carries as well, for a gateway
+            before it; no other host gets them, and their values are never shown. They cannot
+            replace those of the request itself, such as Authorization; None (default) for none.
         account: Name of the account that pays, for the journals of runs; None (default) lets the
             key stand for it. Name it if its keys change.
         webhook: Where tasks of `via="webhook"`, and batch jobs, call back; see `Webhook`.
@@ -273,9 +296,20 @@ class SharedOptions(DownloadOptions):
     retry: Retry | None = None
     transport: Literal["aiohttp", "httpx"] | Transport = "aiohttp"
     listeners: Annotated[Sequence[Listener], Form("a list of listeners")] = ()
+    headers: Annotated[
+        Mapping[str, str] | ExtraHeaders | None,
+        HIDDEN,
+        Form('a dict such as {"X-Team": "art"}', read=read_headers),
+    ] = None
     account: str | None = None
     webhook: Webhook | None = None
     rng: Callable[[], float] | None = None
+
+    @property
+    def added_headers(self) -> dict[str, str]:
+        """`headers` as they are sent."""
+        given = self.headers
+        return given.reveal() if isinstance(given, ExtraHeaders) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,35 +364,6 @@ class FakeClientOptions(SharedOptions):
 
     dialect: DialectName = "openai_images"
     server: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchOptions(DownloadOptions):
-    """Options of `fetch_run`. Of `limits` and `timeouts` only what is about downloads counts.
-
-    Attributes:
-        out: Where the images go, a folder or a store; None (default) for where the run's others
-            are.
-        shared: Other users of this machine may read new files and folders, as far as the umask lets
-            them; by default only their owner may.
-        on_outcome: Called with each outcome as it ends; it must not block.
-    """
-
-    out: str | Path | None = None
-    shared: bool = False
-    on_outcome: Callable[[Outcome], object] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecoverOptions(FetchOptions):
-    """Options of `recover_run`.
-
-    Attributes:
-        dialect: Read them as answers of this API, see `Profile.dialect`; None (default) for the one
-            that was asked, and then every other.
-    """
-
-    dialect: DialectName | None = None
 
 
 def keywords_of(options: Any, kind: type[Any]) -> dict[str, Any]:

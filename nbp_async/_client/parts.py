@@ -42,6 +42,8 @@ from nbp_async._sinks.memory import MemorySink
 from nbp_async._sinks.object_sink import ObjectSink, as_store_address
 from nbp_async._stores.open_buckets import Buckets
 from nbp_async._transports.base import Transport
+from nbp_async._transports.extra_headers import HeaderTransport
+from nbp_async._vendors.profiles import Profile
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
     "openai_images": OpenAIImages,
@@ -61,14 +63,14 @@ class Parts:
 
     def __init__(self, options: SharedOptions, account: EndpointAccount, totals: Totals) -> None:
         self._options = options
+        self._network = options.network
         self._memory: MemorySink | None = None
         self._buckets = Buckets()
         self.loop = asyncio.get_running_loop()
         self.resources = open_resources(options, account, totals)
         self.endpoint = self._open_endpoint(account)
-        vendor = account.profile.name
         self._deliveries = Deliveries(
-            self.endpoint, options.webhook, lambda: self._transport(vendor, reuse=True)
+            self.endpoint, options.webhook, lambda: self._transport(account.profile, reuse=True)
         )
 
     def check_loop(self) -> None:
@@ -124,15 +126,17 @@ class Parts:
             key=account.key,
             account=account.owner,
             dialect=DIALECTS[account.profile.dialect](),
-            transport=self._transport(account.profile.name, reuse=limits.reuse_connections),
+            transport=self._transport(account.profile, reuse=limits.reuse_connections),
             bucket=None if rate is None else TokenBucket(rate, limits.burst),
             window=None if spend is None else SpendWindow(spend, margins),
             margins=margins,
         )
 
-    def _transport(self, vendor: str, *, reuse: bool) -> Transport:
-        wanted, ca = self._options.transport, self._options.ca_file
-        return choose_transport(wanted, vendor, ca, reuse=reuse)
+    def _transport(self, profile: Profile, *, reuse: bool) -> Transport:
+        """What carries requests to this endpoint."""
+        wanted, headers = self._options.transport, self._options.added_headers
+        carrier = choose_transport(wanted, profile.name, self._network, reuse=reuse)
+        return HeaderTransport(carrier, headers, profile.origin) if headers else carrier
 
     def _via(self, options: ImageOptions) -> Via:
         return choose_via(options, self.endpoint.profile, self._options.webhook)
@@ -185,7 +189,7 @@ def open_resources(options: SharedOptions, account: EndpointAccount, totals: Tot
         http=account.profile.is_plain_http if http is None else http,
     )
     return Resources(
-        downloads=downloader(links, limits, timeouts, options.ca_file, rng),
+        downloads=downloader(links, limits, timeouts, options.network, rng),
         files=FileThreads(),
         limits=limits,
         timeouts=timeouts,

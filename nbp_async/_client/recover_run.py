@@ -9,9 +9,9 @@ from anyio import to_thread
 from nbp_async._base.errors import ConfigError, NoRunError
 from nbp_async._calls.batch import Batch
 from nbp_async._client.batch_vendors import BATCHES
+from nbp_async._client.fetch_options import RecoverOptions
 from nbp_async._client.fetch_run import home_of, open_parts
 from nbp_async._client.keyword_options import takes
-from nbp_async._client.options import RecoverOptions
 from nbp_async._client.parts import DIALECTS
 from nbp_async._dialects.base import Decoder
 from nbp_async._dialects.task_dialect import TaskImages

@@ -3,17 +3,18 @@
 from typing import Literal
 
 from nbp_async._transports.base import Transport
+from nbp_async._transports.network import Network
 
 
 def choose_transport(
-    wanted: Literal["aiohttp", "httpx"] | Transport, vendor: str, ca: str | None, *, reuse: bool
+    wanted: Literal["aiohttp", "httpx"] | Transport, vendor: str, network: Network, *, reuse: bool
 ) -> Transport:
     """The transport that was asked for, by name or as it is.
 
     Args:
         wanted: A name, or an object of the user's own.
         vendor: What the endpoint is called, for messages.
-        ca: File of certificate authorities to trust instead of the system's, or None.
+        network: By which proxies requests go, and whom they trust.
         reuse: Keep connections for later requests.
     """
     if not isinstance(wanted, str):
@@ -21,7 +22,7 @@ def choose_transport(
     if wanted == "httpx":
         from nbp_async._transports.httpx import HttpxTransport
 
-        return HttpxTransport(reuse=reuse, vendor=vendor, ca=ca)
+        return HttpxTransport(reuse=reuse, vendor=vendor, network=network)
     from nbp_async._transports.aiohttp import AiohttpTransport
 
-    return AiohttpTransport(reuse=reuse, vendor=vendor, ca=ca)
+    return AiohttpTransport(reuse=reuse, vendor=vendor, network=network)

@@ -1,16 +1,16 @@
 """The default transport, over aiohttp.
 
-aiohttp's own time-outs, limits, redirects, retries, cookies, decompression and proxies are all
-off: the stage timer is the only timer, the gate the only bound. `aiohttp_internals` holds what
-aiohttp does not document, the proof that nothing was sent among it.
+aiohttp's own time-outs, limits, redirects, retries, cookies and decompression are all off, and it
+reads no variable of the environment: the stage timer is the only timer, the gate the only bound.
+`aiohttp_internals` holds what aiohttp does not document, the proof that nothing was sent among it.
 """
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -28,7 +28,9 @@ from nbp_async._transports.aiohttp_internals import (
     take_left_over,
 )
 from nbp_async._transports.content_coding import ContentDecoder
-from nbp_async._transports.sockets import make_socket, tls_context
+from nbp_async._transports.network import Network, check_link
+from nbp_async._transports.proxies import ProxyAddress, refused_by_proxy
+from nbp_async._transports.sockets import make_socket
 from nbp_async._transports.stage_timer import StageTimer
 from nbp_async._transports.transport_errors import (
     bad_head,
@@ -51,8 +53,9 @@ class AiohttpTransport:
     Args:
         vendor: What messages call the other side.
         reuse: Keep connections for the next request; off, each request has its own.
-        guard: Gets each address before it is dialled; raises PermissionError to refuse it.
-        ca: File of certificate authorities to trust instead of the system's.
+        guard: Gets each address before it is dialled; raises PermissionError to refuse it. Behind
+            a proxy it gets those that a link names, and not the proxy's own.
+        network: By which proxies requests go, and whom they trust.
     """
 
     def __init__(
@@ -61,14 +64,15 @@ class AiohttpTransport:
         vendor: str,
         reuse: bool = False,
         guard: Callable[[str], None] | None = None,
-        ca: str | None = None,
+        network: Network | None = None,
     ) -> None:
         self.vendor = vendor
         self.reuse = reuse
-        self._guard = guard
-        self._tls = tls_context(ca) if ca else True
+        self.network = network or Network()
+        self.guard = guard
+        self._tls = self.network.tls_context() if self.network.ca else True
         self._closed = False
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._urls: dict[str, URL] = {}
 
     def send(self, request: HttpRequest, timer: StageTimer) -> "AiohttpReply":
@@ -76,16 +80,17 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def session(self) -> aiohttp.ClientSession:
-        """The session, made in the event loop that uses it."""
+    def session(self, *, guarded: bool) -> aiohttp.ClientSession:
+        """A session, made in the event loop that uses it; the guard is asked in a guarded one."""
         if self._closed:
             raise ClosedError("This transport is closed. Nothing was sent.")
-        if self._session is None:
-            self._session = self._open()
-        return self._session
+        session = self._sessions.get(guarded)
+        if session is None:
+            session = self._sessions[guarded] = self._open(self.guard if guarded else None)
+        return session
 
     def url(self, text: str) -> URL:
         """Parse each URL once: apart from image links, a client uses the same few."""
@@ -96,7 +101,7 @@ class AiohttpTransport:
             url = self._urls[text] = _as_spelled(text)
         return url
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self, guard: Callable[[str], None] | None) -> aiohttp.ClientSession:
         idle: dict[str, Any] = {"keepalive_timeout": _IDLE} if self.reuse else {}
         close = {} if self.reuse else {"Connection": "close"}
         connector = aiohttp.TCPConnector(
@@ -105,7 +110,7 @@ class AiohttpTransport:
             ssl=self._tls,
             ttl_dns_cache=60,
             resolver=aiohttp.ThreadedResolver(),
-            socket_factory=lambda address: make_socket(address, self._guard),
+            socket_factory=lambda address: make_socket(address, guard),
             **idle,
         )
         return aiohttp.ClientSession(
@@ -141,6 +146,7 @@ class AiohttpReply:
         "_content",
         "_has_read",
         "_owner",
+        "_proxy",
         "_request",
         "_response",
         "_timer",
@@ -153,12 +159,15 @@ class AiohttpReply:
         self._owner = owner
         self._request = request
         self._timer = timer
+        self._proxy = owner.network.proxy_for(request.url)
         self._has_read = False
         self._body_accepted = not request.body
         self._transport: asyncio.Transport | None = None
 
     async def __aenter__(self) -> Self:
-        request, self.session = self._request, self._owner.session()
+        request = self._request
+        self.session = self._owner.session(guarded=self._proxy is None)
+        self._timer.proxy = self._proxy
         problem: NbpError | None = unsendable(request, self._owner.vendor)
         if problem is None:
             body = Body(request.body, self) if request.body else None
@@ -167,9 +176,9 @@ class AiohttpReply:
                     request.method,
                     self._owner.url(request.url),
                     data=body,
-                    headers=request.headers,
                     allow_redirects=False,
                     middlewares=None if body is not None else (self._send_once,),
+                    **self._route(),
                 )
             except Exception as exc:  # noqa: BLE001  whatever it is: it may have been paid for
                 problem = self._translate(exc)
@@ -254,9 +263,28 @@ class AiohttpReply:
         except (aiohttp.ClientError, OSError) as exc:
             raise _NoSecondAttempt from exc
 
+    def _route(self) -> dict[str, Any]:
+        """The headers of the request, and the proxy that it goes by.
+
+        A proxy hears a plain request itself, so that its credentials are in the request; over TLS
+        it hears CONNECT alone, and they must not go on to the vendor.
+        """
+        url, headers, proxy = self._request.url, self._request.headers, self._proxy
+        if proxy is None:
+            return {"headers": headers}
+        if self._owner.guard is not None:
+            check_link(url, self._owner.guard)
+        if url.startswith("http:"):
+            return {"headers": headers | proxy.headers, "proxy": proxy.url}
+        own = {"Connection": "keep-alive"} | proxy.headers
+        return {"headers": headers, "proxy": proxy.url, "proxy_headers": own}
+
     def _check_head(self, response: aiohttp.ClientResponse) -> NbpError | None:
         """Refuse a head that aiohttp's parser in Python accepts, and its parser in C does not."""
         version, lengths = response.version, response.headers.getall("Content-Length", ())
+        if response.status == 407 and self._proxy is not None:
+            response.close()
+            return self._refused(self._proxy, 407, response.headers)
         if version is not None and version.major == 1 and len(set(lengths)) < 2:
             return None
         response.close()
@@ -269,12 +297,19 @@ class AiohttpReply:
     def _translate(self, exc: Exception) -> NbpError:
         cause = exc.__cause__ if isinstance(exc, _NoSecondAttempt) else None
         cause = cause or exc
+        if isinstance(cause, aiohttp.ClientHttpProxyError) and self._proxy is not None:
+            return self._refused(self._proxy, cause.status, cause.headers or {})
         return translated(
             cause,
             sent=self._timer.sent,
             vendor=self._owner.vendor,
             unread=isinstance(cause, PARSER_ERRORS),
+            proxy=self._proxy,
         )
+
+    def _refused(self, proxy: ProxyAddress, status: int, headers: Mapping[str, str]) -> NbpError:
+        challenge, host = headers.get("Proxy-Authenticate", ""), urlsplit(self._request.url).netloc
+        return refused_by_proxy(proxy, status, challenge, vendor=self._owner.vendor, host=host)
 
 
 class _NoSecondAttempt(aiohttp.ClientError):

@@ -75,7 +75,9 @@ class ObservedRequest(aiohttp.ClientRequest):
         # server once.
         await asyncio.sleep(0)
         writer = StreamWriter(check_unused(conn), self.loop)
-        await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
+        # A proxy is told the whole address of a plain request.
+        target = self.url if self.proxy and not self.is_ssl() else self.url.raw_path_qs
+        await writer.write_headers(f"{self.method} {target} HTTP/1.1", self.headers)
         # The response is made before the write: once bytes have left, nothing here may fail.
         response = aiohttp.ClientResponse(
             self.method,

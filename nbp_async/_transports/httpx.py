@@ -1,7 +1,7 @@
 """The other transport, over httpx; with HTTP/2 on request.
 
 It stands one level below `httpx.AsyncClient`, on httpx's own transport, so there are no redirects,
-cookies, proxies or time-outs to switch off. httpcore's pool goes through all its connections for
+cookies or time-outs to switch off. httpcore's pool goes through all its connections for
 every request (encode/httpx#3215, encode/httpcore#929), which costs more than the calls when
 hundreds are in flight. So each call has a pool of its own, unless HTTP/2 connections are shared.
 A connection of HTTP/1.1 is never used twice: stray bytes after a response would be taken for the
@@ -23,7 +23,9 @@ from nbp_async._base.errors import ClosedError, NbpError
 from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._transports.content_coding import ContentDecoder
 from nbp_async._transports.header_logs import unlogged_headers
-from nbp_async._transports.sockets import KEEPALIVE, tls_context
+from nbp_async._transports.network import Network
+from nbp_async._transports.proxies import ProxyAddress, refused_by_proxy
+from nbp_async._transports.sockets import KEEPALIVE, probe
 from nbp_async._transports.stage_timer import StageTimer
 from nbp_async._transports.transport_errors import translated, truncated, unsendable
 
@@ -36,6 +38,8 @@ _HEADERS = {
     "Connection": "close",  # HTTP/2 has no such header, and leaves it out
     "User-Agent": "nbp-async",
 }
+# What httpcore's trace says of a head: version, status, reason, headers.
+_ProxyHead = tuple[bytes, int, bytes, list[tuple[bytes, bytes]]]
 # Errors whose class alone proves that nothing left. They decide where there is no trace, as with a
 # mock.
 _NEVER_SENT = (
@@ -59,8 +63,8 @@ class HttpxTransport:
         reuse: Requests may share an HTTP/2 connection, and then fail together if it breaks; off,
             each request has its own. HTTP/1.1 is not affected.
         http2: Speak HTTP/2 where the server does (https only).
-        ca: File of certificate authorities to trust instead of the system's.
-        through: An httpx transport to use instead: a mock, or one that goes through a proxy.
+        network: By which proxies requests go, and whom they trust.
+        through: An httpx transport to use instead, such as a mock.
     """
 
     def __init__(
@@ -69,14 +73,16 @@ class HttpxTransport:
         vendor: str,
         reuse: bool = False,
         http2: bool = False,
-        ca: str | None = None,
+        network: Network | None = None,
         through: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.vendor = vendor
         self._share = reuse and http2
         self._http2 = http2
-        self._context = None if through is not None else tls_context(ca)
-        self._shared = through
+        self.network = network or Network()
+        self._context = None if through is not None else self.network.tls_context()
+        self._through = through
+        self._shared: dict[ProxyAddress | None, httpx.AsyncHTTPTransport] = {}
         self._closed = False
 
     def send(self, request: HttpRequest, timer: StageTimer) -> "HttpxReply":
@@ -84,41 +90,51 @@ class HttpxTransport:
 
     async def aclose(self) -> None:
         self._closed = True
-        if self._shared is not None:
-            await self._shared.aclose()
+        for pool in (self._through, *self._shared.values()):
+            if pool is not None:
+                await pool.aclose()
 
-    def pool(self) -> httpx.AsyncBaseTransport:
+    def pool(self, proxy: ProxyAddress | None) -> httpx.AsyncBaseTransport:
         """The pool to send through: one for all requests, or a fresh one."""
         if self._closed:
             raise ClosedError("This transport is closed. Nothing was sent.")
-        if self._shared is None and not self._share:
-            return self._make(_ONE_CALL)
-        if self._shared is None:
-            self._shared = self._make(_SHARED)
-        return self._shared
+        if self._through is not None:
+            return self._through
+        if not self._share:
+            return self._make(_ONE_CALL, proxy)
+        if proxy not in self._shared:
+            self._shared[proxy] = self._make(_SHARED, proxy)
+        return self._shared[proxy]
 
     async def leave(self, pool: httpx.AsyncBaseTransport) -> None:
         """Close a pool that served one request."""
-        if pool is not self._shared:
+        if pool is not self._through and not self._share:
             await pool.aclose()
 
     def build(self, request: HttpRequest, trace: object) -> httpx.Request:
         """The request as httpx wants it."""
+        headers = httpx.Headers(_HEADERS)
+        headers.update(request.headers)
         return httpx.Request(
             request.method,
             request.url,
-            headers=_HEADERS | request.headers,
+            headers=headers,
             content=request.body or None,
             extensions={"trace": trace},
         )
 
-    def _make(self, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+    def _make(self, limits: httpx.Limits, proxy: ProxyAddress | None) -> httpx.AsyncHTTPTransport:
         assert self._context is not None
+        by = None
+        if proxy is not None:
+            tls = self._context if proxy.url.startswith("https:") else None
+            by = httpx.Proxy(proxy.url, ssl_context=tls, headers=proxy.headers)
         return httpx.AsyncHTTPTransport(
             verify=self._context,
             trust_env=False,
             http2=self._http2,
             limits=limits,
+            proxy=by,
             socket_options=KEEPALIVE,
         )
 
@@ -133,6 +149,8 @@ class HttpxReply:
         "_owner",
         "_pieces",
         "_pool",
+        "_proxy",
+        "_proxy_head",
         "_request",
         "_response",
         "_socket",
@@ -144,6 +162,8 @@ class HttpxReply:
         self._owner = owner
         self._request = request
         self._timer = timer
+        self._proxy = owner.network.proxy_for(request.url)
+        self._proxy_head: _ProxyHead | None = None
         self._response: httpx.Response | None = None
         self._pieces: AsyncIterator[bytes] | None = None
         self._socket: Any = None
@@ -151,7 +171,8 @@ class HttpxReply:
         self._has_trace = False
 
     async def __aenter__(self) -> Self:
-        self._pool = self._owner.pool()
+        self._pool = self._owner.pool(self._proxy)
+        self._timer.proxy = self._proxy
         problem: NbpError | None = unsendable(self._request, self._owner.vendor)
         if problem is None:
             try:
@@ -164,6 +185,10 @@ class HttpxReply:
             except BaseException:
                 await self._close()
                 raise
+            else:
+                if response.status_code == 407 and self._proxy is not None:
+                    self._response = response
+                    problem = self._refused(self._proxy, 407, response.headers.raw)
         if problem is not None:
             await self._close()
             raise problem
@@ -213,6 +238,10 @@ class HttpxReply:
             return  # to a proxy: nothing of the request itself is in it
         if event == "connection.connect_tcp.complete":
             self._socket = info["return_value"]
+            if self._proxy is not None:  # httpcore does not pass socket options on to a proxy's
+                probe(self._socket.get_extra_info("socket"))
+        elif event.endswith(".receive_response_headers.complete") and not self._timer.sent:
+            self._proxy_head = info["return_value"]  # what CONNECT was answered
         elif event.endswith(".send_request_headers.started"):
             if self._timer.sent:
                 # The pool is about to send it a second time, as HTTP/2 allows after GOAWAY.
@@ -236,8 +265,19 @@ class HttpxReply:
         timer = self._timer
         if self._is_built and not self._has_trace and not isinstance(exc, _NEVER_SENT):
             timer.mark_sent()
+        if isinstance(exc, httpx.ProxyError) and self._proxy and self._proxy_head:
+            return self._refused(self._proxy, self._proxy_head[1], self._proxy_head[3])
         unread = isinstance(exc, httpx.ProtocolError) and _is_from_parser(exc)
-        return translated(exc, sent=timer.sent, vendor=self._owner.vendor, unread=unread)
+        return translated(
+            exc, sent=timer.sent, vendor=self._owner.vendor, unread=unread, proxy=self._proxy
+        )
+
+    def _refused(
+        self, proxy: ProxyAddress, status: int, headers: list[tuple[bytes, bytes]]
+    ) -> NbpError:
+        challenge = httpx.Headers(headers).get("proxy-authenticate", "")
+        host = httpx.URL(self._request.url).netloc.decode()
+        return refused_by_proxy(proxy, status, challenge, vendor=self._owner.vendor, host=host)
 
 
 def _is_from_parser(exc: BaseException) -> bool:

@@ -6,11 +6,8 @@ a minute if the peer is gone.
 """
 
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Any
-
-from nbp_async._base.errors import ConfigError
 
 IDLE, INTERVAL, COUNT = 30, 10, 3  # seconds, seconds, probes
 # On Linux it overrides the number of probes, so it is as long as they take together.
@@ -42,22 +39,14 @@ def make_socket(
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setblocking(False)
-        for level, option, value in KEEPALIVE:
-            sock.setsockopt(level, option, value)
+        probe(sock)
     except OSError:
         sock.close()
         raise
     return sock
 
 
-def tls_context(ca: str | None) -> ssl.SSLContext:
-    """Trust the authorities in the file `ca`, or those of this system.
-
-    Raises:
-        ConfigError: There is no such file, or no certificate in it.
-    """
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except OSError as exc:
-        reason = exc.strerror or type(exc).__name__
-        raise ConfigError(f"ca={ca!r} cannot be used: {reason}.") from exc
+def probe(sock: socket.socket) -> None:
+    """Let the kernel find out whether the peer is still there."""
+    for level, option, value in KEEPALIVE:
+        sock.setsockopt(level, option, value)

@@ -75,6 +75,7 @@ class StageTimer:
         "done_at",
         "ended_by_silence",
         "first_byte_at",
+        "proxy",
         "queued_at",
         "sent",
         "sent_at",
@@ -95,6 +96,8 @@ class StageTimer:
         self._received = 0  # bytes since the body's time-out was last moved
         self.sent = False
         """Bytes of the request may have left this machine."""
+        self.proxy: object = None
+        """The proxy that the transport goes by, for messages."""
         self.queued_at = queued_at
         self.connecting_at: float | None = None
         self.sent_at: float | None = None
@@ -232,7 +235,8 @@ class StageTimer:
     def _error(self) -> NbpError:
         timeouts, vendor = self._timeouts, self._vendor
         if self._stage is ConnectTimeout:
-            return ConnectTimeout(f"{vendor}: no connection within {timeouts.connect:g} s.")
+            way = "" if self.proxy is None else f" by the proxy {self.proxy}"
+            return ConnectTimeout(f"{vendor}: no connection{way} within {timeouts.connect:g} s.")
         if self._stage is UploadTimeout:
             span = timeouts.upload + self._size / UPLOAD
             return UploadTimeout(

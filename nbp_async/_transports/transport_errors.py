@@ -54,7 +54,9 @@ class RefusedAddressError(ConnectError):
         self.reason = reason
 
 
-def translated(exc: BaseException, *, sent: bool, vendor: str, unread: bool) -> NbpError:
+def translated(
+    exc: BaseException, *, sent: bool, vendor: str, unread: bool, proxy: object = None
+) -> NbpError:
     """The error for a request that ended before the head of its response was here.
 
     Args:
@@ -62,9 +64,10 @@ def translated(exc: BaseException, *, sent: bool, vendor: str, unread: bool) -> 
         sent: Bytes of the request may have left.
         vendor: What messages call the other side.
         unread: Bytes came back, and the library could not read them.
+        proxy: The proxy that it went by, or None.
     """
     if not sent:
-        return _not_sent(exc, vendor)
+        return _not_sent(exc, vendor, proxy)
     if unread:
         return bad_head(vendor, exc)
     return DisconnectedError(f"{vendor}: the connection ended before a response came{_why(exc)}.")
@@ -94,7 +97,7 @@ def unsendable(request: HttpRequest, vendor: str) -> NotSentError | None:
     return None
 
 
-def _not_sent(exc: BaseException, vendor: str) -> NotSentError:
+def _not_sent(exc: BaseException, vendor: str, proxy: object) -> NotSentError:
     for cause in _causes(exc):
         if isinstance(cause, ssl.SSLCertVerificationError | ssl.CertificateError):
             reason = getattr(cause, "verify_message", "") or "it is for another name"
@@ -109,7 +112,8 @@ def _not_sent(exc: BaseException, vendor: str) -> NotSentError:
                 f"{vendor}: no connection: {_LOCAL_LIMITS[cause.errno]}.",
                 hint="Raise the file limit (ulimit -n), or lower max_in_flight.",
             )
-    return ConnectError(f"{vendor}: no connection{_why(exc)}.")
+    way = "" if proxy is None else f" by the proxy {proxy}"
+    return ConnectError(f"{vendor}: no connection{way}{_why(exc)}.")
 
 
 def _why(exc: BaseException) -> str:

@@ -135,6 +135,12 @@ class Profile:
         return urlsplit(self.base_url).netloc
 
     @property
+    def origin(self) -> str:
+        """Scheme, host and port of `base_url`."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
     def is_local(self) -> bool:
         """The endpoint is on this machine."""
         return is_loopback(self.host)

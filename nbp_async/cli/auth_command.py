@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from nbp_async import Profile, Secret, check_key, key_warning
+from nbp_async import ClientOptions, Profile, Secret, check_key, key_warning
 from nbp_async.cli import exit_codes
 from nbp_async.cli.key_file import (
     StoredKey,
@@ -115,7 +115,7 @@ def _check_with_vendor(profile: Profile, key: Secret) -> CheckResult:
     """
     from nbp_async.cli.endpoint_checks import ask_about_key  # here: it imports an HTTP client
 
-    result = asyncio.run(ask_about_key(profile, key))
+    result = asyncio.run(ask_about_key(profile, key, ClientOptions()))
     if result.state != "bad":
         return result
     words = (

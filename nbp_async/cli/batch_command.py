@@ -38,6 +38,7 @@ from nbp_async.cli.destination import Destination, DestinationType
 from nbp_async.cli.error_text import error_text
 from nbp_async.cli.fallback_storage import image_locations
 from nbp_async.cli.make_images import MakeOptions, open_client, plan_images, print_preview
+from nbp_async.cli.network_options import ClientSettings, endpoint_network_options
 from nbp_async.cli.outcome_summary import OutcomeSummary
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
 from nbp_async.cli.prompt_files import FileOptions, file_options
@@ -77,6 +78,7 @@ _run_options = add_options(
         help="Where its jobs are. Default: as its journal says; name a relay here or in "
         "NBP_BASE_URL.",
     ),
+    endpoint_network_options,
 )
 
 
@@ -132,7 +134,7 @@ def submit(
 @batch.command()
 @_run_options
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each job.")
-def status(where: Path, endpoint: str | None, as_json: bool) -> None:
+def status(where: Path, endpoint: str | None, network: ClientSettings, as_json: bool) -> None:
     """Ask for the state of the jobs of the run in DIR. This changes nothing, here or there.
 
     A line for each job: name, state, lines, done, failed, age, and when the vendor gives it up if
@@ -140,7 +142,7 @@ def status(where: Path, endpoint: str | None, as_json: bool) -> None:
 
     Exit code 3: the state of a job could not be read.
     """
-    exit_codes.run(lambda: _status(open_batch_run(where, endpoint), where, as_json))
+    exit_codes.run(lambda: _status(open_batch_run(where, endpoint, network), where, as_json))
 
 
 @batch.command(short_help="Get the images of the jobs of the run in DIR.")
@@ -151,7 +153,13 @@ def status(where: Path, endpoint: str | None, as_json: bool) -> None:
     help="Where its images belong, if the journal is elsewhere and does not name it.",
 )
 @json_option
-def fetch(where: Path, endpoint: str | None, out: Path | str | None, as_json: bool) -> None:
+def fetch(
+    where: Path,
+    endpoint: str | None,
+    network: ClientSettings,
+    out: Path | str | None,
+    as_json: bool,
+) -> None:
     """Get the images of the jobs of the run in DIR; print each path on stdout as it comes.
 
     This buys nothing and waits for nothing: what is not done stays at the vendor, and is listed.
@@ -160,13 +168,18 @@ def fetch(where: Path, endpoint: str | None, out: Path | str | None, as_json: bo
     Exit code 3: something failed, or is still at the vendor.
     """
     folder = where if where.is_dir() else where.parent
-    exit_codes.run(lambda: _fetch(open_batch_run(where, endpoint, out), folder, where, as_json))
+
+    async def work() -> int:
+        run = open_batch_run(where, endpoint, network, out)
+        return await _fetch(run, folder, where, as_json)
+
+    exit_codes.run(work)
 
 
 @batch.command()
 @_run_options
 @click.option("--yes", is_flag=True, help="Do not ask first.")
-def cancel(where: Path, endpoint: str | None, yes: bool) -> None:
+def cancel(where: Path, endpoint: str | None, network: ClientSettings, yes: bool) -> None:
     """Cancel the jobs of the run in DIR at the vendor.
 
     Images that are finished by then are charged, and `nbp batch fetch` gets them.
@@ -186,7 +199,7 @@ def cancel(where: Path, endpoint: str | None, yes: bool) -> None:
             print_line(stderr_console(), "Nothing was cancelled.")
             raise SystemExit(exit_codes.ALL_MADE)
     names = {job.name for job in jobs}
-    exit_codes.run(lambda: _cancel(open_batch_run(where, endpoint), where, names))
+    exit_codes.run(lambda: _cancel(open_batch_run(where, endpoint, network), where, names))
 
 
 async def _submit(options: MakeOptions) -> int:

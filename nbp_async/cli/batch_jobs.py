@@ -24,13 +24,16 @@ from nbp_async import (
 from nbp_async.cli import exit_codes
 from nbp_async.cli.error_text import error_text
 from nbp_async.cli.key_file import chosen_key, key_file, origin_of, read_keys
+from nbp_async.cli.network_options import ClientSettings
 from nbp_async.cli.output import print_line, stderr_console
 from nbp_async.display.formats import format_dollars, format_seconds, plural, printable
 
 _COLUMNS = ("job", "state", "lines", "done", "failed", "age", "expires in")
 
 
-def open_batch_run(where: Path, endpoint: str | None, out: Path | str | None = None) -> BatchRun:
+def open_batch_run(
+    where: Path, endpoint: str | None, network: ClientSettings, out: Path | str | None = None
+) -> BatchRun:
     """The jobs of a run, with the key of the environment, or else of the key file.
 
     Raises:
@@ -38,7 +41,7 @@ def open_batch_run(where: Path, endpoint: str | None, out: Path | str | None = N
         ApiKeyError: There is no key for them.
     """
     profile, key = _profile_and_key(read_jobs(where), endpoint)
-    return BatchRun(where, profile, key, out=out)
+    return BatchRun(where, profile, key, out=out, **network)
 
 
 def read_jobs(where: Path) -> RunJobs:

@@ -12,10 +12,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from nbp_async import ConfigError
+from nbp_async import ClientOptions, ConfigError, Limits, Profile
 from nbp_async.cli import exit_codes, machine_checks
 from nbp_async.cli.key_file import chosen_key, chosen_profile
 from nbp_async.cli.machine_checks import CheckResult
+from nbp_async.cli.network_options import ClientSettings, endpoint_network_options
 from nbp_async.display.formats import printable
 
 _STYLES = {"ok": "green", "warn": "yellow", "bad": "bold red", "skipped": "dim"}
@@ -41,10 +42,16 @@ _LEAST_COLUMN = 24  # characters
     metavar="N",
     help="Requests that will be in flight at once.",
 )
+@endpoint_network_options
 @click.option("--offline", is_flag=True, help="Check this machine only.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each check.")
 def doctor(
-    endpoint: str | None, folder: Path, max_in_flight: int, offline: bool, as_json: bool
+    endpoint: str | None,
+    folder: Path,
+    max_in_flight: int,
+    network: ClientSettings,
+    offline: bool,
+    as_json: bool,
 ) -> None:
     """Check key, address, certificate, clock, open files, disk, proxy and event loop.
 
@@ -55,7 +62,8 @@ def doctor(
 
     async def work() -> int:
         code = exit_codes.ALL_MADE
-        async for result in _all(endpoint, folder, max_in_flight, offline=offline):
+        options = ClientOptions(endpoint, limits=Limits(max_in_flight=max_in_flight), **network)
+        async for result in _all(options, folder, offline=offline):
             code = max(code, _code_of(result))
             if as_json:
                 print(json.dumps(dataclasses.asdict(result), ensure_ascii=False), flush=True)
@@ -67,14 +75,15 @@ def doctor(
 
 
 async def _all(
-    endpoint: str | None, folder: Path, in_flight: int, *, offline: bool
+    options: ClientOptions, folder: Path, *, offline: bool
 ) -> AsyncIterator[CheckResult]:
+    assert options.limits is not None and not isinstance(options.endpoint, Profile)
     yield machine_checks.versions()
     yield await machine_checks.event_loop()
-    yield machine_checks.open_files(in_flight)
+    yield machine_checks.open_files(options.limits.most_in_flight)
     yield await asyncio.to_thread(machine_checks.disk, folder)
-    yield machine_checks.proxies(os.environ)
-    profile = chosen_profile(endpoint, os.environ)
+    profile = chosen_profile(options.endpoint, os.environ)
+    yield machine_checks.proxies(options, profile.base_url, os.environ)
     yield CheckResult(name="endpoint", state="ok", message=f"{profile.name}: {profile.base_url}")
     try:
         key = chosen_key(profile, os.environ)
@@ -87,7 +96,7 @@ async def _all(
         return
     from nbp_async.cli.endpoint_checks import check_endpoint
 
-    async for result in check_endpoint(profile, key):
+    async for result in check_endpoint(profile, key, options):
         yield result
 
 

@@ -11,11 +11,12 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from nbp_async import Profile, Secret
+from nbp_async import ClientOptions, Profile, Secret
 from nbp_async.cli.machine_checks import CheckResult, State, clock
 from nbp_async.display.formats import plural, printable
 
@@ -36,15 +37,26 @@ class ModelsResponse:
     date: float | None
 
 
-async def check_endpoint(profile: Profile, key: Secret | None) -> AsyncIterator[CheckResult]:
-    """Take the steps of a call one by one; those after a failed step are skipped."""
-    parts = urlsplit(profile.base_url)
+async def check_endpoint(
+    profile: Profile, key: Secret | None, options: ClientOptions
+) -> AsyncIterator[CheckResult]:
+    """Take the steps of a call one by one; those after a failed step are skipped.
+
+    By a proxy, its name is looked up, and the rest shows in the answer to a request.
+    """
+    network = options.network
+    proxy = network.proxy_for(profile.base_url)
+    parts = urlsplit(profile.base_url if proxy is None else proxy.url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     name = await dns(host, port)
     yield name
     secure = None
-    if name.state == "ok":
-        secure = await tls(host, port) if parts.scheme == "https" else no_tls_result(profile)
+    if name.state == "ok" and proxy is not None:
+        secure = CheckResult(name="TLS", state="skipped", message=f"not checked apart: by {proxy}")
+        yield secure
+    elif name.state == "ok":
+        context = network.tls_context() if parts.scheme == "https" else None
+        secure = no_tls_result(profile) if context is None else await tls(host, port, context)
         yield secure
     if secure is None or secure.state == "bad":
         why = "the endpoint cannot be reached"
@@ -52,7 +64,7 @@ async def check_endpoint(profile: Profile, key: Secret | None) -> AsyncIterator[
             yield CheckResult(name=skipped, state="skipped", message=f"not checked: {why}")
         return
     try:
-        response = await _get_models(profile, key)
+        response = await _get_models(profile, key, options)
     except _NETWORK_ERRORS as exc:
         yield CheckResult(
             name="response",
@@ -65,10 +77,10 @@ async def check_endpoint(profile: Profile, key: Secret | None) -> AsyncIterator[
     yield clock(response.date, time.time())
 
 
-async def ask_about_key(profile: Profile, key: Secret) -> CheckResult:
+async def ask_about_key(profile: Profile, key: Secret, options: ClientOptions) -> CheckResult:
     """Whether the endpoint accepts the key; "skipped" if unknown."""
     try:
-        return key_result(profile, key, await _get_models(profile, key))
+        return key_result(profile, key, await _get_models(profile, key, options))
     except _NETWORK_ERRORS as exc:
         message = f"{profile.host} did not answer: {_error_text(exc)}"
         return CheckResult(name="key accepted", state="skipped", message=message)
@@ -94,10 +106,9 @@ async def dns(host: str, port: int) -> CheckResult:
     return CheckResult(name="DNS", state="ok", message=message)
 
 
-async def tls(host: str, port: int) -> CheckResult:
+async def tls(host: str, port: int, context: ssl.SSLContext) -> CheckResult:
     """Whether the host accepts a connection, with a valid certificate."""
     loop = asyncio.get_running_loop()
-    context = await asyncio.to_thread(ssl.create_default_context)
     start = loop.time()
     try:
         async with asyncio.timeout(_TIMEOUT):
@@ -141,14 +152,24 @@ def no_tls_result(profile: Profile) -> CheckResult:
     )
 
 
-async def _get_models(profile: Profile, key: Secret | None) -> ModelsResponse:
-    headers = {} if key is None else profile.key_header(key.reveal())
-    path = _PATHS.get(profile.host, "/models")
+async def _get_models(
+    profile: Profile, key: Secret | None, options: ClientOptions
+) -> ModelsResponse:
+    headers = options.added_headers | ({} if key is None else profile.key_header(key.reveal()))
+    url = f"{profile.base_url}{_PATHS.get(profile.host, '/models')}"
+    network = options.network
     limit = aiohttp.ClientTimeout(total=_TIMEOUT)
+    # As paid calls do: by the same proxy, and by no redirect that takes the key along.
+    routed: dict[str, Any] = {"headers": headers, "allow_redirects": False}
+    if url.startswith("https:"):
+        routed["ssl"] = network.tls_context()
+    if (proxy := network.proxy_for(url)) is not None:
+        routed |= {"proxy": proxy.url, "proxy_headers": proxy.headers}
+        if url.startswith("http:"):
+            headers |= proxy.headers
     async with (
-        # As paid calls do: no proxy of the environment, and no redirect that takes the key along.
         aiohttp.ClientSession(timeout=limit, trust_env=False) as session,
-        session.get(f"{profile.base_url}{path}", headers=headers, allow_redirects=False) as reply,
+        session.get(url, **routed) as reply,
     ):
         text = (await reply.content.read(_MOST_BYTES)).decode("utf-8", "replace")
         try:

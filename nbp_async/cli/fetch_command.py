@@ -18,6 +18,7 @@ from nbp_async.cli import exit_codes
 from nbp_async.cli.destination import Destination, DestinationType
 from nbp_async.cli.error_text import error_text
 from nbp_async.cli.fallback_storage import image_locations
+from nbp_async.cli.network_options import ClientSettings, network_options
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
 from nbp_async.cli.run_reader import RunReader
 from nbp_async.cli.shared_options import link_option, links_allowed, run_argument
@@ -46,7 +47,13 @@ Exit code 3: something is still a link, or was lost.
     help="A folder or a store for them. Default: where the run's other images are.",
 )
 @link_option
-def fetch(where: Path, target: Path | str | None, allow_http: bool | None) -> None:
+@network_options
+def fetch(
+    where: Path,
+    target: Path | str | None,
+    allow_http: bool | None,
+    network: ClientSettings,
+) -> None:
     """Download them, and print what became of each."""
     reader, console = RunReader(where), stderr_console()
     states = reader.report.states
@@ -65,15 +72,16 @@ def fetch(where: Path, target: Path | str | None, allow_http: bool | None) -> No
     print_line(console, f"{plural(links.count, 'link')}: {links}.")
     if isinstance(target, Path):
         Destination(folder=target).created()
-    exit_codes.run(lambda: _fetch(where, target, reader.report.folder, console, allow_http))
+    options = {**links_allowed(allow_http), **network}
+    exit_codes.run(lambda: _fetch(where, target, reader.report.folder, options, console))
 
 
 async def _fetch(
     where: Path,
     target: Path | str | None,
     folder: Path,
+    options: ClientSettings,
     console: Console,
-    allow_http: bool | None,
 ) -> int:
     def lines(outcome: Outcome) -> Iterator[str]:
         return image_locations(outcome, folder, console)
@@ -82,8 +90,8 @@ async def _fetch(
         batch = await fetch_run(
             where,
             out=target,
-            **links_allowed(allow_http),
             on_outcome=printer.on_outcome,
+            **options,
         )
     for line in fetch_report(batch, time.time()):
         print_line(console, line)

@@ -4,6 +4,7 @@ None of them sends a paid request.
 """
 
 import asyncio
+import dataclasses
 import platform
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from nbp_async import __version__
+from nbp_async import ClientOptions, ConfigError, __version__
 from nbp_async.display.formats import format_bytes, format_seconds, plural, printable
 
 State = Literal["ok", "warn", "bad", "skipped"]
@@ -155,16 +156,28 @@ async def event_loop(ticks: int = 40) -> CheckResult:
     return CheckResult(name="event loop", state="ok", message=message)
 
 
-def proxies(environ: Mapping[str, str]) -> CheckResult:
-    """Whether the environment names a proxy, which the library does not use."""
-    named = [name for name in _PROXIES if environ.get(name)]
-    if named:
+def proxies(options: ClientOptions, url: str, environ: Mapping[str, str]) -> CheckResult:
+    """By which proxy calls to this address go, and which the environment names in vain."""
+    try:
+        used = options.network.proxy_for(url)
+        named = dataclasses.replace(options, trust_env=True).network.proxy_for(url)
+    except ConfigError as exc:
+        state: State = "bad" if options.trust_env else "warn"
+        return CheckResult(name="proxy", state=state, message=exc.message, fix=exc.hint)
+    if used is not None:
+        way = "the option" if used.origin == "proxy" else used.origin
+        return CheckResult(name="proxy", state="ok", message=f"calls go by {used}, as {way} says")
+    if named is not None:
         return CheckResult(
             name="proxy",
             state="warn",
-            message=f"{', '.join(named)} is set, and not used: calls go directly to the endpoint",
-            fix="If only a proxy has access, name a relay of your own in NBP_BASE_URL.",
+            message=f"{named.origin} names {named}, which is not used: calls go directly to the "
+            "endpoint",
+            fix="If only a proxy leads out: --trust-env, or Client(trust_env=True).",
         )
+    if any(environ.get(name) for name in _PROXIES):
+        message = "the environment names one, and none for this endpoint: calls go directly"
+        return CheckResult(name="proxy", state="ok", message=message)
     return CheckResult(
         name="proxy",
         state="ok",

@@ -22,6 +22,7 @@ from nbp_async import (
     Plan,
     PromptFile,
     canvas_for,
+    check_key,
 )
 from nbp_async.cli import exit_codes
 from nbp_async.cli.destination import Destination
@@ -175,23 +176,25 @@ def open_client(options: MakeOptions, listeners: Sequence[Listener]) -> Client:
     """A client for the endpoint, with the key of the environment, or else of the key file.
 
     Raises:
-        ConfigError: The endpoint is unknown, or webhooks cannot work with it.
+        ConfigError: The endpoint is unknown, or the options cannot work with it.
         ApiKeyError: The key is missing, or cannot be sent in a header.
     """
     profile = chosen_profile(options.service.endpoint, os.environ)
     webhook = None if options.webhook is None else options.webhook.for_profile(profile)
     with exit_codes.errors_as(exit_codes.ApiKeyError):
-        return Client.from_env(
-            endpoint=profile,
-            api_key=chosen_key(profile, os.environ),
-            model=options.service.model,
-            price=options.service.price,
-            allow_http=options.service.allow_http,
-            limits=options.limits,
-            listeners=listeners,
-            account=options.account,
-            webhook=webhook,
-        )
+        key = check_key(chosen_key(profile, os.environ), profile)
+    return Client.from_env(
+        endpoint=profile,
+        api_key=key,
+        model=options.service.model,
+        price=options.service.price,
+        allow_http=options.service.allow_http,
+        **options.service.network,
+        limits=options.limits,
+        listeners=listeners,
+        account=options.account,
+        webhook=webhook,
+    )
 
 
 def _longest_wait(client: Client, options: MakeOptions) -> float:

@@ -19,6 +19,7 @@ from nbp_async.cli import exit_codes
 from nbp_async.cli.destination import Destination, DestinationType
 from nbp_async.cli.error_text import error_text
 from nbp_async.cli.fallback_storage import image_locations
+from nbp_async.cli.network_options import ClientSettings, network_options
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
 from nbp_async.cli.shared_options import link_option, links_allowed, run_argument
 from nbp_async.display.formats import format_dollars, plural, printable
@@ -51,18 +52,21 @@ Exit code 3: an answer still cannot be read.
     help="A folder or a store for them. Default: where the run's other images are.",
 )
 @link_option
+@network_options
 def recover(
     where: Path,
     dialect: DialectName | None,
     target: Path | str | None,
     allow_http: bool | None,
+    network: ClientSettings,
 ) -> None:
     """Read them, and print what became of each."""
     console = stderr_console()
     if isinstance(target, Path):
         Destination(folder=target).created()
     folder = where if where.is_dir() else where.parent
-    exit_codes.run(lambda: _recover(where, dialect, target, folder, console, allow_http))
+    options = {**links_allowed(allow_http), **network}
+    exit_codes.run(lambda: _recover(where, dialect, target, folder, options, console))
 
 
 async def _recover(
@@ -70,8 +74,8 @@ async def _recover(
     dialect: DialectName | None,
     target: Path | str | None,
     folder: Path,
+    options: ClientSettings,
     console: Console,
-    allow_http: bool | None,
 ) -> int:
     def lines(outcome: Outcome) -> Iterator[str]:
         return image_locations(outcome, folder, console)
@@ -84,8 +88,8 @@ async def _recover(
             where,
             dialect=dialect,
             out=target,
-            **links_allowed(allow_http),
             on_outcome=printer.on_outcome,
+            **options,
         )
     for line in _report(batch):
         print_line(console, line)

@@ -3,7 +3,7 @@
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,6 +18,7 @@ from nbp_async import (
     option_fields,
 )
 from nbp_async.cli.destination import DestinationType, destination_of
+from nbp_async.cli.network_options import ClientSettings, endpoint_network_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
@@ -147,6 +148,7 @@ _service_options = add_options(
         "URL, or a .toml file that describes a service. Default: NBP_BASE_URL or NBP_ENDPOINT, "
         "else the vendor whose key is set.",
     ),
+    endpoint_network_options,
     json_option,
 )
 
@@ -160,12 +162,14 @@ class ServiceOptions:
         model: None for the endpoint's own.
         price: US dollars of an image; None for the prices that are known.
         allow_http: Image links may be plain http; None for what the endpoint is itself.
+        network: Options of the client: proxy, certificates, headers.
     """
 
     endpoint: str | None = None
     model: str | None = None
     price: str | None = None
     allow_http: bool | None = None
+    network: ClientSettings = field(default_factory=dict)
 
 
 def service_options(command: Command) -> Command:
@@ -176,10 +180,13 @@ def service_options(command: Command) -> Command:
         endpoint: str | None,
         model: str | None,
         price: str | None,
+        network: ClientSettings,
         allow_http: bool | None = None,
         **others: Any,
     ) -> Any:
-        service = ServiceOptions(endpoint=endpoint, model=model, price=price, allow_http=allow_http)
+        service = ServiceOptions(
+            endpoint=endpoint, model=model, price=price, allow_http=allow_http, network=network
+        )
         return command(service=service, **others)
 
     return cast("Command", _service_options(with_service))

@@ -13,6 +13,8 @@ from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._transports.aiohttp import AiohttpTransport
 from nbp_async._transports.base import Transport
 from nbp_async._transports.httpx import HttpxTransport
+from nbp_async._transports.network import Network
+from nbp_async._transports.proxies import ProxyAddress, choose_proxies
 from nbp_async._transports.stage_timer import StageTimer
 from tests.raw_server import Handler, RawServer, serving
 
@@ -81,13 +83,17 @@ class Line:
     def __init__(self, kind: Kind, authority: trustme.CA, ca_file: str) -> None:
         self.kind = kind
         self.authority = authority
+        self.ca_file = ca_file
         self.transport = self.make(ca_file)
 
-    def make(self, ca: str | None) -> AiohttpTransport | HttpxTransport:
-        """A further transport of this kind, which trusts other authorities."""
+    def make(
+        self, ca: str | None, proxy: ProxyAddress | None = None
+    ) -> AiohttpTransport | HttpxTransport:
+        """A further transport of this kind, which trusts other authorities, or goes by a proxy."""
+        network = Network(ca=ca, proxies=choose_proxies(proxy, None))
         if self.kind.library == "httpx":
-            return HttpxTransport(vendor="shop", ca=ca)
-        return AiohttpTransport(vendor="shop", reuse=self.kind.reuse, ca=ca)
+            return HttpxTransport(vendor="shop", network=network)
+        return AiohttpTransport(vendor="shop", reuse=self.kind.reuse, network=network)
 
     def serving(
         self, handler: Handler, name: str = "127.0.0.1"

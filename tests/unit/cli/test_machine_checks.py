@@ -1,11 +1,14 @@
 """What `nbp doctor` finds on this machine, each with a way to fix it."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from nbp_async import ClientOptions
 from nbp_async._base.secret import Secret
 from nbp_async._vendors.profiles import PROFILES, find_profile
 from nbp_async.cli import machine_checks
@@ -33,10 +36,41 @@ def test_a_folder_that_does_not_exist_yet_is_judged_by_where_it_will_be(tmp_path
     assert not (tmp_path / "a").exists()
 
 
-def test_a_proxy_of_the_environment_is_named_as_not_used() -> None:
-    found = machine_checks.proxies({"HTTPS_PROXY": "http://user:secret@proxy.example:3128"})
-    assert found.state == "warn"
-    assert "HTTPS_PROXY is set, and not used" in found.message
+PROXY = "http://user:secret@proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "state", "says"),
+    [
+        ({}, {}, "ok", "none is set"),
+        ({"HTTPS_PROXY": PROXY}, {}, "warn", "HTTPS_PROXY names proxy.example:3128, which is not"),
+        (
+            {"HTTPS_PROXY": PROXY},
+            {"trust_env": True},
+            "ok",
+            "by proxy.example:3128, as HTTPS_PROXY",
+        ),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "api.example"}, {}, "ok", "none for this endpoint"),
+        ({"ALL_PROXY": "socks5://proxy.example"}, {}, "warn", "socks5:// proxies are not"),
+        ({"ALL_PROXY": "socks5://proxy.example"}, {"trust_env": True}, "bad", "socks5:// proxies"),
+        ({}, {"proxy": PROXY}, "ok", "calls go by proxy.example:3128, as the option says"),
+    ],
+)
+def test_the_proxy_of_calls_is_named_and_one_that_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    options: dict[str, Any],
+    state: str,
+    says: str,
+) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = machine_checks.proxies(ClientOptions(**options), "https://api.example/v1", os.environ)
+    assert found.state == state
+    assert says in found.message
     assert "secret" not in found.message + found.fix
 
 

@@ -17,8 +17,13 @@ from nbp_async._base.errors import (
     NotSentError,
 )
 from nbp_async._base.http import HttpRequest
-from nbp_async._transports.sockets import tls_context
-from nbp_async._transports.transport_errors import translated, truncated, unsendable
+from nbp_async._transports.network import Network
+from nbp_async._transports.transport_errors import (
+    RefusedAddressError,
+    translated,
+    truncated,
+    unsendable,
+)
 
 KEY = "sk-very-secret"
 
@@ -45,7 +50,7 @@ def caused_by(cause: BaseException) -> Exception:
         (ssl.SSLCertVerificationError(1, "x"), CertificateError, "certificate"),
         (ssl.CertificateError("x"), CertificateError, "certificate"),
         (ssl.SSLError(1, "x"), ConnectError, "no connection"),
-        (PermissionError("that is private"), ConnectError, "that is private"),
+        (PermissionError("that is private"), RefusedAddressError, "that is private"),
         (PermissionError(errno.EACCES, "x"), ConnectError, "permission denied"),
         (TimeoutError(), ConnectError, "no connection"),
         (ValueError(KEY), ConnectError, "no connection"),
@@ -103,4 +108,4 @@ def test_ordinary_headers_can_be_sent() -> None:
 
 def test_a_file_of_authorities_that_is_not_there_cannot_be_used() -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.pem"):
-        tls_context("/nowhere.pem")
+        Network(ca="/nowhere.pem").tls_context()

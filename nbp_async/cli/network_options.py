@@ -1,0 +1,58 @@
+"""The options of commands that send something: by which proxy, whom to trust, which headers."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import click
+
+from nbp_async import ClientOptions, option_fields
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+ClientSettings = dict[str, Any]
+"""Options of `Client` by name."""
+
+_FIELDS = option_fields(ClientOptions)
+_PROXY = click.option("--proxy", metavar="URL", help=_FIELDS["proxy"].summary)
+_TRUST_ENV = click.option("--trust-env", is_flag=True, help=_FIELDS["trust_env"].summary)
+_CA = click.option("--ca", metavar="FILE", help=_FIELDS["ca"].summary)
+_HEADER = click.option(
+    "--header",
+    "headers",
+    metavar="NAME:VALUE",
+    multiple=True,
+    help="A header for the endpoint's host, which a gateway before it wants; may be given more "
+    "than once.",
+)
+
+
+def network_options(command: Command) -> Command:
+    """`--proxy`, `--trust-env` and `--ca`; the command gets them as `network`."""
+
+    @functools.wraps(command)
+    def with_network(proxy: str | None, trust_env: bool, ca: str | None, **others: Any) -> Any:
+        return command(network={"proxy": proxy, "trust_env": trust_env, "ca": ca}, **others)
+
+    return cast("Command", _PROXY(_TRUST_ENV(_CA(with_network))))
+
+
+def endpoint_network_options(command: Command) -> Command:
+    """The same, and `--header`, for commands that ask the endpoint."""
+
+    @functools.wraps(command)
+    def with_headers(headers: tuple[str, ...], network: ClientSettings, **others: Any) -> Any:
+        return command(network={**network, "headers": _headers(headers)}, **others)
+
+    return network_options(cast("Command", _HEADER(with_headers)))
+
+
+def _headers(given: tuple[str, ...]) -> dict[str, str] | None:
+    """The headers by name; messages do not repeat what was given, which may be secret."""
+    pairs = [text.partition(":") for text in given]
+    names = [name.strip() for name, _, _ in pairs]
+    if not all(colon for _, colon, _ in pairs):
+        raise click.BadParameter("write NAME:VALUE.", param_hint="--header")
+    if len({name.lower() for name in names}) < len(names):
+        raise click.BadParameter("one header is there twice.", param_hint="--header")
+    values = [value.strip() for _, _, value in pairs]
+    return dict(zip(names, values, strict=True)) or None

@@ -22,6 +22,7 @@ from nbp_async._transports.aiohttp_internals import (
     Body,
     ObservedRequest,
     abort,
+    be_lenient,
     has_ended,
     read_larger_chunks,
     receive_less,
@@ -40,7 +41,7 @@ from nbp_async._transports.transport_errors import (
 )
 
 READ_BUFFER = 64 * 1024  # bytes; aiohttp stops reading a connection at twice this
-MAX_FIELD = 32 * 1024  # bytes of one header; gateways add policies and cookies of 17 kB
+MAX_FIELD = 96 * 1024  # bytes of one header; gateways add policies and cookies of 17 kB
 MAX_HEADERS = 1000
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 _PRINTABLE = "".join(map(chr, range(33, 127)))
@@ -113,6 +114,7 @@ class AiohttpTransport:
             socket_factory=lambda address: make_socket(address, guard),
             **idle,
         )
+        be_lenient(connector)
         return aiohttp.ClientSession(
             connector=connector,
             request_class=ObservedRequest,

@@ -6,6 +6,7 @@ compares each one with the installed library; when a part has moved, it fails an
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import aiohttp
@@ -17,6 +18,7 @@ from aiohttp.http_writer import StreamWriter
 from aiohttp.payload import Payload
 from multidict import CIMultiDict
 
+from nbp_async._transports.response_heads import HeadReader
 from nbp_async._transports.stage_timer import LARGE
 
 RECEIVE = 160 * 1024  # bytes that are taken from a socket at once
@@ -126,6 +128,39 @@ class Body(Payload):
         self.observer.accepted_body()
 
 
+class LenientHandler(ResponseHandler):
+    """Reads responses as aiohttp does, once `HeadReader` has put their heads right."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._heads = HeadReader()
+
+    def begin(self) -> None:
+        """A request is about to be written."""
+        self._heads.begin()
+
+    def data_received(self, data: bytes) -> None:
+        ready = self._heads.feed(data)
+        if self._heads.chunks_won:
+            self.force_close()  # who sends both lengths may mean the other one next time
+        if ready or not data:  # aiohttp itself comes with nothing, when it reads on after a pause
+            super().data_received(ready)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if rest := self._heads.rest():
+            super().data_received(rest)
+        super().connection_lost(exc)
+
+
+def be_lenient(connector: aiohttp.TCPConnector) -> None:
+    """Let the connector's connections take heads that are odd and harmless."""
+    connector._factory = partial(_lenient, asyncio.get_running_loop())  # noqa: SLF001
+
+
+def _lenient(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return LenientHandler(loop)
+
+
 def check_unused(conn: Connection) -> ResponseHandler:
     """The connection's protocol, if a request may be written to it.
 
@@ -136,6 +171,8 @@ def check_unused(conn: Connection) -> ResponseHandler:
     protocol, transport = conn.protocol, conn.transport
     if protocol is None or protocol.should_close or transport is None or transport.is_closing():
         raise aiohttp.ClientConnectionError("the connection is not clean")
+    if isinstance(protocol, LenientHandler):
+        protocol.begin()
     return protocol
 
 

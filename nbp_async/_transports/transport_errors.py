@@ -32,13 +32,14 @@ _LOCAL_LIMITS = {
     errno.EADDRNOTAVAIL: "this machine has no local port left for this address",
 }
 _LESS_STRICT = "For the next calls: Client(transport='httpx') is less strict."
+_LENGTHS = "Only those who run the server, or a proxy on the way, can repair it."
 # What aiohttp and h11 say of a head, what it means, and what to do. The first that fits counts.
 _HEAD_FAULTS = (
     ("Got more than", "one of its headers is too long", _LESS_STRICT),
     ("Too many headers", "it has too many headers", _LESS_STRICT),
     ("can't be present with", "it has both Content-Length and Transfer-Encoding", _LESS_STRICT),
-    ("Duplicate Content-Length", "it has two Content-Length headers", _LESS_STRICT),
-    ("conflicting Content-Length", "it has two Content-Length headers", ""),
+    ("Duplicate Content-Length", "it has two Content-Length headers that differ", _LENGTHS),
+    ("conflicting Content-Length", "it has two Content-Length headers that differ", _LENGTHS),
     ("Content-Length", "its Content-Length is not a number", ""),
     ("multiple Transfer-Encoding", "it has two Transfer-Encoding headers", ""),
     ("status line", "it does not begin with a status line", ""),

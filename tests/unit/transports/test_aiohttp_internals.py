@@ -17,7 +17,12 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
-from nbp_async._transports.aiohttp_internals import Body, ObservedRequest
+from nbp_async._transports.aiohttp_internals import (
+    Body,
+    LenientHandler,
+    ObservedRequest,
+    be_lenient,
+)
 
 
 class Called(NamedTuple):
@@ -108,6 +113,31 @@ CALLED = [
         "be taken for our reply: find what replaces it, or refuse reuse_connections.",
     ),
     Called(
+        ResponseHandler,
+        "__init__",
+        ("loop",),
+        "be_lenient makes the connections' protocols. See how TCPConnector makes its _factory.",
+    ),
+    Called(
+        ResponseHandler,
+        "data_received",
+        ("data",),
+        "LenientHandler puts odd heads right before they are parsed. Find where bytes arrive now, "
+        "or delete it and be_lenient: heads with two lengths are refused then.",
+    ),
+    Called(
+        ResponseHandler,
+        "connection_lost",
+        ("exc",),
+        "LenientHandler hands over what it holds of a head before the connection counts as lost.",
+    ),
+    Called(
+        ResponseHandler,
+        "force_close",
+        (),
+        "Keeps a connection whose framing was odd from being used again.",
+    ),
+    Called(
         Connection,
         "protocol",
         (),
@@ -185,6 +215,17 @@ def test_the_session_takes_our_request_class() -> None:
         "without another proof that nothing was sent."
     )
     assert "read_bufsize" in parameters, "READ_BUFFER sets when a connection is stopped."
+
+
+async def test_a_connector_makes_its_protocols_where_we_put_ours() -> None:
+    connector = aiohttp.TCPConnector()
+    assert isinstance(connector._factory(), ResponseHandler), (
+        "TCPConnector._factory is not what makes a ResponseHandler. Find what does, and put "
+        "LenientHandler there; or delete it and be_lenient."
+    )
+    be_lenient(connector)
+    assert isinstance(connector._factory(), LenientHandler)
+    await connector.close()
 
 
 def test_the_errors_of_the_parser_in_python_have_one_base() -> None:

@@ -19,12 +19,25 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from dataclasses import fields as dataclass_fields
 from decimal import Decimal
-from functools import cache
-from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+from functools import cache, wraps
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
 from nbp_async._base.errors import ConfigError
+from nbp_async._base.suggestions import suggest
+
+Value = TypeVar("Value")
 
 _NO_DEFAULT = object()
 _PLAIN = {str, bytes, int, bool, types.NoneType}  # types that are checked by their name alone
@@ -121,6 +134,37 @@ class FieldRule:
             kind = "None" if given is None else f"a value of type {type(given).__name__}"
             words, shown = f"{words}, not {kind}", None
         return ConfigError(f"{words}.", option=self.name, value=shown)
+
+
+def known_names(**others: str) -> Callable[[type[Value]], type[Value]]:
+    """Give a dataclass an error that says which field an unknown keyword is probably meant for.
+
+    Args:
+        others: What a field is called elsewhere: `rate="rpm qps"`.
+    """
+
+    meant = {other: name for name, words in others.items() for other in words.split()}
+
+    def decorate(kind: type[Value]) -> type[Value]:
+        make: Any = kind.__init__
+        names = [field.name for field in dataclass_fields(kind) if field.init]  # type: ignore[arg-type]
+
+        @wraps(make)
+        def check(self: Value, *args: Any, **given: Any) -> None:
+            for name in given:
+                if name not in names:
+                    near = f"did you mean {meant[name]!r}? " if name in meant else ""
+                    near = near or suggest(name, names)
+                    raise TypeError(
+                        f"{kind.__name__}() has no option {name!r}: {near}{'It' if near else 'it'} "
+                        f"has {', '.join(names)}. Nothing was sent."
+                    )
+            make(self, *args, **given)
+
+        kind.__init__ = check  # type: ignore[method-assign, assignment]
+        return kind
+
+    return decorate
 
 
 def check_fields(value: Any) -> None:

@@ -16,7 +16,7 @@ from nbp_async._calls.batch import Batch, RetryPlanner
 from nbp_async._calls.call import Call
 from nbp_async._calls.preview import Preview
 from nbp_async._flow.job_source import InvalidPrompt
-from nbp_async._models.argument_errors import NotAwaited
+from nbp_async._models.argument_errors import NotAwaited, OnlyAsyncFor
 from nbp_async._models.bill import note_dropped
 from nbp_async._models.outcomes import Failure, Image, Outcome
 from nbp_async.display.live_display import LiveDisplay
@@ -203,7 +203,7 @@ class Plan(NotAwaited, Coroutine[Any, Any, Batch]):
             return [str(exc)]
 
 
-class Stream(AsyncIterator[Outcome]):
+class Stream(OnlyAsyncFor, AsyncIterator[Outcome]):
     """Outcomes in the order of completion; prompts are drawn as outcomes are consumed.
 
     A slow consumer slows the drawing of prompts: at most twice as many finished outcomes wait for

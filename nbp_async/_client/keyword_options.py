@@ -8,7 +8,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints
 
 from nbp_async._base.option_fields import texts_of
 from nbp_async._client.options import ClientOptions
-from nbp_async._models.argument_errors import refuse_unknown
+from nbp_async._models.argument_errors import refuse_missing, refuse_unknown
 
 P = ParamSpec("P")
 Options = TypeVar("Options")
@@ -56,6 +56,7 @@ class takes(Generic[P, Options]):  # noqa: N801  a decorator
         def call(*args: Any, **given: Any) -> Any:
             of_client = () if issubclass(kind, ClientOptions) else _OF_CLIENT
             refuse_unknown(name, given.keys() - set(leading), names, of_client)
+            refuse_missing(name, [each for each in leading[len(args) :] if each not in given])
             arguments = signature.bind(*args, **given).arguments
             first = [arguments.pop(parameter) for parameter in leading]
             return function(*first, kind(**arguments))

@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from nbp_async._base.errors import CancelledAttemptError, ClosedError, ConfigError
 from nbp_async._base.loop_thread import LoopThread
@@ -25,6 +25,9 @@ from nbp_async._client.options import (
 from nbp_async._flow.job_source import Prompts
 from nbp_async._models.bill import Bill, note_dropped
 from nbp_async._models.outcomes import Image, Outcome, Prompt
+
+if TYPE_CHECKING:
+    from nbp_async.fake import FakeServer
 
 T = TypeVar("T")
 
@@ -80,6 +83,11 @@ class SyncClient:
         self._thread: LoopThread | None = None
         self._process = os.getpid()
         self._closed = False
+
+    @property
+    def server(self) -> "FakeServer | None":
+        """The fake server of `SyncClient.fake`, with its bank and its statistics; else None."""
+        return self._client.server
 
     @takes(ImageOptions)
     def one(self, prompt: str | Prompt | Mapping[str, Any], options: ImageOptions) -> Image:

@@ -1,7 +1,7 @@
 """The replies of a run that could not be read, where they are kept: files, or objects."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,7 @@ class ReplyShelf:
             problem = MalformedReplyError("It is not a kept answer of nbp_async.")
             return KeptReply(place=place, problem=problem)
 
-    async def body(self, reply: KeptReply) -> AsyncIterator[bytes]:
+    async def body(self, reply: KeptReply) -> AsyncGenerator[bytes]:
         """Its body, piece by piece.
 
         Raises:

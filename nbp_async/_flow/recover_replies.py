@@ -7,7 +7,8 @@ Nothing is bought. Where a reply turns out to hold links, these are fetched, whi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -158,10 +159,11 @@ class ReplyRecovery:
         raise problem or MalformedReplyError("No dialect is known for it.")
 
 
-async def _decode(body: AsyncIterator[bytes], decoder: Decoder, collector: Collector) -> Answer:
-    async for data in body:
-        await collector.take(decoder.feed(data))
-        await asyncio.sleep(0)
+async def _decode(body: AsyncGenerator[bytes], decoder: Decoder, collector: Collector) -> Answer:
+    async with aclosing(body):  # an error here would leave its file open
+        async for data in body:
+            await collector.take(decoder.feed(data))
+            await asyncio.sleep(0)
     return decoder.close()
 
 

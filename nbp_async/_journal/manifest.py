@@ -36,7 +36,7 @@ class ManifestLine(Row, frozen=True, kw_only=True):
         account: Who paid: part of the identity.
     """
 
-    item: int | None = None  # manifests of version 0.2.0 and before have none of the three
+    item: int | None = None  # older manifests have none of the three
     identity: str = ""
     account: str = ""
 

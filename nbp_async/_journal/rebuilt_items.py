@@ -3,7 +3,7 @@
 | what is there | its item | the next call |
 | --- | --- | --- |
 | a line with an identity | as it was: stored, answered or failed | knows it |
-| a line without one (version 0.2.0 and before) | its prompt, size and ratio stand for it | names it, sends nothing |
+| a line of an older manifest, without one | its prompt, size and ratio stand for it | names it, sends nothing |
 | an image without a line | its place stands for it | names it, sends nothing for that place |
 
 The last two are unclear. The first prompt that fits one takes it over, and is sent again only with

@@ -4,7 +4,7 @@ What is possible and seldom wise gets a warning.
 """
 
 import warnings
-from collections.abc import AsyncIterable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterable, Collection, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ CLOSED = (
     "This client is closed. Make its calls inside `async with`, or make a new client. "
     "Nothing was sent."
 )
+_EXAMPLES = {"prompts": '["a red bicycle"]', "prompt": '"a red bicycle"'}
 _SHORT = 40  # characters of a text that a message repeats
 _LISTS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".md", ".xlsx", ".parquet")
 _SLOWEST = 170.0  # seconds that an image takes at most, as a rule
@@ -40,6 +41,17 @@ def refuse_unknown(
     if unknown:
         where = _home_of(unknown[0], known, of_client)
         raise TypeError(f"{call}() has no option {unknown[0]!r}: {where}. Nothing was sent.")
+
+
+def refuse_missing(call: str, missing: Sequence[str]) -> None:
+    """Refuse a call without the arguments that it cannot do without.
+
+    Raises:
+        TypeError: What is missing, and what a call with it looks like.
+    """
+    if missing:
+        example = _EXAMPLES.get(missing[0], f"{missing[0]}=...")
+        raise TypeError(f"{call}() needs {missing[0]}: {call}({example}). Nothing was sent.")
 
 
 def _home_of(name: str, known: Collection[str], of_client: Collection[str]) -> str:
@@ -116,6 +128,10 @@ def warn_about_settings(profile: Profile, timeouts: Timeouts) -> None:
         )
 
 
+_ASYNC_FOR = (
+    "async for outcome in gen.stream(...). All of them together: batch = await gen.many(...). "
+    "Nothing was sent."
+)
 _AWAIT = "no image has been made yet. Write batch = await gen.many(...). Nothing was sent."
 
 
@@ -133,6 +149,12 @@ class NotAwaited:
         def __getitem__(self, place):
             raise TypeError(f"This is a plan: {_AWAIT}")
 
+        def __len__(self):
+            raise TypeError(f"This is a plan: {_AWAIT}")
+
+        def __bool__(self):
+            return True  # else Python would ask for the length
+
         def __aiter__(self):
             raise TypeError(
                 "`async for` goes through gen.stream(...), which gives outcomes as they end; "
@@ -144,6 +166,18 @@ class NotAwaited:
             if name in self._of_a_batch:
                 words = f"A plan has no {name!r}: {_AWAIT}"
             raise AttributeError(words, name=name, obj=self)
+
+
+class OnlyAsyncFor:
+    """Says what to write where somebody uses a stream as a list, or awaits it."""
+
+    if not TYPE_CHECKING:  # type checkers know by themselves that it has none of this
+
+        def __iter__(self):
+            raise TypeError(f"A stream is read with `async for`: {_ASYNC_FOR}")
+
+        def __await__(self):
+            raise TypeError(f"A stream is not awaited: {_ASYNC_FOR}")
 
 
 class OnlyAsync:

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal, Self
 
 from nbp_async._base.errors import ConfigError
-from nbp_async._base.fields import Bytes, Count, Form, Range, Seconds, check_fields
+from nbp_async._base.fields import Bytes, Count, Form, Range, Seconds, check_fields, known_names
 
 MIB = 1024 * 1024
 
@@ -177,6 +177,9 @@ SpendForm = Form(_SPEND, read=_read_spend)
 Dollars = Annotated[Decimal | str | float, Form('dollars, such as "4.50"', read=dollars)]
 
 
+@known_names(
+    max_in_flight="slots concurrency max_concurrency workers", rate="rpm rps qps", spend="budget"
+)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How hard one client may press one endpoint, and how much memory it may hold.
@@ -255,6 +258,7 @@ class Limits:
         return self.spend
 
 
+@known_names(deadline="total", read="timeout response", upload="write", connect="pool")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """How long to wait for what, in seconds. The defaults are made for holds of minutes.
@@ -299,6 +303,7 @@ class Timeouts:
 Ambiguous = Literal["hold", "resend"]
 
 
+@known_names(attempts="tries retries max_retries", base="backoff delay", cap="max_delay")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
     """What is tried again, how often and how soon. The rule itself is in `_pacing/retry.py`.

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec.structs import replace
 
 from nbp_async._base.errors import ConfigError
-from nbp_async._base.fields import Range, Seconds, check_fields
+from nbp_async._base.fields import Range, Seconds, check_fields, known_names
 from nbp_async._base.http import Billing
 from nbp_async._base.suggestions import suggest
 from nbp_async._vendors.catalog import find_model
@@ -37,6 +37,7 @@ _SOONEST = 0.05  # seconds: even tasks that are done at once are polled with a p
 _MAYBE_BILLED = frozenset({302, 303, 408, 499, *range(500, 1000)}) - {503}
 
 
+@known_names()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """One vendor's endpoint.

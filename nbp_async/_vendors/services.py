@@ -3,7 +3,6 @@
 One table a service, and no code: a new service is a new table. `services.toml` has those we know.
 """
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,8 @@ from nbp_async._base.errors import ConfigError
 from nbp_async._base.fields import Seconds, check_fields
 from nbp_async._base.http import Billing
 from nbp_async._base.suggestions import suggest
+from nbp_async._base.text import printable
+from nbp_async._base.toml_text import parse_toml, read_toml
 
 
 class TaskTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,11 +156,7 @@ def read_service(path: Path) -> Service:
     Raises:
         ConfigError: It cannot be read, or is no such table.
     """
-    try:
-        text = path.read_text("utf-8")
-    except OSError as exc:
-        raise ConfigError(f"{path} cannot be read: {exc.strerror}.") from None
-    return _service(_parsed(text, str(path)), str(path))
+    return _service(read_toml(path), printable(str(path)))
 
 
 @cache
@@ -168,15 +165,8 @@ def services() -> Mapping[str, Service]:
     text = (Path(__file__).parent / "services.toml").read_text("utf-8")
     return {
         name: _service(fields, f"services.toml, {name}")
-        for name, fields in _parsed(text, "services.toml").items()
+        for name, fields in parse_toml(text, "services.toml").items()
     }
-
-
-def _parsed(text: str, where: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigError(f"{where} is not valid TOML: {exc}.") from None
 
 
 def _service(fields: Mapping[str, Any], where: str) -> Service:

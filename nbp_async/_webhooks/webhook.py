@@ -9,7 +9,7 @@ from typing import Annotated, cast
 from urllib.parse import urlsplit
 
 from nbp_async._base.errors import ConfigError
-from nbp_async._base.fields import HIDDEN, Count, Range, check_fields
+from nbp_async._base.fields import HIDDEN, Count, Range, check_fields, known_names
 from nbp_async._base.secret import Secret
 from nbp_async._transports.private_addresses import refusal_of
 from nbp_async._vendors.profiles import is_loopback
@@ -31,6 +31,7 @@ _PRIVATE_SUFFIXES = (
 _Secrets = Annotated[str | Secret | Sequence[str | Secret] | None, HIDDEN]
 
 
+@known_names()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
     """Where webhooks of one sender arrive, and how they are verified.

@@ -63,7 +63,7 @@ def read_keys(path: Path) -> dict[str, StoredKey]:
             entries = tomllib.load(file)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         if isinstance(exc, ConfigError):
             raise
         # Not the message of the parser: it may quote the line that holds the key.

@@ -195,3 +195,12 @@ async def test_a_client_that_is_in_use_elsewhere_is_left_alone() -> None:
         with pytest.raises(ConfigError):
             SyncClient.of(client).one("a cat")
         assert (await client.one("a cat", size="1K")).ok
+
+
+def test_the_fake_server_is_at_hand() -> None:
+    with SyncClient.fake(server={"latency": 0.0}) as gen:
+        batch = gen.many(["a red bicycle"] * 2)
+        assert gen.server is not None
+        assert gen.server.bank.billed == batch.billing.spent > 0
+        assert gen.server.stats().requests == 2
+    assert SyncClient("google", "AIza-0123456789ab").server is None

@@ -127,6 +127,9 @@ class VendorApp:
             service, route = task
             asks = partial(self._task_api.serve, service=service, route=route)
             return service.style, asks, route.submits
+        serve = self._task_api.webhooks.find(method, path)
+        if serve is not None:
+            return "openai", serve, False
         serve = self._replicate.find(method, path)
         if serve is not None:
             return "replicate", serve, False

@@ -33,6 +33,11 @@ replicate   result `output`, a link or a list of links
     cancel  POST /replicate/v1/predictions/{id}/cancel
     signs   Standard Webhooks; GET /replicate/v1/webhooks/default/secret
     more    models, versions, files, the account: see `replicate_catalog`
+responses   OpenAI's; result `output[].result`, base64; held without `background: true`
+    submit  POST /v1/responses with an `image_generation` tool
+    poll    GET /v1/responses/{id}
+    cancel  POST /v1/responses/{id}/cancel; DELETE /v1/responses/{id}
+    signs   Standard Webhooks; sent to what POST /v1/webhook_endpoints has made
 google-interactions     result `steps[].content[]`, links or base64; `FakeServer(interactions=True)`
             (all below /v1 as well)
     submit  POST /v1beta/interactions with `background: true`; `webhook_config`

@@ -42,8 +42,8 @@ class SubmitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a submit has what; paths such as "body.input.prompt", "path.model", "query.name".
 
     Attributes:
-        form: "images" for the images API's own body, "interactions" for Google's; "fields" for
-            one that the paths describe.
+        form: "images" for the images API's own body, "interactions" for Google's, "responses" for
+            OpenAI's; "fields" for one that the paths describe.
         object: A field without which nothing can be read.
         model: The model; of several paths the first that is there.
         size: "1K", "2K" or "4K".
@@ -55,7 +55,7 @@ class SubmitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         events: The events that the webhook is wanted for.
     """
 
-    form: Literal["fields", "images", "interactions"] = "fields"
+    form: Literal["fields", "images", "interactions", "responses"] = "fields"
     object: RequiredObject | None = None
     model: str | tuple[str, ...] = ""
     prompt: str = ""

@@ -10,6 +10,7 @@ from nbp_async.fake.image_spec import ImageSpec, check_count, decode_openai
 from nbp_async.fake.json_fields import lookup
 from nbp_async.fake.request_reader import read_document, read_images
 from nbp_async.fake.tasks.interactions import decode_interaction
+from nbp_async.fake.tasks.openai_responses import decode_response
 from nbp_async.fake.tasks.replicate_models import model_named
 from nbp_async.fake.tasks.service_table import SubmitTable, TaskRoute
 
@@ -23,6 +24,7 @@ class Submission(msgspec.Struct, frozen=True):
         callback: Where its webhook goes, or "".
         events: Which events go there; None for the service's own choice.
         kept: The document or form, with long texts shortened.
+        held: It is answered with its result, not at once.
     """
 
     spec: ImageSpec
@@ -30,6 +32,7 @@ class Submission(msgspec.Struct, frozen=True):
     callback: str = ""
     events: tuple[str, ...] | None = None
     kept: object = None
+    held: bool = False
 
 
 async def read_submission(
@@ -48,6 +51,8 @@ async def read_submission(
         body, kept = await read_document(request)
         if reads.form == "interactions":
             spec = decode_interaction(body)
+        elif reads.form == "responses":
+            spec = decode_response(body)
         else:
             spec = _decode_fields(reads, {"body": body, "path": route.params})
     places = {"body": body, "query": request.query}
@@ -59,6 +64,7 @@ async def read_submission(
         callback if isinstance(callback, str) else "",
         tuple(map(str, events)) if isinstance(events, list) else None,
         kept,
+        held=route.verb == "run" or (reads.form == "responses" and not body.get("background")),
     )
 
 

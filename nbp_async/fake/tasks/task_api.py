@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator, Mapping
 from aiohttp import web
 from msgspec import Raw
 from msgspec.json import encode
+from msgspec.structs import replace
 
 from nbp_async.fake.api_errors import ApiError, ApiStyle, http_status, quota_error, retry_headers
+from nbp_async.fake.bank import BankAccount
 from nbp_async.fake.fault_injection import HEADER
 from nbp_async.fake.faults import BadTransfer, Fault, NoAnswer, precedes_work
 from nbp_async.fake.json_fields import whole_number
+from nbp_async.fake.openai_webhooks import OpenAIWebhooks
 from nbp_async.fake.payloads import corrupt_payload
 from nbp_async.fake.quotas import Denial
 from nbp_async.fake.request_reader import authenticate, require_signing
@@ -17,6 +20,7 @@ from nbp_async.fake.responder import RequestContext
 from nbp_async.fake.seeded_random import seeded_uniform
 from nbp_async.fake.tasks.fake_task import FakeTask
 from nbp_async.fake.tasks.service_table import TaskRoute
+from nbp_async.fake.tasks.submission import Submission
 from nbp_async.fake.tasks.task_engine import TaskEngine
 from nbp_async.fake.tasks.task_fault_plan import plan_of
 from nbp_async.fake.tasks.task_service import Answer, TaskReply, TaskService
@@ -27,7 +31,11 @@ _PAGE = 100  # tasks of a list
 
 
 class TaskApi:
-    """Answers the requests to all task services."""
+    """Answers the requests to all task services.
+
+    Attributes:
+        webhooks: Where the events go of services that have no address in a submit.
+    """
 
     def __init__(self, parts: VendorParts, services: tuple[TaskService, ...]) -> None:
         self._parts = parts
@@ -35,6 +43,7 @@ class TaskApi:
         self._responder = parts.responder
         self._services = services
         self._engine = TaskEngine(parts)
+        self.webhooks = OpenAIWebhooks(parts)
 
     def shut_down(self) -> None:
         """Stop all work: the vendor goes down."""
@@ -89,8 +98,9 @@ class TaskApi:
         stopped = engine.cancel(task)
         if route.verb == "delete":
             engine.forget(task)
-        reply = service.reply("cancelled", engine.view(task), stopped=stopped)
-        return (await self._responder.send(ctx, reply.status, reply.payload)).response
+        view = engine.view(task)
+        reply = service.reply("cancelled", view, stopped=stopped)
+        return await self._answer(ctx, task, view, reply, None)
 
     async def _submit(
         self, ctx: RequestContext, service: TaskService, route: TaskRoute
@@ -101,6 +111,8 @@ class TaskApi:
             return await responder.send_fault(ctx, early)
         ctx.account = account = authenticate(request, service.style, parts.bank)
         submission = await service.read(route, request)
+        if route.verb == "submit" and service.subscribes and not submission.held:
+            submission = self._subscribed(service, account, submission)
         spec = submission.spec
         if submission.callback:
             await require_signing(parts.keys, service.signs)
@@ -114,7 +126,7 @@ class TaskApi:
         if isinstance(task, Denial):
             body, headers = quota_error(service.style, task, spec.model)
             return await responder.reply(ctx, http_status(service.style, 429), body, headers)
-        hold = service.hold_of(route, request.headers)
+        hold = service.hold_of(submission, request.headers)
         if not hold or plan.stuck is not None:
             responder.settle(ctx)
         quantile = seeded_uniform(self._settings.seed, "submit", task.id)
@@ -122,14 +134,22 @@ class TaskApi:
         await self._engine.pause(wait)
         if hold:
             await self._engine.wait_for_end(task, hold)
-        runs = route.verb == "run"
         if isinstance(plan.submit, NoAnswer):
-            if runs:  # nobody will ask for it again
+            if submission.held:  # nobody will ask for it again
                 self._engine.mark_delivered(task, delivered=False)
             return await responder.send_fault(ctx, plan.submit)
         view = self._engine.view(task)
-        reply = service.reply("result" if runs else "submitted", view)
+        reply = service.reply("result" if route.verb == "run" else "submitted", view)
         return await self._answer(ctx, task, view, reply, plan.submit)
+
+    def _subscribed(
+        self, service: TaskService, account: BankAccount, submission: Submission
+    ) -> Submission:
+        """The submit with the webhook that its account has asked for, once for all."""
+        endpoint = self.webhooks.endpoint_for(account.key, service.events[-1])
+        if endpoint is None:
+            return submission
+        return replace(submission, callback=endpoint.url, events=endpoint.event_types)
 
     async def _answer(
         self,

@@ -282,7 +282,8 @@ class TaskEngine:
         submission = task.submission
         if not submission.callback:
             return
-        wanted = [e for e in events if submission.events is None or e in submission.events]
+        chosen = submission.events  # an event by itself, or with the state: "response.completed"
+        wanted = [e for e in events if chosen is None or {e, f"{e}.{task.state}"} & {*chosen}]
         webhooks = [self._webhook(task, event) for event in wanted]
         if webhooks:
             taken = partial(self.mark_delivered, task, delivered=True)

@@ -34,6 +34,7 @@ class TaskService:
         style: How it writes errors.
         signs: How its webhooks are signed.
         events: What it sends webhooks for, from a task's start to its end.
+        subscribes: Its webhooks go where the account has said, and no submit says it.
     """
 
     def __init__(self, name: str, table: ServiceTable) -> None:
@@ -41,6 +42,7 @@ class TaskService:
         self.style = table.style
         self.signs = table.signs
         self.events = table.events
+        self.subscribes = table.signs != "none" and not table.reads.callback
         self._table = table
         self._patterns = [
             RoutePattern(verb, text)
@@ -66,9 +68,9 @@ class TaskService:
         """
         return await read_submission(self._table.reads, route, request)
 
-    def hold_of(self, route: TaskRoute, headers: Mapping[str, str]) -> float:
+    def hold_of(self, submission: Submission, headers: Mapping[str, str]) -> float:
         """Simulated seconds that a submit is held for its result; 0 if it is answered at once."""
-        if route.verb == "run":
+        if submission.held:
             return math.inf
         wanted, _, seconds = headers.get("Prefer", "").partition("=")
         if wanted.strip() != "wait":

@@ -90,6 +90,8 @@ class TaskView(msgspec.Struct, frozen=True):
             "width": width,
             "height": height,
             "images": spec.images,
+            "quality": spec.quality,
+            "format": spec.kind or "png",
             "mime": MIME[spec.kind or "png"],
             "state": self.name or word,
             "true_state": word,
@@ -148,6 +150,8 @@ class TaskView(msgspec.Struct, frozen=True):
 def _tokens(tokens: TokenCount) -> dict[str, int]:
     return {
         "input": tokens.input,
+        "prompt": tokens.prompt,
+        "references": tokens.references,
         "output": tokens.output,
         "image": tokens.image,
         "thoughts": tokens.thoughts,

@@ -32,6 +32,12 @@ _CHAT_BODY = {
     "modalities": ["image"],
     "image_config": {"image_size": "1K"},
 }
+_RESPONSE_BODY = {
+    "model": "gpt-5.4",
+    "input": [{"role": "user", "content": [{"type": "input_text", "text": "a cat"}]}],
+    "tools": [{"type": "image_generation", "size": "1024x1024", "quality": "low"}],
+    "background": True,
+}
 _BATCH_BODY = {
     "batch": {
         "displayName": "x",
@@ -55,19 +61,25 @@ HELD: dict[str, object] = {
     "/v1/images/edits/async": _EDIT_BODY,
     "/comfly/v1/images/edits?async=true": _EDIT_BODY,
     "/v1/chat/completions": _CHAT_BODY,
+    "/v1/responses": _RESPONSE_BODY,
+    "/v1/webhook_endpoints": {"name": "x", "url": "http://x", "event_types": ["response.failed"]},
     f"/v1beta/models/{_MODEL}:generateContent": _GOOGLE_BODY,
     f"/v1/models/{_MODEL}:streamGenerateContent": _GOOGLE_BODY,
     f"/v1beta/models/{_MODEL}:countTokens": _GOOGLE_BODY,
     f"/v1/publishers/google/models/{_MODEL}:generateContent": _GOOGLE_BODY,
     f"/v1beta/models/{_MODEL}:batchGenerateContent": _BATCH_BODY,
     "/v1/batches": _JOB_BODY,
+    "/v1/files": {},
+    "/replicate/v1/files": {},
     "/upload/v1beta/files": {"file": {"displayName": "x", "mimeType": "jsonl"}},
     "/__faults__": {"faults": [], "match": "x"},
 }
 """Addresses with a body that is taken there."""
 
 PLAIN = (
-    *("/", "/stats", "/v1/models", "/v1beta/models", f"/v1/models/{_MODEL}", "/v1/files"),
+    *("/v1/webhook_endpoints/x", "/replicate/v1/account", "/replicate/v1/files/x"),
+    *("/replicate/v1/models/google/nano-banana-pro/versions/x", "/replicate/v1/models/google"),
+    *("/", "/stats", "/v1/models", "/v1beta/models", f"/v1/models/{_MODEL}"),
     *("/v1/files/x", "/v1/files/x/content", "/v1/batches/x", "/v1/batches/x/cancel"),
     *("/v1beta/batches", "/v1beta/batches/x:cancel", "/v1beta/batches/x", "/v1beta/files"),
     *("/v1beta/files/x", "/v1beta/files/x:download", "/download/v1beta/files/x:download"),

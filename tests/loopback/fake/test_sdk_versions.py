@@ -24,6 +24,9 @@ OPENAI = {
     "files": ("in.jsonl", True, True),
     "batches": ["completed"],
     "models": (True, "gpt-image-2"),
+    "respond": (["png 1536x1024"], ""),
+    "respond_later": ("queued", "response.completed", True, "completed", 2),
+    "cancel_a_response": "cancelled",
     "a_wrong_key": ("AuthenticationError", "invalid_api_key", None),
     "a_wrong_model": ("NotFoundError", "model_not_found", None),
     "a_refused_prompt": ("BadRequestError", "moderation_blocked", None),
@@ -50,7 +53,7 @@ GOOGLE = {
 
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
-    with FakeServer.in_thread(latency=0, batch_latency=0.2) as server:
+    with FakeServer.in_thread(latency=0.05, batch_latency=0.2) as server:
         server.script(faults.blocked(), match="please refuse")
         server.script(faults.rate_limited(7), match="please hurry")
         yield server

@@ -8,7 +8,7 @@ from typing import Any
 
 import openai
 
-from tests.loopback.fake.sdk_calls.calls import run, size_of, until
+from tests.loopback.fake.sdk_calls.calls import Receiver, run, size_of, until
 
 MODEL = "gpt-image-2"
 PIXEL = base64.b64decode(
@@ -67,6 +67,37 @@ def models(client: Any) -> object:
     return MODEL in [model.id for model in client.models.list()], client.models.retrieve(MODEL).id
 
 
+TOOL: dict[str, Any] = {"type": "image_generation", "size": "1536x1024", "quality": "low"}
+
+
+def respond(client: Any) -> object:
+    made = client.responses.create(model="gpt-5.4", input="a cat", tools=[TOOL])
+    images = [item.result for item in made.output if item.type == "image_generation_call"]
+    return [size_of(base64.b64decode(image)) for image in images], made.output_text
+
+
+def respond_later(client: Any) -> object:
+    """Register a receiver, be told of the end, check the signature, and fetch the response."""
+    with Receiver() as receiver:
+        endpoint = client.post(
+            "/webhook_endpoints",
+            body={"name": "n", "url": receiver.url, "event_types": ["response.completed"]},
+            cast_to=object,
+        )
+        made = client.responses.create(
+            model="gpt-5.4", input="a cat", tools=[TOOL], background=True
+        )
+        headers, body = receiver.webhooks.get(timeout=30)
+    event = client.webhooks.unwrap(body, headers, secret=endpoint["signing_secret"])
+    done = client.responses.retrieve(event.data.id)
+    return made.status, event.type, done.id == made.id, done.status, len(done.output)
+
+
+def cancel_a_response(client: Any) -> object:
+    made = client.responses.create(model="gpt-5.4", input="slow", tools=[TOOL], background=True)
+    return client.responses.cancel(made.id).status
+
+
 def a_wrong_key(client: Any) -> object:
     return refusal(client.with_options(api_key="sk-wrong"), MODEL, "a cat")
 
@@ -95,5 +126,6 @@ if __name__ == "__main__":
     run(
         openai.OpenAI(base_url=url, api_key=key, max_retries=0),
         *(generate, generate_a_link, edit, batch, files, batches, models),
+        *(respond, respond_later, cancel_a_response),
         *(a_wrong_key, a_wrong_model, a_refused_prompt, too_many_requests),
     )

@@ -53,6 +53,7 @@ HOME_OF_OPTIONAL: dict[str, set[str]] = {
     "pytest": {"testing"},
     "looptime": {"testing"},
     "opendal": {"_stores"},
+    "truststore": {"_transports"},
     "opentelemetry": {"telemetry"},
     "pandas": {"_models"},
     "polars": {"_models"},

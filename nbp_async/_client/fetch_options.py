@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbp_async._client.options import DownloadOptions
+from nbp_async._client.download_options import DownloadOptions
 from nbp_async._models.outcomes import Outcome
 from nbp_async._vendors.profiles import DialectName
 

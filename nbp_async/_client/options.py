@@ -5,7 +5,7 @@ option is a field here, its line under "Attributes", and the place that uses it.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -15,20 +15,18 @@ from nbp_async._base.errors import ConfigError
 from nbp_async._base.fields import HIDDEN, Form, OnlyVia, check_fields
 from nbp_async._base.option_fields import option_fields
 from nbp_async._base.secret import Secret
+from nbp_async._client.download_options import DownloadOptions
 from nbp_async._flow.resume_state import ResumePolicy
-from nbp_async._images.download import link_policy
 from nbp_async._journal.base import JOURNAL, Journal
 from nbp_async._models.events import Listener
 from nbp_async._models.outcomes import FailedLines, Via
-from nbp_async._models.settings import Dollars, Limits, Retry, Timeouts, dollars
+from nbp_async._models.settings import Dollars, Retry, dollars
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.object_sink import as_store_address
 from nbp_async._stores.store_address import StoreAddress, is_store
 from nbp_async._transports.base import Transport
 from nbp_async._transports.extra_headers import ExtraHeaders, read_headers
-from nbp_async._transports.network import Network, network_of
-from nbp_async._transports.proxies import ProxyAddress, read_proxy
 from nbp_async._vendors.prices import ServiceTier
 from nbp_async._vendors.profiles import DialectName, Profile
 from nbp_async._webhooks.webhook import Webhook
@@ -213,55 +211,6 @@ class CallOptions(ImageOptions):
         return dataclasses.replace(
             self, retry_failed=True, resend_ambiguous=resend_ambiguous, max_cost=cap
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DownloadOptions:
-    """What matters to images that come as links.
-
-    Attributes:
-        limits: How hard to press the endpoint; see `Limits`.
-        timeouts: How long to wait; see `Timeouts`.
-        link_hosts: Hosts that image links may lead to; None (default) for any public one.
-        allow_private: Links may lead to private addresses and plain http; None (default) only
-            where the endpoint itself is at a loopback address.
-        allow_http: Image links may be plain http, which others can read and change on the way, and
-            still lead to no private address; None (default) only where the endpoint is so itself.
-        ca: File of certificate authorities to trust instead of the system's.
-        proxy: Address of the proxy that everything goes by, image links included, as
-            "http://proxy.example:3128"; "https://..." for one that speaks TLS itself. A name and a
-            password in it ("http://name:password@...") go to the proxy alone, and are never shown.
-            None (default) for none.
-        trust_env: Go by the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names, and without one
-            to the hosts that NO_PROXY names and to this machine itself; with `proxy`, NO_PROXY
-            alone counts. By default these variables are not read.
-    """
-
-    limits: Limits | None = None
-    timeouts: Timeouts | None = None
-    link_hosts: Annotated[Collection[str] | None, Form("a list of hosts, or None")] = None
-    allow_private: bool | None = None
-    allow_http: bool | None = None
-    ca: str | Path | None = None
-    proxy: Annotated[
-        str | ProxyAddress | None, HIDDEN, Form('"http://proxy.example:3128"', read=read_proxy)
-    ] = None
-    trust_env: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        link_policy(self.link_hosts, private=False, http=False)
-
-    @property
-    def network(self) -> Network:
-        """By which proxies requests go, and whom they trust.
-
-        Raises:
-            ConfigError: The environment names a proxy that cannot be used.
-        """
-        assert not isinstance(self.proxy, str), "it was read when the value was made"
-        ca = None if self.ca is None else str(self.ca)
-        return network_of(self.proxy, ca, trust_env=self.trust_env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

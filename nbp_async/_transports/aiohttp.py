@@ -28,6 +28,7 @@ from nbp_async._transports.aiohttp_internals import (
     receive_less,
     take_left_over,
 )
+from nbp_async._transports.certificates import shared_context
 from nbp_async._transports.content_coding import ContentDecoder
 from nbp_async._transports.network import Network, check_link
 from nbp_async._transports.proxies import ProxyAddress, refused_by_proxy
@@ -71,7 +72,9 @@ class AiohttpTransport:
         self.reuse = reuse
         self.network = network or Network()
         self.guard = guard
-        self._tls = self.network.tls_context() if self.network.ca else True
+        trust = self.network.trust
+        # aiohttp has made a context of its own, which is as good where nothing else is named.
+        self._tls = True if trust.is_usual else shared_context(trust)
         self._closed = False
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._urls: dict[str, URL] = {}

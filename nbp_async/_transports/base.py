@@ -48,7 +48,8 @@ class Transport(Protocol):
         """Send it, once.
 
         Raises:
-            NotSentError: No byte left: ConnectError, CertificateError, LocalLimitError.
+            NotSentError: No byte left: ConnectError, CertificateError, LocalLimitError; or the
+                server read none, as a proxy (ProxyRefusedError) or its unfinished handshake shows.
             NoReplyError: Bytes may have left, and no head came: DisconnectedError, BadHeadError.
             ClosedError: After `aclose`. Nothing was sent.
 

@@ -21,6 +21,7 @@ import httpx
 
 from nbp_async._base.errors import ClosedError, NbpError
 from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._transports.certificates import new_context
 from nbp_async._transports.content_coding import ContentDecoder
 from nbp_async._transports.header_logs import unlogged_headers
 from nbp_async._transports.network import Network
@@ -80,7 +81,7 @@ class HttpxTransport:
         self._share = reuse and http2
         self._http2 = http2
         self.network = network or Network()
-        self._context = None if through is not None else self.network.tls_context()
+        self._context = None if through is not None else new_context(self.network.trust)
         self._through = through
         self._shared: dict[ProxyAddress | None, httpx.AsyncHTTPTransport] = {}
         self._closed = False

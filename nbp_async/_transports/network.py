@@ -2,12 +2,11 @@
 
 import os
 import re
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from nbp_async._base.errors import ConfigError
+from nbp_async._transports.certificates import USUAL, TrustSource, choose_trust
 from nbp_async._transports.proxies import DIRECT, Proxies, ProxyAddress, choose_proxies
 
 
@@ -17,37 +16,28 @@ class Network:
 
     Attributes:
         proxies: By which proxies requests go.
-        ca: File of certificate authorities to trust instead of the system's.
+        trust: Whose certificates are trusted.
     """
 
     proxies: Proxies = DIRECT
-    ca: str | None = None
+    trust: TrustSource = USUAL
 
     def proxy_for(self, url: str) -> ProxyAddress | None:
         """The proxy by which a request to this address goes, or None."""
         return self.proxies.find(url)
 
-    def tls_context(self) -> ssl.SSLContext:
-        """Whom connections trust.
 
-        Raises:
-            ConfigError: There is no such file, or no certificate in it.
-        """
-        try:
-            return ssl.create_default_context(cafile=self.ca)
-        except OSError as exc:
-            reason = exc.strerror or type(exc).__name__
-            raise ConfigError(f"ca={self.ca!r} cannot be used: {reason}.") from exc
-
-
-def network_of(proxy: ProxyAddress | None, ca: str | None, *, trust_env: bool) -> Network:
+def network_of(
+    proxy: ProxyAddress | None, ca: str | None, certificates: str | None, *, trust_env: bool
+) -> Network:
     """The network of a client with these options.
 
     Raises:
-        ConfigError: The environment names a proxy that cannot be used.
+        ConfigError: The environment names a proxy that cannot be used, or two options are there of
+            which one is enough.
     """
-    environ = os.environ if trust_env else None
-    return Network(proxies=choose_proxies(proxy, environ), ca=ca)
+    proxies = choose_proxies(proxy, os.environ if trust_env else None)
+    return Network(proxies=proxies, trust=choose_trust(ca, certificates, os.environ))
 
 
 def check_link(url: str, guard: Callable[[str], None]) -> None:

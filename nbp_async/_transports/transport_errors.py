@@ -44,6 +44,27 @@ _HEAD_FAULTS = (
     ("multiple Transfer-Encoding", "it has two Transfer-Encoding headers", ""),
     ("status line", "it does not begin with a status line", ""),
 )
+# By what OpenSSL calls it: what the host's certificate is, and what to do.
+_CLOCK = "Is this machine's clock right? Else those who run the host must renew it."
+_ADDRESS = "Is the address right?"
+_TRUST = (
+    "In a company's network, trust its authority: ca='office.pem', SSL_CERT_FILE, or "
+    "certificates='system' (nbp help certificates)."
+)
+_UNKNOWN = ("is from an authority that is not trusted here", _TRUST)
+_CERTIFICATE_FAULTS = {
+    9: ("is not valid yet", _CLOCK),
+    10: ("has expired", _CLOCK),
+    **dict.fromkeys((2, 18, 19, 20, 21), _UNKNOWN),
+    **dict.fromkeys((62, 64), ("is for another name", _ADDRESS)),
+}
+_WANTS_OURS = {"TLSV13_ALERT_CERTIFICATE_REQUIRED"}
+_TLS_ADVICE = {
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": ": it may want a certificate from us, or other ciphers",
+    "TLSV1_ALERT_PROTOCOL_VERSION": ": it speaks another version of TLS than we do",
+    "UNSUPPORTED_PROTOCOL": ": it speaks a version of TLS that is too old",
+    "WRONG_VERSION_NUMBER": ": that port does not speak TLS",
+}
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -69,6 +90,10 @@ def translated(
     """
     if not sent:
         return _not_sent(exc, vendor, proxy)
+    if any(_reason(cause) in _WANTS_OURS for cause in _causes(exc)):
+        # With TLS 1.3 this comes after we have sent. The server's handshake failed, so that nothing
+        # behind it was read.
+        return _certificate_wanted(vendor)
     if unread:
         return bad_head(vendor, exc)
     return DisconnectedError(f"{vendor}: the connection ended before a response came{_why(exc)}.")
@@ -100,12 +125,11 @@ def unsendable(request: HttpRequest, vendor: str) -> NotSentError | None:
 
 def _not_sent(exc: BaseException, vendor: str, proxy: object) -> NotSentError:
     for cause in _causes(exc):
-        if isinstance(cause, ssl.SSLCertVerificationError | ssl.CertificateError):
-            reason = getattr(cause, "verify_message", "") or "it is for another name"
-            return CertificateError(
-                f"{vendor}: its certificate was refused ({reason}).",
-                hint="Is the address right? Behind a company's proxy, give its CA: Client(ca=...).",
-            )
+        if _reason(cause) in _WANTS_OURS:
+            return _certificate_wanted(vendor)
+        # aiohttp wraps it in a class of the same kind, which says nothing.
+        if isinstance(cause, ssl.SSLCertVerificationError) and getattr(cause, "verify_code", None):
+            return _untrusted(cause, vendor)
         if isinstance(cause, PermissionError) and cause.errno is None:  # raised by a guard
             return RefusedAddressError(f"{vendor}: no connection: {cause}.", reason=str(cause))
         if isinstance(cause, OSError) and cause.errno in _LOCAL_LIMITS:
@@ -113,20 +137,47 @@ def _not_sent(exc: BaseException, vendor: str, proxy: object) -> NotSentError:
                 f"{vendor}: no connection: {_LOCAL_LIMITS[cause.errno]}.",
                 hint="Raise the file limit (ulimit -n), or lower max_in_flight.",
             )
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(exc)):
+        return CertificateError(f"{vendor}: its certificate was refused.", hint=_TRUST)
     way = "" if proxy is None else f" by the proxy {proxy}"
     return ConnectError(f"{vendor}: no connection{way}{_why(exc)}.")
 
 
+def _untrusted(exc: ssl.SSLCertVerificationError, vendor: str) -> CertificateError:
+    """The host's certificate proves nothing; says why, and what to do."""
+    fault, hint = _CERTIFICATE_FAULTS.get(exc.verify_code, ("was refused", _TRUST))
+    about = "" if exc.verify_code in _CERTIFICATE_FAULTS else f" ({exc.verify_message})"
+    return CertificateError(f"{vendor}: its certificate {fault}{about}.", hint=hint)
+
+
+def _certificate_wanted(vendor: str) -> CertificateError:
+    return CertificateError(
+        f"{vendor}: it wants a certificate from us, and took nothing without one.",
+        hint="Client certificates are not supported: run a local proxy that has one, and name it "
+        "as the endpoint.",
+    )
+
+
+def _reason(exc: BaseException) -> str:
+    """OpenSSL's name of what went wrong, as "CERTIFICATE_VERIFY_FAILED"; else ""."""
+    return (getattr(exc, "reason", None) or "") if isinstance(exc, ssl.SSLError) else ""
+
+
 def _why(exc: BaseException) -> str:
     """The reason that the system, the TLS library or a guard gave; or ""."""
-    for cause in _causes(exc):
+    causes = list(_causes(exc))
+    # First, for a library may put what OpenSSL said into an error of the system's kind, whose
+    # number then means something else.
+    for cause in causes:
+        if reason := _reason(cause):
+            words = reason.lower().replace("_", " ").removeprefix("sslv3 ").removeprefix("tlsv1 ")
+            return f": TLS failed ({words}){_TLS_ADVICE.get(reason, '')}"
+    for cause in causes:
         if isinstance(cause, socket.gaierror):
             return ": its name does not resolve"
-        if isinstance(cause, ssl.SSLError):
-            # Its errno is not one of the system's. A copy that a library made has no reason.
-            if reason := getattr(cause, "reason", None):
-                return f": TLS failed ({reason.lower().replace('_', ' ')})"
-        elif isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+        if isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+            if isinstance(cause, ssl.SSLError):
+                continue  # its number is not one of the system's
             return f": {os.strerror(cause.errno).lower()}"
     return ""
 

@@ -55,7 +55,7 @@ async def check_endpoint(
         secure = CheckResult(name="TLS", state="skipped", message=f"not checked apart: by {proxy}")
         yield secure
     elif name.state == "ok":
-        context = network.tls_context() if parts.scheme == "https" else None
+        context = options.tls_context() if parts.scheme == "https" else None
         secure = no_tls_result(profile) if context is None else await tls(host, port, context)
         yield secure
     if secure is None or secure.state == "bad":
@@ -162,7 +162,7 @@ async def _get_models(
     # As paid calls do: by the same proxy, and by no redirect that takes the key along.
     routed: dict[str, Any] = {"headers": headers, "allow_redirects": False}
     if url.startswith("https:"):
-        routed["ssl"] = network.tls_context()
+        routed["ssl"] = options.tls_context()
     if (proxy := network.proxy_for(url)) is not None:
         routed |= {"proxy": proxy.url, "proxy_headers": proxy.headers}
         if url.startswith("http:"):

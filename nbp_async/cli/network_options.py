@@ -10,12 +10,17 @@ from nbp_async import ClientOptions, option_fields
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 ClientSettings = dict[str, Any]
-"""Options of `Client` by name."""
+"""Options of `Client` by name: those that `fetch_run` has as well, and headers."""
 
 _FIELDS = option_fields(ClientOptions)
 _PROXY = click.option("--proxy", metavar="URL", help=_FIELDS["proxy"].summary)
 _TRUST_ENV = click.option("--trust-env", is_flag=True, help=_FIELDS["trust_env"].summary)
 _CA = click.option("--ca", metavar="FILE", help=_FIELDS["ca"].summary)
+_CERTIFICATES = click.option(
+    "--certificates",
+    type=click.Choice(_FIELDS["certificates"].choices),
+    help="system: trust what this machine's own store does.",
+)
 _HEADER = click.option(
     "--header",
     "headers",
@@ -27,13 +32,14 @@ _HEADER = click.option(
 
 
 def network_options(command: Command) -> Command:
-    """`--proxy`, `--trust-env` and `--ca`; the command gets them as `network`."""
+    """`--proxy`, `--trust-env`, `--ca`, `--certificates`; the command gets them as `network`."""
 
     @functools.wraps(command)
-    def with_network(proxy: str | None, trust_env: bool, ca: str | None, **others: Any) -> Any:
-        return command(network={"proxy": proxy, "trust_env": trust_env, "ca": ca}, **others)
+    def with_network(**given: Any) -> Any:
+        network = {name: given.pop(name) for name in ("proxy", "trust_env", "ca", "certificates")}
+        return command(network=network, **given)
 
-    return cast("Command", _PROXY(_TRUST_ENV(_CA(with_network))))
+    return cast("Command", _PROXY(_TRUST_ENV(_CA(_CERTIFICATES(with_network)))))
 
 
 def endpoint_network_options(command: Command) -> Command:

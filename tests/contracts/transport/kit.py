@@ -13,8 +13,8 @@ from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._transports.aiohttp import AiohttpTransport
 from nbp_async._transports.base import Transport
 from nbp_async._transports.httpx import HttpxTransport
-from nbp_async._transports.network import Network
-from nbp_async._transports.proxies import ProxyAddress, choose_proxies
+from nbp_async._transports.network import network_of
+from nbp_async._transports.proxies import ProxyAddress
 from nbp_async._transports.stage_timer import StageTimer
 from tests.raw_server import Handler, RawServer, serving
 
@@ -90,7 +90,7 @@ class Line:
         self, ca: str | None, proxy: ProxyAddress | None = None
     ) -> AiohttpTransport | HttpxTransport:
         """A further transport of this kind, which trusts other authorities, or goes by a proxy."""
-        network = Network(ca=ca, proxies=choose_proxies(proxy, None))
+        network = network_of(proxy, ca, None, trust_env=False)
         if self.kind.library == "httpx":
             return HttpxTransport(vendor="shop", network=network)
         return AiohttpTransport(vendor="shop", reuse=self.kind.reuse, network=network)

@@ -13,7 +13,7 @@ import trustme
 
 from nbp_async._base.errors import DisconnectedError, ReadTimeout, TruncatedError
 from nbp_async._transports.httpx import HttpxTransport
-from nbp_async._transports.network import Network
+from nbp_async._transports.network import network_of
 from tests.contracts.transport.kit import BODY, Kind, Line, near
 from tests.raw_server import Handler, Peer, RawServer, framed, keeping, serving
 
@@ -85,7 +85,10 @@ class Http2Line(Line):
     def __init__(self, authority: trustme.CA, ca_file: str, *, reuse: bool) -> None:
         super().__init__(Kind("httpx", tls=True), authority, ca_file)
         self.transport = HttpxTransport(
-            vendor="shop", http2=True, reuse=reuse, network=Network(ca=ca_file)
+            vendor="shop",
+            http2=True,
+            reuse=reuse,
+            network=network_of(None, ca_file, None, trust_env=False),
         )
 
     def tls(self, name: str) -> ssl.SSLContext:

@@ -17,7 +17,7 @@ from nbp_async._base.errors import (
     NotSentError,
 )
 from nbp_async._base.http import HttpRequest
-from nbp_async._transports.network import Network
+from nbp_async._transports.certificates import TrustSource, new_context
 from nbp_async._transports.transport_errors import (
     RefusedAddressError,
     translated,
@@ -108,4 +108,4 @@ def test_ordinary_headers_can_be_sent() -> None:
 
 def test_a_file_of_authorities_that_is_not_there_cannot_be_used() -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.pem"):
-        Network(ca="/nowhere.pem").tls_context()
+        new_context(TrustSource(path="/nowhere.pem", origin="ca"))

@@ -26,6 +26,7 @@ from nbp_async._base.errors import (
     TaskFailedError,
     TaskLostError,
 )
+from nbp_async._base.http import Billing
 from nbp_async._base.task_handle import Handle
 from nbp_async._batch_api.batch_client import BatchClient, in_doubt, may_succeed_later
 from nbp_async._batch_api.batch_dialect import BatchDialect, JobStatus, Source
@@ -244,10 +245,9 @@ class BatchJob:
             if status.state != "open":
                 for file in status.files:
                     await self._client.download(file, self._take)
+                await self._end(status)
         finally:
             await self._hand_out_failures()
-        if status.state != "open":
-            await self._end(status)
         return status
 
     async def cancel(self) -> None:
@@ -270,51 +270,52 @@ class BatchJob:
         del self.waiting[key]
         self._taken[key] = line.checksum
         if isinstance(outcome, Failure):
-            self._failed.append((item, outcome))  # together: they may be sent again in one job
+            self._failed.append((item, outcome))
         else:
             await self._record_outcome(item, outcome)
 
     async def _hand_out_failures(self) -> None:
+        """All at once: what is to be sent again then goes into few jobs."""
         failed, self._failed = self._failed, []
         for item, failure in failed:
             await self._record_outcome(item, failure)
 
     async def _end(self, status: JobStatus) -> None:
-        """No more results come: give the lines without one their outcomes."""
+        """No more results come: the lines without one have failed."""
         name, how = self.record.name, status.state
-        for key, item in list(self.waiting.items()):
-            error: NbpError
+
+        def error() -> NbpError:
             if how in ("failed", "expired"):
                 words = status.error or "it has no results"
-                error = TaskFailedError(
+                return TaskFailedError(
                     f"Batch job {name} {how}: {words}.",
                     task=name,
                     billing="no",
                     is_transient=how == "expired",
                 )
-            else:
-                why = "was cancelled" if how == "cancelled" else "has no result for it"
-                error = TaskLostError(f"Batch job {name} {why}.", task=name, hint=self._strays.hint)
-            await self._give_up(key, item, error)
-        await self._write(state="over")
+            why = "was cancelled" if how == "cancelled" else "has no result for it"
+            return TaskLostError(f"Batch job {name} {why}.", task=name, hint=self._strays.hint)
+
+        await self._fail_rest(error)
 
     async def _lose(self, why: str) -> None:
-        for key, item in list(self.waiting.items()):
-            error = TaskLostError(f"Batch job {self.record.name}: {why}.", task=self.record.name)
-            await self._give_up(key, item, error)
-        await self._write(state="over")
-
-    async def _give_up(self, key: str, item: BatchItem, error: NbpError) -> None:
-        outcome = await self._ledger.fail(item, error)
-        del self.waiting[key]
-        await self._record_outcome(item, outcome)
+        name = self.record.name
+        await self._fail_rest(lambda: TaskLostError(f"Batch job {name}: {why}.", task=name))
+        await self._hand_out_failures()
 
     async def _never(self, why: NbpError) -> None:
         """It was never created: none of its lines is paid."""
+        await self._fail_rest(lambda: why, "no")
+        await self._hand_out_failures()
+
+    async def _fail_rest(
+        self, error: Callable[[], NbpError], billing: Billing | None = None
+    ) -> None:
+        """The job is over: record the failure of each line without an outcome."""
         for key, item in list(self.waiting.items()):
-            outcome = await self._ledger.fail(item, why, "no")
+            failure = await self._ledger.fail(item, error(), billing)
             del self.waiting[key]
-            await self._record_outcome(item, outcome)
+            self._failed.append((item, failure))
         await self._write(state="over")
 
     async def free(self) -> None:

@@ -299,6 +299,7 @@ class BatchLedger:
             earlier=earlier,
         )
         resources.totals.images += len(received)
+        self._call.record_error(self._call.sink.error)
         await self._finish(item, image)
         return image
 

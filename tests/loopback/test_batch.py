@@ -214,6 +214,8 @@ async def test_a_job_that_expires_is_submitted_again_and_not_for_ever(tmp_path: 
         assert [f.billing for f in made.failures] == ["no"] * 3
         assert "expired" in str(made.failures[0].error)
         assert now() > 3 * 48 * 3600, "it was in three jobs"
+        created = [r for r in server.received if r.path.endswith("batchGenerateContent")]
+        assert len(created) == 3, "its lines go on together"
         assert server.bank.images == 0
         await assert_settled(gen, server, made)
 

@@ -162,7 +162,6 @@ class BatchJob:
             created = await self._create(address, source)
         except NbpError as exc:
             if not in_doubt(exc):
-                self._call.record_error(exc)
                 await self._never(exc)
                 return False
             log.warning("Batch job %s may have been created: %s", record.name, exc)
@@ -305,6 +304,7 @@ class BatchJob:
 
     async def _never(self, why: NbpError) -> None:
         """It was never created: none of its lines is paid."""
+        self._call.record_error(why)
         await self._fail_rest(lambda: why, "no")
         await self._hand_out_failures()
 
@@ -313,7 +313,7 @@ class BatchJob:
     ) -> None:
         """The job is over: record the failure of each line without an outcome."""
         for key, item in list(self.waiting.items()):
-            failure = await self._ledger.fail(item, error(), billing)
+            failure = await self._ledger.fail(item, error(), billing, of_job=True)
             del self.waiting[key]
             self._failed.append((item, failure))
         await self._write(state="over")

@@ -321,8 +321,10 @@ class BatchLedger:
         error: NbpError,
         billing: Billing | None = None,
         cost: Decimal | None = None,
+        *,
+        of_job: bool = False,
     ) -> Failure:
-        """The line ended without an image."""
+        """The line ended without an image; `of_job`: as all of its job did, which counts once."""
         if billing is None:
             resources = self._endpoint.resources
             billing = judge(
@@ -337,7 +339,8 @@ class BatchLedger:
             cost = item.most if billing == "maybe" else item.price
             if isinstance(error, NoImageError) and billing == "yes":
                 cost = self._cost_without_image(error.usage)
-        self._call.record_error(error)
+        if not of_job:
+            self._call.record_error(error)
         attempt = self._record(item, billing, cost, error)
         failure = item.failed(error, attempt)
         await self._finish(item, failure)

@@ -42,6 +42,9 @@ from nbp_async._vendors.services import TaskTable
 _CANCELLED = frozenset({"cancelled", "canceled"})
 _LONGEST_ETA = 86400  # seconds
 
+NOTHING_FOUND = "nothing found"
+"""The reason of a `NoImageError` if a task is done and its image is not where it should be."""
+
 
 class TaskAnswerReader:
     """Reads documents of one service by its table."""
@@ -77,7 +80,7 @@ class TaskAnswerReader:
             raise NoImageError(
                 f"{self._profile.name}: the task is done, and has no image"
                 f"{_nothing_at(document, *task.images, *task.links)}.",
-                reason="no data",
+                reason=NOTHING_FOUND,
             )
         if handle is None:
             raise MalformedReplyError(

@@ -132,6 +132,32 @@ class TaskImages:
         return f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
 
 
+class TaskSubmits:
+    """How tasks are submitted: "not found" is about the address here, and not about a task."""
+
+    statuses = TaskImages.statuses
+
+    def __init__(self, tasks: TaskImages) -> None:
+        self._tasks = tasks
+
+    def encode(
+        self, job: Job, profile: Profile, references: tuple[Reference, ...], key: str
+    ) -> HttpRequest:
+        return self._tasks.encode(job, profile, references, key)
+
+    def decoder(self) -> Decoder:
+        return self._tasks.decoder()
+
+    def refusal(self, head: ReplyHead, body: bytes, profile: Profile) -> RefusedError:
+        error = self._tasks.refusal(head, body, profile)
+        if error.status in (404, 405):
+            error.hint = (
+                f"{profile.name} takes no tasks at {profile.base_url}{self._tasks.table.submit}: "
+                'check the address and the model, or make held calls (via="held").'
+            )
+        return error
+
+
 def _with_extra(
     body: Mapping[str, object], part: str, extra: Mapping[str, object]
 ) -> dict[str, object]:

@@ -23,8 +23,10 @@ from nbp_async._base.errors import (
     RateLimitError,
     ServerError,
     SlowBodyError,
+    TaskError,
     TruncatedError,
 )
+from nbp_async._dialects.task_answer import NOTHING_FOUND
 
 MOST_IN_A_ROW = 3
 _DETAILS = re.compile(r'".*|[0-9]+', re.DOTALL)  # the part of a message that differs each time
@@ -62,6 +64,9 @@ class RepeatedFailures:
     def _shared_cause(self, error: NbpError) -> str:
         """What the other prompts would meet as well, or ""."""
         kind = type(error).__name__
+        if isinstance(error, TaskError):
+            cause = error.__cause__  # why its polls cannot be read
+            return self._shared_cause(cause) if isinstance(cause, NbpError) else ""
         if isinstance(error, AuthError | QuotaError):
             return kind
         if isinstance(error, InvalidRequestError):
@@ -71,7 +76,9 @@ class RepeatedFailures:
         if isinstance(error, TruncatedError | SlowBodyError):
             # A vendor that restarts cuts many answers at once: once images came, that passes.
             return "" if self._has_image else kind
-        is_foreign = isinstance(error, NoImageError) and error.billing == "maybe"
+        is_foreign = isinstance(error, NoImageError) and (
+            error.billing == "maybe" or error.reason == NOTHING_FOUND
+        )
         no_answer = isinstance(error, ServerError) and error.status < 300
         if isinstance(error, MalformedReplyError) or is_foreign or no_answer:
             return f"{kind} {_DETAILS.sub('', error.message)}"
@@ -80,6 +87,8 @@ class RepeatedFailures:
 
 def advice(error: NbpError) -> str:
     """What to check, where the error does not say it itself."""
+    if isinstance(error, TaskError) and isinstance(error.__cause__, NbpError):
+        return advice(error.__cause__)
     if isinstance(error, TruncatedError | SlowBodyError):
         return _CUT_HINT
     if isinstance(error, BodyTooLargeError | AuthError | QuotaError):

@@ -42,6 +42,7 @@ log = logging.getLogger("nbp_async")
 
 MAX_POLLS = 16  # that are out at the same time
 _UNREADABLE = 3  # answers in a row that refuse the key, or cannot be read
+_LATE_RESTS = (0.5, 2.0, 5.0, 10.0)  # seconds before each further poll once it is late
 _UNKNOWN_FOR, _UNKNOWN_POLLS = 60.0, 5  # how long, and how often, "no such task" is not believed
 
 
@@ -215,20 +216,36 @@ class Poller:
         self._unknown = self._unreadable = 0  # answers in a row
         self._unknown_since = 0.0
         self._ready = False  # its result is known to be there: fetch it at once
+        self._has_answered = False  # the last poll said how it stands
         self._last: Exchange | None = None
 
     async def wait(self) -> Exchange:
-        while True:
+        result = None
+        while result is None and self._loop.time() < self._ends:
             await self._sleep()
-            late = self._loop.time() >= self._ends
-            if late:
-                await self._client.cancel(self._task, self._sink)
+            result = await self._poll()
+        if result is None:
+            result = await self._poll_late()
+        self._client.learn(self._task, self._waited)
+        return result
+
+    async def _poll_late(self) -> Exchange:
+        """The deadline came: cancel, but not before the service says that it is not done.
+
+        A poll that fails at this moment must not cancel a task that is done and paid.
+        """
+        for rest in _LATE_RESTS:
+            if self._has_answered and not self._ready:
+                break
+            await asyncio.sleep(0.0 if self._ready else rest)
             result = await self._poll()
             if result is not None:
-                self._client.learn(self._task, self._waited)
                 return result
-            if late:
-                raise self._open(f"is not done after {self._waited:.0f} s")
+        await self._client.cancel(self._task, self._sink)
+        result = await self._poll()
+        if result is None:
+            raise self._open(f"is not done after {self._waited:.0f} s")
+        return result
 
     def discard(self) -> None:
         """Discard the images of the last poll, unless they were handed out."""
@@ -242,7 +259,6 @@ class Poller:
     async def _sleep(self) -> None:
         """Until the next poll is due, or a webhook says that the task is done."""
         if self._ready:
-            self._ready = False
             return
         seconds = min(self._schedule.wait(self._waited), self._ends - self._loop.time())
         await self._client.hints.wait(self._handle.id, seconds)
@@ -250,6 +266,7 @@ class Poller:
     async def _poll(self) -> Exchange | None:
         """Poll once: the result, or None to go on."""
         self.discard()
+        self._ready = self._has_answered = False
         client, files = self._client, self._client.endpoint.resources.files
         self._last = exchange = Exchange(client.dialect, self._sink)
         exchange.spool = spool_for(self._sink, files)
@@ -262,6 +279,7 @@ class Poller:
             await self._record_error(exc, exchange)
             return None
         self._unknown = self._unreadable = 0
+        self._has_answered = True
         answer = exchange.answer
         assert answer is not None, "an exchange without an error has one"
         if answer.handle is None:
@@ -286,7 +304,7 @@ class Poller:
                     f"{self._vendor} accepted task {self._handle.id}, and does not know it any "
                     f"more: {error}",
                     task=self._handle.id,
-                )
+                ) from error
             return
         if isinstance(error, AuthError | MalformedReplyError | InvalidRequestError):
             self._unreadable += 1
@@ -295,7 +313,7 @@ class Poller:
                 await self._client.keep(exchange, error, self._task)
                 stays_open = self._open(f"cannot be polled: {why}")
                 stays_open.unread = error.unread
-                raise stays_open
+                raise stays_open from error
             return
         if isinstance(error, RefusedError) and error.retry_after:
             await asyncio.sleep(min(error.retry_after, max(0.0, self._ends - now)))

@@ -6,6 +6,7 @@ With webhooks the service says when a task is done, and it is polled at once.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from nbp_async._dialects.task_dialect import TaskSubmits
 from nbp_async._flow.attempt import LiveAttempt
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver
@@ -32,7 +33,7 @@ class TaskDelivery:
         self, tasks: TaskClient, via: Via, listen: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         self.via: Via = via
-        self.dialect = tasks.dialect
+        self.dialect = TaskSubmits(tasks.dialect)
         self._tasks = tasks
         self._listen = listen
 

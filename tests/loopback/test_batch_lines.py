@@ -10,11 +10,12 @@ from nbp_async import (
     Client,
     Failure,
     Image,
+    StoppedError,
     TaskLostError,
     TruncatedError,
     recover_run,
 )
-from nbp_async._batch_api import gemini_batch
+from nbp_async._batch_api import batch_pool, gemini_batch
 from nbp_async._journal.base import JOURNAL
 from nbp_async.fake import FakeServer, faults
 from nbp_async.testing.journal import inline_journal
@@ -121,3 +122,18 @@ async def test_a_file_that_ends_within_a_line_is_not_read_for_ever(tmp_path: Pat
     assert isinstance(cut.error, TruncatedError)
     assert cut.unread
     assert {type(failure.error) for failure in lost if not failure.ok} == {TaskLostError}
+
+
+async def test_lines_that_cannot_be_read_stop_the_call(tmp_path: Path) -> None:
+    """Three lines in a row that are billed and broken: no more jobs are created."""
+    async with vendor() as server, Client(vendor_profile(server), KEY, rng=lambda: 0.5) as gen:
+        server.script(faults.mixed_results(broken=3), match="create")
+        journal = await inline_journal(tmp_path / JOURNAL)
+        prompts = [f"bicycle {number}" for number in range(9)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(batch_pool, "MOST_JOBS", 1)
+            made = await gen.many(prompts, size="1K", via="batch", journal=journal, out=tmp_path)
+        assert [type(f.error) for f in made.failures] == [TruncatedError] * 3 + [StoppedError] * 6
+        assert "3 attempts in a row ended alike" in str(made.failures[-1].error)
+        assert server.bank.images == 3
+        await assert_settled(gen, server, made)

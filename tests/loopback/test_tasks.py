@@ -267,3 +267,41 @@ async def test_an_endpoint_without_tasks_says_so_before_anything_is_sent() -> No
     with pytest.raises(ConfigError, match="does not hold calls open"):
         Client("kie", KEY).many(["a"], via="held")
     await gen.aclose()
+
+
+async def test_a_poll_that_fails_at_the_deadline_cancels_no_task_that_is_done() -> None:
+    """Its image is paid: the poll is repeated before anything is cancelled."""
+    fails_twice = task_faults.look(faults.status(500), faults.reset())
+    outcome, vendor = await play(
+        fails_twice, server={"latency": 20.0}, timeouts=Timeouts(task=30.0)
+    )
+    assert isinstance(outcome, Image), outcome
+    assert not [r for r in vendor.received if "cancel" in r.path]
+    assert vendor.bank.billed == outcome.spent
+
+
+async def test_tasks_that_cannot_be_polled_stop_the_call() -> None:
+    """Each may be billed, and none can be read: three are enough."""
+    async with FakeServer(latency=60.0, keys=[KEY]) as vendor:
+        vendor.script(*[task_faults.lost()] * 12)
+        gen = Client(tasks(vendor), KEY, rng=lambda: 0.5, limits=Limits(max_open=1))
+        async with gen:
+            batch = await gen.many([f"p{n}" for n in range(12)], size="1K", via="poll")
+            await assert_settled(gen, vendor, batch)
+        kinds = [type(failure.error).__name__ for failure in batch.failures]
+        assert kinds == ["TaskLostError"] * 3 + ["StoppedError"] * 9
+        assert "3 attempts in a row ended alike" in str(batch.failures[-1].error)
+        assert vendor.stats().tasks == 3
+
+
+async def test_a_service_that_takes_no_tasks_is_said_to() -> None:
+    async with FakeServer(latency=60.0, keys=[KEY]) as vendor:
+        nowhere = msgspec.structs.replace(ARTICLE, submit="/images/nowhere")
+        relay = dataclasses.replace(tasks(vendor), tasks=nowhere)
+        async with Client(relay, KEY, limits=Limits(max_in_flight=1)) as gen:
+            batch = await gen.many([f"p{n}" for n in range(8)], size="1K", via="poll")
+            await assert_settled(gen, vendor, batch)
+        kinds = [type(failure.error).__name__ for failure in batch.failures]
+        assert kinds == ["InvalidRequestError"] * 3 + ["StoppedError"] * 5
+        assert "takes no tasks at" in str(batch.failures[-1].error)
+        assert not vendor.bank.ledger

@@ -1,5 +1,6 @@
 """What became of a call: the lines of its summary, and its exit code."""
 
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ from nbp_async.cli.error_text import error_text
 from nbp_async.display.formats import format_dollars, plural
 from nbp_async.display.progress import FailureGroups, progress_of
 from nbp_async.display.progress_text import failures_text
+from nbp_async.display.run_summary import commonest
 
 
 class OutcomeSummary:
@@ -28,6 +30,7 @@ class OutcomeSummary:
         self.progress = progress_of(batch, total=total)
         self.failures = [failure for failure in batch.failures if _has_failed(failure)]
         self.dropped = sum(isinstance(f.error, CancelledAttemptError) for f in batch.failures)
+        self._mismatches = Counter(image.mismatch for image in batch.images if image.mismatch)
         self._saved_by_batch = sum((outcome.reduced for outcome in batch), Decimal(0))
         self._hint = batch.hint
 
@@ -64,6 +67,9 @@ class OutcomeSummary:
         parts += [f"{len(self.failures)} failed"] if self.failures else []
         parts += [f"{self.not_sent} not sent"] if self.not_sent else []
         yield " · ".join([*parts, f"{format_dollars(now.spent)} spent"])
+        if count := self._mismatches.total():
+            others = "image has" if count == 1 else "images have"
+            yield f"{count:,} {others} other pixels than requested: {commonest(self._mismatches)}."
         if now.resumed:
             was = "was" if now.resumed == 1 else "were"
             saved = format_dollars(now.saved)

@@ -20,6 +20,7 @@ Fact = tuple[str, str]
 
 _MOST_LISTED = 20  # items that may have been billed and have a line each
 _MOST_STORES = 5  # stores that have a line each
+_MOST_WAYS = 3  # in which images differ from what was requested
 _STATES = {
     "stored": "image",
     "answered": "link",
@@ -45,6 +46,13 @@ def cost_of(row: Row) -> str:
     return " + ".join(filter(None, [certain, maybe]))
 
 
+def commonest(mismatches: Counter[str]) -> str:
+    """How images differ from what was requested, the most frequent ways first."""
+    found = [f"{words} × {count:,}" for words, count in mismatches.most_common(_MOST_WAYS)]
+    more = len(mismatches) - len(found)
+    return "; ".join(found) + (f"; and {plural(more, 'other way')}" if more > 0 else "")
+
+
 class RunSummary:
     """Counts the rows of a run.
 
@@ -64,6 +72,7 @@ class RunSummary:
         self._states: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._billing: Counter[str] = Counter()
+        self._mismatches: Counter[str] = Counter()
         self._unread = 0
         self._link_ends: list[float | None] = []
         self._unclear_count = 0
@@ -79,6 +88,8 @@ class RunSummary:
         self._states[row.state] += 1
         if row.state == "stored":
             self._add_path(row.path)
+            if row.mismatch:
+                self._mismatches[row.mismatch] += 1
         elif row.state == "answered":
             self._link_ends.append(row.url_expires)
         elif row.state == "failed":
@@ -104,6 +115,8 @@ class RunSummary:
         yield "images", f"{states['stored']:,} of {self.items:,}{missing}"
         for place, count in self._stores.most_common(_MOST_STORES):
             yield "in a store", f"{count:,} in {printable(place)}"
+        if count := self._mismatches.total():
+            yield "other pixels", f"{count:,}: {commonest(self._mismatches)}"
         if states["failed"]:
             reasons = (f"{reason} × {count:,}" for reason, count in self._reasons.most_common())
             yield "failed", f"{states['failed']:,}: {', '.join(reasons)}"

@@ -86,3 +86,10 @@ def test_a_long_list_of_failures_stays_short() -> None:
     assert line.startswith("  500 × AuthError (#1, ")
     assert ", …; not billed)" in line
     assert len(line) < 120
+
+
+def test_images_of_other_sizes_are_told() -> None:
+    small = replace(MADE, mismatch="asked for 2048x2048, got 1024x1024")
+    said = list(summary(MADE, small).lines(durable=False))
+    assert "1 image has other pixels than requested: asked for 2048x2048" in " ".join(said)
+    assert "other pixels" not in " ".join(summary(MADE, MADE).lines(durable=False))

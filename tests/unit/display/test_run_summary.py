@@ -98,3 +98,13 @@ def test_dollars_tell_what_is_certain_from_what_is_not() -> None:
     both = like(IMAGE, maybe_usd=UNCLEAR.maybe_usd)
     rows = [IMAGE, UNCLEAR, both, row_of(failure(BLOCKED))]
     assert [cost_of(row) for row in rows] == ["$0.134", "$0.134?", "$0.134 + $0.134?", ""]
+
+
+def test_images_of_other_sizes_are_counted_by_how_they_differ(tmp_path: Path) -> None:
+    assert "other pixels" not in facts([IMAGE], tmp_path)
+    small = like(IMAGE, mismatch="asked for 2048x2048, got 1024x1024")
+    wide = [like(IMAGE, mismatch=f"asked for 1x{n}, got 1x1") for n in (2, 3, 4)]
+    assert facts([small, IMAGE, *wide, small], tmp_path)["other pixels"] == (
+        "5: asked for 2048x2048, got 1024x1024 × 2; asked for 1x2, got 1x1 × 1; "
+        "asked for 1x3, got 1x1 × 1; and 1 other way"
+    )

@@ -5,7 +5,8 @@ parts, whoever has an old signature can put another body under it: one more reas
 webhook as a hint, and to ask the service what is true.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Container
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 SignedPart = Literal["id", "time", "user", "task", "body", "sha256"]
@@ -28,6 +29,8 @@ class SignatureScheme:
         algorithms: By the version that stands before a signature; "" for signatures without one.
         is_hex: A signature is hexadecimal, not base64.
         jwks_url: Address of the sender's public keys (a JWKS), or "" where a secret is shared.
+        prefix, older_prefix: What its headers begin with now, and with older senders; "" where
+            there is one name only.
     """
 
     name: str
@@ -40,6 +43,8 @@ class SignatureScheme:
     algorithms: dict[str, Algorithm] = field(default_factory=dict)
     is_hex: bool = False
     jwks_url: str = ""
+    prefix: str = ""
+    older_prefix: str = ""
 
     @property
     def needs_secret(self) -> bool:
@@ -50,6 +55,21 @@ class SignatureScheme:
     def is_token(self) -> bool:
         """The signature is a JWT."""
         return "rs256" in self.algorithms.values()
+
+    def as_named_in(self, headers: Container[str]) -> "SignatureScheme":
+        """The same with the older names of its headers, if the signature has that name."""
+        if not self.older_prefix or self.signature_header in headers:
+            return self
+        older = replace(
+            self,
+            signature_header=self._older(self.signature_header),
+            id_header=self._older(self.id_header),
+            time_header=self._older(self.time_header),
+        )
+        return older if older.signature_header in headers else self
+
+    def _older(self, header: str) -> str:
+        return f"{self.older_prefix}{header.removeprefix(self.prefix)}"
 
 
 SCHEMES: dict[str, SignatureScheme] = {
@@ -62,6 +82,8 @@ SCHEMES: dict[str, SignatureScheme] = {
         time_header="webhook-timestamp",
         signed_parts=("id", "time", "body"),
         algorithms={"v1": "hmac", "v1a": "ed25519"},
+        prefix="webhook-",
+        older_prefix="svix-",
     ),
     "kie": SignatureScheme(
         name="kie",

@@ -15,7 +15,7 @@ and accepts times that are not whole numbers, so it is not used.
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -86,7 +86,8 @@ def verify(
         InvalidSignatureError: It is not proved. UnknownKeyError if newer public keys might do.
         InvalidBodyError: It is proved, but not JSON.
     """
-    scheme = rules.scheme
+    scheme = rules.scheme.as_named_in(message.headers)
+    rules = replace(rules, scheme=scheme)
     claims: Mapping[str, object] = {}
     if scheme.is_token:
         claims = _verify_token(message, rules, keys, now)

@@ -87,18 +87,31 @@ async def test_what_its_sender_signed_is_proved(name: str) -> None:
     assert (await play(name)).task == "task-7"
 
 
-def test_the_example_of_the_specification_is_proved() -> None:
-    headers = {
-        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
-        "webhook-timestamp": "1614265330",
-        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-    }
+EXAMPLE = {
+    "id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+    "timestamp": "1614265330",
+    "signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+}
+
+
+def verified(headers: dict[str, str]) -> WebhookEvent:
     keys = parse_secrets(SCHEMES["standard"], ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",))
     message = message_of(headers.items(), b'{"test": 2432232314}')
-    event = verify(message, rules("standard"), keys, 1614265330.0)
-    assert event == WebhookEvent(
-        "msg_p5jXN8AQM9LWM0D4loKWxJek", "", "", "standard", b'{"test": 2432232314}', 1614265330.0
+    return verify(message, rules("standard"), keys, 1614265330.0)
+
+
+@pytest.mark.parametrize("prefix", ["webhook", "svix"])
+def test_the_example_of_the_specification_is_proved(prefix: str) -> None:
+    assert verified({f"{prefix}-{name}": EXAMPLE[name] for name in EXAMPLE}) == WebhookEvent(
+        EXAMPLE["id"], "", "", "standard", b'{"test": 2432232314}', 1614265330.0
     )
+
+
+@pytest.mark.parametrize("name", EXAMPLE)
+def test_headers_of_both_names_are_not_mixed(name: str) -> None:
+    headers = {f"svix-{each}": EXAMPLE[each] for each in EXAMPLE if each != name}
+    with pytest.raises(InvalidSignatureError):
+        verified(headers | {f"webhook-{name}": EXAMPLE[name]})
 
 
 @pytest.mark.parametrize("forged", ["key", "body", "id", "old", "garbage", "unsigned"])

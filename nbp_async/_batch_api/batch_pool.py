@@ -182,12 +182,26 @@ class BatchPool(PoolBase):
         return window is None or request.dollars + most <= window.spend.dollars
 
     async def _reserve(self, group: asyncio.TaskGroup, ledger: Ledger) -> NbpError | None:
-        if self._requests and not ledger.fits():
-            await self._submit_all(group)  # what is gathered gives nothing back before it is sent
-        refused = await ledger.reserve()
+        """Reserve the price of a line; gives why it is not sent, or None."""
+        refused = await self._wait_for_dollars(group, ledger) or await ledger.reserve()
         if isinstance(refused, BudgetError) and self._jobs.count is None:
             self.stop(refused)
         return refused
+
+    async def _wait_for_dollars(self, group: asyncio.TaskGroup, ledger: Ledger) -> NbpError | None:
+        """Wait while jobs may give dollars back; those that nobody follows never do."""
+        cap = self._call.cap
+        while cap is not None and not ledger.fits():
+            if self._requests:
+                await self._submit_all(group)  # what is gathered gives nothing back before
+            elif not self._followers or ledger.never_fits(cap):
+                return ledger.over_cap(cap)
+            else:
+                try:
+                    await self._call.wait(self._change)
+                except StoppedError as exc:
+                    return exc
+        return None
 
     async def _submit_all(self, group: asyncio.TaskGroup) -> None:
         for address in list(self._requests):

@@ -23,6 +23,7 @@ from nbp_async._flow.unread_reply import ReplyOrigin
 from nbp_async._journal.base import Journal, JournalEntry
 from nbp_async._models.events import AttemptEnded
 from nbp_async._models.outcomes import ZERO, Attempt, Failure, Job
+from nbp_async._pacing.budgets import SpendCap
 from nbp_async._vendors.price_options import Given, charged_tier
 
 log = logging.getLogger("nbp_async")
@@ -120,6 +121,11 @@ class Ledger:
                 return None
         except StoppedError as exc:
             return exc
+        return self.over_cap(cap)
+
+    def over_cap(self, cap: SpendCap) -> BudgetError:
+        """Why an attempt is not sent that the cap has no room for."""
+        most, kind = self._job.most, self._kind
         return BudgetError(
             f"not sent, because it may cost ${cap.price_of(most, kind).normalize():f} and only "
             f"${max(ZERO, cap.left).normalize():f} is left.",
@@ -132,6 +138,10 @@ class Ledger:
         """The price of an attempt could be reserved now."""
         cap = self._call.cap
         return cap is None or cap.fits(self._job.most, self._kind)
+
+    def never_fits(self, cap: SpendCap) -> bool:
+        """It could not be reserved later, either."""
+        return cap.never_fits(self._job.most, self._kind)
 
     def release(self) -> None:
         """Nothing was sent after all."""

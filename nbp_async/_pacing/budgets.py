@@ -75,6 +75,10 @@ class SpendCap:
         """One more attempt may leave now."""
         return self._open.fits(price, kind, self.limit - self.spent)
 
+    def never_fits(self, price: Decimal, kind: PriceKind | None = None) -> bool:
+        """What is spent leaves too little, even if nothing of what is out is charged."""
+        return self.price_of(price, kind) > self.limit - self.spent
+
     def reserve_nowait(self, price: Decimal, kind: PriceKind | None = None) -> bool:
         """Set `price` aside, if it is left and nobody waits for it."""
         if self._turn.locked() or not self.fits(price, kind):
@@ -86,7 +90,7 @@ class SpendCap:
         """Set `price` aside as soon as it is left; False when it never will be."""
         async with self._turn:
             while not self.fits(price, kind):
-                if self.price_of(price, kind) > self.limit - self.spent:
+                if self.never_fits(price, kind):
                     return False
                 self._change = asyncio.Event()
                 try:

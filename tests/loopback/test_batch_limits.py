@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nbp_async._base.errors import TaskOpenError
+from nbp_async._base.errors import BudgetError, TaskOpenError
 from nbp_async._batch_api import batch_pool as batch
 from nbp_async._client.client import Client
 from nbp_async._journal.base import JOURNAL
@@ -93,4 +93,33 @@ async def test_dollars_of_a_job_that_was_never_created_are_there_for_another(
         made = await gen.many(PROMPTS[:6], size="1K", via="batch", journal=journal)
         assert [outcome.ok for outcome in made] == [False] * 3 + [True] * 3
         assert now() < 5000, "it did not wait for the next day"
+        await assert_settled(gen, server, made)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_dollars_that_open_jobs_hold_are_not_waited_for_in_vain(
+    tmp_path: Path, wait: bool
+) -> None:
+    """Without `wait`, or where a job cannot be polled any more, nobody gives them back."""
+    async with vendor() as server, Client(vendor_profile(server), KEY, rng=lambda: 0.5) as gen:
+        server.script(*[faults.status(403)] * 9, match="look at")
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(
+            PROMPTS, size="1K", via="batch", journal=journal, wait=wait, max_cost="0.25"
+        )
+        kinds = [type(failure.error) for failure in made.failures]
+        assert kinds == [TaskOpenError] * 3 + [BudgetError] * 4
+        assert now() < 600, "the vendor takes 900 s"
+        await assert_settled(gen, server, made)
+
+
+async def test_dollars_that_a_job_gives_back_are_waited_for(tmp_path: Path) -> None:
+    async with vendor() as server, Client(vendor_profile(server), KEY, rng=lambda: 0.5) as gen:
+        for number in range(3):
+            server.script(faults.status(400), match=f"bicycle {number}")
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(PROMPTS, size="1K", via="batch", journal=journal, max_cost="0.25")
+        assert [o.ok for o in made] == [False] * 3 + [True] * 3 + [False]
+        assert [type(failure.error) for failure in made.failures][-1] is BudgetError
+        assert server.bank.images == 3
         await assert_settled(gen, server, made)

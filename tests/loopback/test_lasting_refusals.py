@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 from nbp_async._base.errors import InvalidRequestError, QuotaError, StoppedError
+from nbp_async._calls.batch import Batch
 from nbp_async._client.client import Client
+from nbp_async._journal.base import JOURNAL
 from nbp_async._models.outcomes import Failure
 from nbp_async._models.settings import Limits
 from nbp_async._pacing.daily_quota import next_pacific_midnight
 from nbp_async._vendors.profiles import DialectName
 from nbp_async._vendors.services import services
 from nbp_async.fake import FakeServer, faults
+from nbp_async.testing.journal import inline_journal
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, now, play, profile
 
@@ -91,3 +94,28 @@ async def test_pages_that_may_be_billed_are_not_bought_for_every_prompt() -> Non
             assert kinds.count(StoppedError) >= 20 - 2 * 4
             assert server.bank.images <= 2 * 4
             await assert_settled(gen, server, batch)
+
+
+async def test_a_run_that_a_days_quota_stopped_goes_on_when_it_is_renewed(tmp_path: Path) -> None:
+    prompts = [f"bicycle {n}" for n in range(8)]
+    async with FakeServer(latency=60.0, keys=[KEY]) as server:
+        used_up = faults.status(429, body=_NO_DAY)
+        server.script(faults.ok(), faults.ok(), used_up, used_up, used_up)
+
+        async def call() -> Batch:
+            limits = Limits(max_in_flight=1)
+            async with Client(profile(server, "gemini"), KEY, limits=limits) as gen:
+                journal = await inline_journal(tmp_path / JOURNAL)
+                return await gen.many(prompts, size="1K", journal=journal)
+
+        first = await call()
+        assert len(first.images) == 2
+        assert isinstance(first.stopped, QuotaError)
+        assert first.stopped.resets_at is not None
+        for failure in first.failures:
+            assert failure.billing == "no"
+            assert "renewed at midnight Pacific time, 20" in str(failure.error)
+        made = await call()
+        assert [outcome.ok for outcome in made] == [True] * 8
+        assert server.bank.images == 8
+        assert server.bank.billed == sum(o.spent + o.spent_earlier for o in made)

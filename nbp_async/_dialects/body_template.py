@@ -80,6 +80,13 @@ def with_extra(body: Mapping[str, object], extra: Mapping[str, object]) -> dict[
     return merged
 
 
+def unwritable(cause: Exception) -> ConfigError:
+    """The error of a prompt that has no form in JSON: an object in `extra`, or half a character."""
+    return ConfigError(
+        f"The prompt or its extra fields cannot be written as JSON: {cause}. Nothing was sent."
+    )
+
+
 def encode_json(body: Mapping[str, object]) -> bytes:
     """Encode a request body. Large bytes in it are wrapped as `Base64`.
 
@@ -97,9 +104,7 @@ def encode_json(body: Mapping[str, object]) -> bytes:
     try:
         encoded = msgspec.json.encode(body, enc_hook=leave_place)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as exc:
-        problem = ConfigError(
-            f"The prompt or its extra fields cannot be written as JSON: {exc}. Nothing was sent."
-        )
+        problem = unwritable(exc)
     else:
         return _insert(encoded, large) if large else encoded
     raise problem

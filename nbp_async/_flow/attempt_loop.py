@@ -71,8 +71,6 @@ async def make_image(delivery: RequestDelivery, call: CallState, job: Job) -> Ou
     except (ConfigError, JournalError, StorageError) as exc:
         call.record_error(exc)
         return failure_of(job, exc, ledger)
-    except UnicodeEncodeError as exc:  # of the journal's hash, or of the request
-        return failure_of(job, _unencodable(exc), ledger)
     return await _attempt(delivery, call, job, ledger, request)
 
 
@@ -86,12 +84,6 @@ async def make_claimed_image(
         call.record_error(exc)
         return failure_of(job, exc, ledger)
     return await _attempt(delivery, call, job, ledger, request)
-
-
-def _unencodable(exc: UnicodeEncodeError) -> ConfigError:
-    return ConfigError(
-        f"The request contains {exc.object[exc.start]!r}, half a character, which cannot be sent."
-    )
 
 
 async def _encode(

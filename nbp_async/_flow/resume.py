@@ -22,6 +22,7 @@ from nbp_async._base.errors import (
     ParkedError,
 )
 from nbp_async._dialects.base import Answer
+from nbp_async._dialects.body_template import unwritable
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.endpoint import Endpoint
 from nbp_async._flow.ledger import JournalRecord, Ledger, failure_of
@@ -117,6 +118,7 @@ async def claim(
     """Claim a job's item in the journal, and enter in its ledger what earlier calls had sent.
 
     Raises:
+        ConfigError: It cannot be written, neither there nor in a request.
         JournalError: The journal cannot say. Nothing was sent.
     """
     entry = await _claim(past, job, references)
@@ -171,7 +173,15 @@ async def claim_only(past: ResumeState, job: Job) -> None:
 
 
 async def _claim(past: ResumeState, job: Job, references: tuple[Reference, ...]) -> JournalEntry:
-    return await past.journal.claim(job, identity(job, past.account, await _digests(references)))
+    digests = await _digests(references)
+    try:
+        wanted = identity(job, past.account, digests)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise unwritable(exc) from None
+    try:
+        return await past.journal.claim(job, wanted)
+    except UnicodeEncodeError as exc:  # in the name of a reference's file
+        raise unwritable(exc) from None
 
 
 def _still_open(entry: JournalEntry) -> ParkedError | None:

@@ -1,6 +1,8 @@
 """What fails before a byte can leave costs nothing, and is tried again where that may help."""
 
 import asyncio
+import dataclasses
+import os
 import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -14,15 +16,21 @@ import trustme
 
 from nbp_async._base.errors import CertificateError, ConnectTimeout
 from nbp_async._client.client import Client
-from nbp_async._models.outcomes import Failure, Image
+from nbp_async._journal.base import JOURNAL
+from nbp_async._models.outcomes import Failure, Image, Prompt, Via
 from nbp_async._models.settings import Limits, Retry, Timeouts
 from nbp_async._vendors.profiles import Profile
+from nbp_async._vendors.services import services
 from nbp_async.fake import FakeServer
 from nbp_async.fake.process import spawn
+from nbp_async.testing.journal import inline_journal
 from tests.loopback.oracle import assert_settled, file_descriptors
-from tests.loopback.play import KEY, now
+from tests.loopback.play import KEY, now, profile
+from tests.pictures import png
 
 virtual = pytest.mark.looptime
+
+ARTICLE = services()["article"].tasks
 
 
 def free_port() -> int:
@@ -198,3 +206,36 @@ async def test_sixty_prompts_get_through_where_twenty_sockets_can_be_open() -> N
     short = [a for o in batch for a in o.attempts[:-1]]
     assert short
     assert all(a.error.startswith("LocalLimitError") and a.billing == "no" for a in short)
+
+
+@virtual
+@pytest.mark.parametrize("via", ["held", "poll", "batch"])
+@pytest.mark.parametrize("extra", [{"style": "\ud83d"}, {"style": object()}])
+async def test_a_prompt_that_cannot_be_written_fails_alone(
+    via: Via, extra: dict[str, object], tmp_path: Path
+) -> None:
+    """Half of a pair of surrogates, or an object; neither is sent by any delivery."""
+    bad = Prompt("a bicycle", extra=extra)
+    async with FakeServer(latency=30.0, batch_latency=900.0, keys=[KEY]) as server:
+        relay = dataclasses.replace(profile(server, "openai_images"), tasks=ARTICLE)
+        async with Client(relay, KEY) as gen:
+            journal = await inline_journal(tmp_path / JOURNAL)
+            made = await gen.many(["a ferry", bad, "a tram"], size="1K", via=via, journal=journal)
+            assert [outcome.ok for outcome in made] == [True, False, True]
+            assert "cannot be written as JSON" in str(made.failures[0].error)
+            assert (made.failures[0].billing, server.bank.images) == ("no", 2)
+            await assert_settled(gen, server, made)
+
+
+@virtual
+async def test_a_reference_whose_name_cannot_be_written_fails_alone(tmp_path: Path) -> None:
+    odd = os.fsdecode(bytes(tmp_path) + b"/\xff.png")
+    Path(odd).write_bytes(png(8, 8))
+    prompts = [Prompt("a ferry"), Prompt("a bicycle", references=[odd])]
+    server = FakeServer(batch_latency=900.0, keys=[KEY])
+    async with server, Client(profile(server, "openai_images"), KEY) as gen:
+        journal = await inline_journal(tmp_path / JOURNAL)
+        made = await gen.many(prompts, size="1K", via="batch", journal=journal)
+        assert [outcome.ok for outcome in made] == [True, False]
+        assert (made.failures[0].billing, server.bank.images) == ("no", 1)
+        await assert_settled(gen, server, made)

@@ -20,8 +20,8 @@ from nbp_async import (
     TaskOpenError,
     read_run,
 )
+from nbp_async._batch_api import batch_job, gemini_batch
 from nbp_async._batch_api import batch_pool as batch
-from nbp_async._batch_api import gemini_batch
 from nbp_async._batch_api.journal_lines import batches_of
 from nbp_async._vendors.profiles import DialectName
 from nbp_async.fake import FakeServer, faults
@@ -125,16 +125,22 @@ async def test_an_interrupted_fetch_is_resumed(server: FakeServer, tmp_path: Pat
 
 
 async def test_a_job_in_doubt_is_found_in_the_list_and_fetched(
-    server: FakeServer, tmp_path: Path
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.script(faults.disconnect(), match="create")
     async with Client.from_env(environ=environ(server), rng=lambda: 0.0) as gen:
-        task = asyncio.ensure_future(gen.many(PROMPTS[:2], via="batch", out=tmp_path, wait=False))
-        while not any(r.path.endswith("batchGenerateContent") for r in server.received):
-            await asyncio.sleep(0.01)
-        shutil.copytree(tmp_path, tmp_path.with_name("left"))
-        task.cancel()
-        await asyncio.wait([task])
+        with monkeypatch.context() as patch:
+            # The process ends before it reads the list, with nothing of it under way: the folder
+            # is copied while nobody writes it.
+            patch.setattr(batch_job, "POLLS_OF_THE_LIST", (HOUR,))
+            task = asyncio.ensure_future(
+                gen.many(PROMPTS[:2], via="batch", out=tmp_path, wait=False)
+            )
+            while server.bank.images < 2:
+                await asyncio.sleep(0.01)
+            shutil.copytree(tmp_path, tmp_path.with_name("left"))
+            task.cancel()
+            await asyncio.wait([task])
     async with BatchRun(tmp_path.with_name("left"), environ=environ(server)) as run:
         await over(run)
         assert [job.state for job in await run.jobs()] == ["done"]

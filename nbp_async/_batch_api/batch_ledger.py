@@ -14,14 +14,20 @@ from nbp_async._base.errors import (
     StorageError,
     TaskOpenError,
 )
-from nbp_async._base.http import Billing, Usage
+from nbp_async._base.http import Billing
 from nbp_async._base.task_handle import Handle
 from nbp_async._batch_api.result_lines import ResultLine
 from nbp_async._dialects.base import Answer
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.endpoint import Endpoint
 from nbp_async._flow.exchange import Exchange
-from nbp_async._flow.ledger import JournalRecord, Ledger, describe_end, worst_billing
+from nbp_async._flow.ledger import (
+    JournalRecord,
+    Ledger,
+    describe_end,
+    warn_of_cost,
+    worst_billing,
+)
 from nbp_async._flow.resume_state import ResumeState
 from nbp_async._flow.storing import ReceivedImage, describe, store
 from nbp_async._flow.unread_reply import ReplyOrigin, keep_unread
@@ -29,6 +35,7 @@ from nbp_async._journal.base import Journal, JournalEntry, PendingAttempt
 from nbp_async._models.events import AttemptEnded
 from nbp_async._models.outcomes import ZERO, Attempt, Failure, Job, Outcome, Prompt, Timings
 from nbp_async._pacing.retry import AttemptHistory, judge
+from nbp_async._vendors.answer_cost import AnswerCost, answer_cost, cost_without_image
 from nbp_async._vendors.profiles import endpoint_of
 
 
@@ -274,9 +281,8 @@ class BatchLedger:
         if answer is None:
             error = line.error or MalformedReplyError("An empty line.")
             return await self._unread(item, exchange, error)
-        if note:
-            answer = msgspec.structs.replace(answer, notes=(*answer.notes, note))
-        resources, cost = self._endpoint.resources, self._cost(item, answer.usage)
+        resources = self._endpoint.resources
+        cost, cost_note = self._cost(item, answer)
         received: list[ReceivedImage] = []
         images, stem = exchange.collector, item.file_stem
         try:
@@ -288,9 +294,10 @@ class BatchLedger:
             if not received:
                 return await self._unread(item, exchange, exc, "yes", cost)
         attempts, earlier = item.attempts(self._record(item, "yes", cost, answer=answer))
+        notes = (*answer.notes, *filter(None, (note, cost_note)))
         image = describe(
             received,
-            answer,
+            msgspec.structs.replace(answer, notes=notes),
             index=item.index,
             prompt=item.prompt,
             pixels=item.pixels,
@@ -338,7 +345,9 @@ class BatchLedger:
         if cost is None:
             cost = item.most if billing == "maybe" else item.price
             if isinstance(error, NoImageError) and billing == "yes":
-                cost = self._cost_without_image(error.usage)
+                cost = cost_without_image(
+                    self._prices, error.usage, price=item.price, most=item.most
+                ).dollars
         if not of_job:
             self._call.record_error(error)
         attempt = self._record(item, billing, cost, error)
@@ -346,12 +355,11 @@ class BatchLedger:
         await self._finish(item, failure)
         return failure
 
-    def _cost(self, item: BatchItem, usage: Usage | None) -> Decimal:
-        cost = None if self._prices is None else self._prices.cost(usage)
-        return item.price if cost is None else cost
-
-    def _cost_without_image(self, usage: Usage | None) -> Decimal:
-        return ZERO if self._prices is None else self._prices.cost_without_image(usage)
+    def _cost(self, item: BatchItem, answer: Answer) -> AnswerCost:
+        images = max(1, len(answer.images or answer.links))
+        return answer_cost(
+            self._prices, answer.usage, price=item.price, most=item.most, images=images
+        )
 
     def _record(
         self,
@@ -364,6 +372,7 @@ class BatchLedger:
         reduced = cost / self._share - cost if self._share else ZERO
         attempt = item.attempt(billing, cost, reduced, error)
         self._journal.settle(item.item, attempt)
+        warn_of_cost(item.index, attempt)
         if item.ledger is not None:
             self._endpoint.resources.totals.add(attempt)
             if billing == "yes" and answer is not None:

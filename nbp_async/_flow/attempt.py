@@ -29,6 +29,7 @@ class LiveAttempt(Exchange):
         number: From 1, over all calls of the run.
         via: How its image is to come.
         backoff: Seconds that the prompt waited before it.
+        cost_note: What is wrong with the tokens that the vendor counted, or "".
         gate: The gate of its model.
         ticket: What the gate gave it; None while it waits, and where it was rejected.
         timer: Times the request, once it is sent.
@@ -43,6 +44,7 @@ class LiveAttempt(Exchange):
         "_endpoint",
         "_job",
         "backoff",
+        "cost_note",
         "done_at",
         "eta",
         "gate",
@@ -73,6 +75,7 @@ class LiveAttempt(Exchange):
         self.number = number
         self.via = via
         self.backoff = backoff
+        self.cost_note = ""
         self.gate = endpoint.gate(job.model)
         self.ticket: Ticket | None = None
         self.timer: StageTimer | None = None
@@ -85,6 +88,11 @@ class LiveAttempt(Exchange):
     def sent(self) -> bool:
         """Bytes of the request may have left this machine."""
         return self.timer is not None and self.timer.sent
+
+    @property
+    def image_count(self) -> int:
+        """How many images its answer has, drafts aside; 1 while nothing is known."""
+        return max(1, len(self.answer.images or self.answer.links)) if self.answer else 1
 
     @property
     def timings(self) -> Timings:

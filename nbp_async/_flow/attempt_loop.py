@@ -235,6 +235,7 @@ class AttemptLoop:
             attempt.gate.succeeded(attempt.ticket)
         resources.totals.images += len(self._received)
         notes = answer.notes + describe_given(job.tier, job.prompt.quality, attempt.given)
+        notes += (attempt.cost_note,) if attempt.cost_note else ()
         return describe(
             self._received,
             msgspec.structs.replace(answer, notes=notes),

@@ -24,7 +24,8 @@ from nbp_async._journal.base import Journal, JournalEntry
 from nbp_async._models.events import AttemptEnded
 from nbp_async._models.outcomes import ZERO, Attempt, Failure, Job
 from nbp_async._pacing.budgets import SpendCap
-from nbp_async._vendors.price_options import Given, charged_tier
+from nbp_async._vendors.answer_cost import AnswerCost, answer_cost, cost_without_image
+from nbp_async._vendors.price_options import charged_tier
 
 log = logging.getLogger("nbp_async")
 
@@ -210,7 +211,11 @@ class Ledger:
     ) -> None:
         """Record an attempt, and settle what was reserved; an open task stays so in the journal."""
         usage = _usage_of(attempt, error)
-        cost = self._cost(billing, error, usage, attempt.given) if cost is None else cost
+        if cost is None:
+            cost, note = self._cost(billing, error, usage, attempt)
+            attempt.cost_note = note
+            if note:
+                log.warning("Prompt %d: %s.", self._job.index, note)
         recorded = Attempt(
             number=attempt.number,
             billing=billing,
@@ -263,23 +268,27 @@ class Ledger:
         self._call.listeners.notify("on_attempt", event)
 
     def _cost(
-        self, billing: Billing, error: NbpError | None, usage: Usage | None, given: Given
-    ) -> Decimal:
+        self, billing: Billing, error: NbpError | None, usage: Usage | None, attempt: LiveAttempt
+    ) -> AnswerCost:
         """What an attempt costs if it is charged: what was given counts, not what was asked."""
+        job, given = self._job, attempt.given
         if billing == "maybe":
-            return self._job.most
-        job = self._job
+            return AnswerCost(job.most)
         prices = self._endpoint.profile.prices_for(job.model)
         if prices is None:
-            return ZERO
+            return AnswerCost(ZERO)
         prices = prices.in_tier(charged_tier(prices, job.tier, given.tier))
         if isinstance(error, NoImageError):
-            return prices.cost_without_image(usage)
-        cost = prices.cost(usage)
-        if cost is None:
-            quality = given.quality or job.prompt.quality or "auto"
-            cost = prices.estimate(job.canvas.price_size, quality)
-        return job.price if cost is None else cost
+            return cost_without_image(prices, usage, price=job.price, most=job.most)
+        quality = given.quality or job.prompt.quality or "auto"
+        price = prices.estimate(job.canvas.price_size, quality)
+        return answer_cost(
+            prices,
+            usage,
+            price=job.price if price is None else price,
+            most=job.most,
+            images=attempt.image_count,
+        )
 
 
 def describe_end(error: NbpError | None) -> str:

@@ -7,6 +7,7 @@ Nothing is bought. Where a reply turns out to hold links, these are fetched, whi
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ from nbp_async._images.collector import Collector
 from nbp_async._images.download import Downloader
 from nbp_async._journal.base import Journal, JournalEntry
 from nbp_async._models.outcomes import Attempt, Failure, Image, Outcome, Prompt, Timings
+from nbp_async._vendors.answer_cost import answer_cost
+
+log = logging.getLogger("nbp_async")
 
 Decoders = Callable[[KeptHead], Iterable[Decoder]]
 """The decoders to try on a reply, the likeliest first."""
@@ -207,7 +211,9 @@ def _is_of(reply: KeptReply, entry: JournalEntry, *, named: bool) -> bool:
 
 def _cost(head: KeptHead, answer: Answer, attempt: Attempt) -> Decimal:
     """What an attempt has cost: by its tokens, or as it was booked."""
-    by_tokens = None if head.prices is None else head.prices.cost(answer.usage)
-    if by_tokens is not None:
-        return by_tokens
-    return attempt.cost if attempt.billing == "yes" else head.price
+    booked = attempt.cost if attempt.billing == "yes" else head.price
+    images = max(1, len(answer.images or answer.links))
+    cost = answer_cost(head.prices, answer.usage, price=booked, most=booked, images=images)
+    if cost.note:
+        log.warning("Prompt %d: %s.", head.index, cost.note)
+    return cost.dollars

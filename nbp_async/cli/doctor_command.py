@@ -6,6 +6,7 @@ import json
 import os
 import textwrap
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ _LEAST_COLUMN = 24  # characters
 
 @click.command()
 @click.option("--endpoint", metavar="NAME|URL|FILE", help="As for `nbp many`.")
+@click.option("--model", metavar="NAME", help="The model to ask. Default: the endpoint's.")
 @click.option(
     "--out",
     "folder",
@@ -47,13 +49,14 @@ _LEAST_COLUMN = 24  # characters
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each check.")
 def doctor(
     endpoint: str | None,
+    model: str | None,
     folder: Path,
     max_in_flight: int,
     network: ClientSettings,
     offline: bool,
     as_json: bool,
 ) -> None:
-    """Check key, address, certificate, clock, open files, disk, proxy and event loop.
+    """Check key, address, model, certificate, clock, open files, disk, proxy and event loop.
 
     This costs nothing: it asks the vendor for the list of models only. Exit codes: 0 nothing is
     bad, 3 something is bad, 4 the key is missing or refused.
@@ -62,7 +65,8 @@ def doctor(
 
     async def work() -> int:
         code = exit_codes.ALL_MADE
-        options = ClientOptions(endpoint, limits=Limits(max_in_flight=max_in_flight), **network)
+        limits = Limits(max_in_flight=max_in_flight)
+        options = ClientOptions(endpoint, model=model, limits=limits, **network)
         async for result in _all(options, folder, offline=offline):
             code = max(code, _code_of(result))
             if as_json:
@@ -85,6 +89,8 @@ async def _all(
     profile = chosen_profile(options.endpoint, os.environ)
     yield machine_checks.proxies(options, profile.base_url, os.environ)
     yield CheckResult(name="endpoint", state="ok", message=f"{profile.name}: {profile.base_url}")
+    today = datetime.now(UTC).date()
+    yield machine_checks.model(options.model or profile.model, profile, today)
     try:
         key = chosen_key(profile, os.environ)
         yield CheckResult(name="key", state="ok", message=f"{key} from {key.origin}")

@@ -10,11 +10,12 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from nbp_async import ClientOptions, ConfigError, __version__
+from nbp_async import ClientOptions, ConfigError, Profile, __version__, models
 from nbp_async.display.formats import format_bytes, format_seconds, plural, printable
 
 State = Literal["ok", "warn", "bad", "skipped"]
@@ -24,6 +25,7 @@ _TICK = 0.005
 _MOST_DELAY = 0.05  # seconds by which the event loop may be late
 _MIN_FREE = 1_000_000_000  # bytes: some fifty images of 4K
 _LARGE_IMAGE = 20_000_000
+_ENDS_SOON = 60  # days
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p"})
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
@@ -87,6 +89,36 @@ def open_files_warning(in_flight: int, soft: int | None = None) -> str:
     if found.state != "bad":
         return ""
     return f"Too few open files: {found.message}. Some will wait and retry. Fix: {found.fix}"
+
+
+def model(name: str, profile: Profile, today: date) -> CheckResult:
+    """Whether a price is known of the model that will be asked, and how long it lives."""
+    prices = profile.prices_for(name)
+    if prices is None:
+        return CheckResult(
+            name="model",
+            state="warn",
+            message=f"{printable(name)} has no known price at {profile.name}",
+            fix="Give one with --price 0.09: limits in dollars are refused without.",
+        )
+    known = next((known for known in models() if name in (known.name, *known.aliases)), None)
+    if known is None or known.ends is None:
+        return CheckResult(
+            name="model", state="ok", message=f"{printable(name)}, prices as of {prices.dated}"
+        )
+    days = (known.ends - today).days
+    if days > _ENDS_SOON:
+        message = f"{name} is switched off on {known.ends}, in {plural(days, 'day')}"
+        return CheckResult(name="model", state="ok", message=message)
+    when = f"switches off {name} on {known.ends}, in {plural(days, 'day')}"
+    if days <= 0:
+        when = f"switched off {name} on {known.ends}"
+    return CheckResult(
+        name="model",
+        state="warn",
+        message=f"{known.vendor} {when}",
+        fix="Choose another one from `nbp prices`, with --model.",
+    )
 
 
 def _file_limit() -> int | None:

@@ -61,6 +61,22 @@ async def test_a_document_that_is_not_whole_is_no_success(missing: int) -> None:
         assert outcome.billing == "yes"
 
 
+async def test_tokens_out_of_all_proportion_are_named_and_not_booked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    details = [{"modality": "IMAGE", "tokenCount": 1_000_000}]
+    usage = {"candidatesTokenCount": 1_000_000, "candidatesTokensDetails": details}
+    part = {"inlineData": {"data": PNG_TEXT}}
+    answer = {"candidates": [{"content": {"parts": [part]}}], "usageMetadata": usage}
+    outcome, _ = await ask(answering(framed(json.dumps(answer).encode())), "gemini")
+    image = assert_whole(outcome)
+    assert Decimal("0.134") <= image.cost < Decimal("0.16")
+    (note,) = image.notes
+    assert "would cost $120, out of all proportion" in note
+    assert f"${image.cost.normalize():f} is booked" in note
+    assert note in caplog.text
+
+
 async def test_a_relative_link_leads_to_the_endpoint() -> None:
     async def handler(peer: Peer) -> None:
         request = await peer.request()

@@ -252,6 +252,7 @@ async def test_missing_keys_are_reported_and_unknown_ones_kept(
         with caplog.at_level(logging.WARNING, "nbp_async"):
             made = await gen.many(PROMPTS[:3], size="1K", via="batch", journal=journal)
         assert "nobody-0" in caplog.text
+        assert "may have been billed $" in caplog.text, "the line that never came"
         (missing,) = made.failures
         assert isinstance(missing.error, TaskLostError)
         assert missing.billing == "maybe"

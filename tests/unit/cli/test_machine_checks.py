@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,43 @@ def test_the_proxy_of_calls_is_named_and_one_that_is_not_used(
     assert found.state == state
     assert says in found.message
     assert "secret" not in found.message + found.fix
+
+
+@pytest.mark.parametrize(
+    ("today", "state", "message"),
+    [
+        (
+            date(2026, 8, 29),
+            "ok",
+            "gemini-3.1-flash-image is switched off on 2026-10-29, in 61 days",
+        ),
+        (
+            date(2026, 8, 30),
+            "warn",
+            "google switches off gemini-3.1-flash-image on 2026-10-29, in 60 days",
+        ),
+        (
+            date(2026, 10, 28),
+            "warn",
+            "google switches off gemini-3.1-flash-image on 2026-10-29, in 1 day",
+        ),
+        (date(2026, 10, 29), "warn", "google switched off gemini-3.1-flash-image on 2026-10-29"),
+    ],
+)
+def test_a_model_that_ends_is_warned_of_for_sixty_days(
+    today: date, state: str, message: str
+) -> None:
+    found = machine_checks.model("gemini-3.1-flash-image", GOOGLE, today)
+    assert (found.state, found.message) == (state, message)
+    assert bool(found.fix) == (state == "warn")
+
+
+def test_a_model_without_a_price_is_warned_of() -> None:
+    found = machine_checks.model("somebodys-own", GOOGLE, date(2026, 11, 28))
+    assert found.state == "warn"
+    assert found.message == "somebodys-own has no known price at google"
+    assert "--price" in found.fix
+    assert machine_checks.model(GOOGLE.model, GOOGLE, date(2026, 11, 28)).state == "ok"
 
 
 @pytest.mark.parametrize(

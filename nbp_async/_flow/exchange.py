@@ -1,6 +1,7 @@
 """One request and its response: send, receive, decode, collect the images."""
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 
@@ -144,7 +145,7 @@ class Exchange:
         size = 0
         turn = DecodeTurn(endpoint.resources.decode_turns)
         try:
-            while data := await read_piece(reply, decoder):
+            while data := await self._read(reply, timer, max_body, decoder):
                 size += len(data)
                 if size > max_body:
                     raise BodyTooLargeError(
@@ -153,16 +154,52 @@ class Exchange:
                 timer.add_received(len(data))
                 # A slow disk or a queue of decoders is not the server's fault: its clock stands.
                 timer.pause()
-                await turn.begin()
-                if self.spool is not None:
-                    await self.spool.write(data)
-                await self._take(decoder, data)
+                try:
+                    await turn.begin()
+                    await self._take(decoder, data)
+                finally:
+                    timer.resume()
                 turn.pause(len(data))
-                timer.resume()
                 if decoder.complete:
                     timer.expect_end()
+        except MalformedReplyError:
+            turn.end()
+            await self._keep_rest(reply, timer, max_body)
+            raise
         finally:
             turn.end()
+
+    async def _read(
+        self, reply: Reply, timer: StageTimer, max_body: int, decoder: Decoder | None = None
+    ) -> bytes:
+        """The next piece of the body. What came is spooled, also if it cannot be inflated."""
+        problem: MalformedReplyError | None = None
+        data = b""
+        try:
+            data = await (reply.read() if decoder is None else read_piece(reply, decoder))
+        except MalformedReplyError as exc:
+            problem = exc
+        await self._spool(reply.sent, timer, max_body)
+        if problem is not None:
+            raise problem
+        return data
+
+    async def _keep_rest(self, reply: Reply, timer: StageTimer, max_body: int) -> None:
+        """It cannot be read on: spool what follows, as it is sent."""
+        spool = self.spool
+        if spool is None:
+            return
+        with suppress(NbpError):
+            while spool.size < max_body and (data := await reply.read_sent()):
+                timer.add_received(len(data))
+                await self._spool(data, timer, max_body)
+
+    async def _spool(self, data: bytes, timer: StageTimer, max_body: int) -> None:
+        spool = self.spool
+        if spool is not None and data and spool.size < max_body:
+            timer.pause()
+            await spool.write(data[: max_body - spool.size])
+            timer.resume()
 
     async def _take(self, decoder: Decoder, data: bytes) -> None:
         """Decode and store a piece."""
@@ -174,17 +211,18 @@ class Exchange:
 
     async def _read_refusal(self, reply: Reply, timer: StageTimer, max_body: int) -> None:
         """Read its beginning; of a success that is none of this API's, all that may be kept."""
-        spool = self.spool if reply.head.status < 300 else None
-        most = _MOST_OF_A_REFUSAL if spool is None else max_body
+        if reply.head.status >= 300:
+            self.spool = None
+        most = _MOST_OF_A_REFUSAL if self.spool is None else max_body
         size = 0
-        while size < most and (data := await reply.read()):
-            timer.add_received(len(data))
-            size += len(data)
-            self._refused += data[: max(0, _MOST_OF_A_REFUSAL - len(self._refused))]
-            if spool is not None:
-                timer.pause()
-                await spool.write(data)
-                timer.resume()
+        try:
+            while size < most and (data := await self._read(reply, timer, max_body)):
+                timer.add_received(len(data))
+                size += len(data)
+                self._refused += data[: max(0, _MOST_OF_A_REFUSAL - len(self._refused))]
+        except MalformedReplyError:
+            await self._keep_rest(reply, timer, max_body)
+            raise
 
     def discard(self) -> None:
         """Leave no trace of images that were not committed, nor of the response."""

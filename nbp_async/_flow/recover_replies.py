@@ -29,6 +29,7 @@ from nbp_async._images.collector import Collector
 from nbp_async._images.download import Downloader
 from nbp_async._journal.base import Journal, JournalEntry
 from nbp_async._models.outcomes import Attempt, Failure, Image, Outcome, Prompt, Timings
+from nbp_async._transports.content_coding import ContentDecoder
 from nbp_async._vendors.answer_cost import answer_cost
 
 log = logging.getLogger("nbp_async")
@@ -151,7 +152,7 @@ class ReplyRecovery:
         for decoder in self.decoders(reply.head) if problem is None else ():
             collector = Collector(self.call.sink)
             try:
-                answer = await _decode(self.shelf.body(reply), decoder, collector)
+                answer = await _decode(self.shelf.body(reply), reply.head, decoder, collector)
                 answer = with_full_links(answer, reply.head.url)
                 await store(self.downloads, self.call.sink, answer, collector, stem, received)
             except NbpError as exc:
@@ -163,11 +164,16 @@ class ReplyRecovery:
         raise problem or MalformedReplyError("No dialect is known for it.")
 
 
-async def _decode(body: AsyncGenerator[bytes], decoder: Decoder, collector: Collector) -> Answer:
+async def _decode(
+    body: AsyncGenerator[bytes], head: KeptHead, decoder: Decoder, collector: Collector
+) -> Answer:
+    # What could not be inflated when it came may be now: a package is installed since.
+    content = ContentDecoder(head.headers.get("content-encoding", ""), head.endpoint)
     async with aclosing(body):  # an error here would leave its file open
         async for data in body:
-            await collector.take(decoder.feed(data))
+            await collector.take(decoder.feed(content.feed(data)))
             await asyncio.sleep(0)
+    await collector.take(decoder.feed(content.close()))
     return decoder.close()
 
 

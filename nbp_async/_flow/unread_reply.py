@@ -23,7 +23,8 @@ from nbp_async._models.outcomes import ZERO
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.reply_spool import ReplySpool
-from nbp_async._sinks.unread import unread_place
+from nbp_async._sinks.unread import Chunks, unread_place
+from nbp_async._transports.content_coding import inflate
 from nbp_async._vendors.prices import Prices
 from nbp_async._vendors.profiles import endpoint_of
 from nbp_async._vendors.services import TaskTable
@@ -34,7 +35,7 @@ class KeptHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         status: HTTP status.
-        headers: As they came.
+        headers: As they came, their names in lower case.
         url: Where the request went.
         endpoint: Name or address of the endpoint.
         dialect: How it was read, in vain.
@@ -102,7 +103,7 @@ async def keep_reply(exchange: Exchange, endpoint: Endpoint, origin: ReplyOrigin
     profile = endpoint.profile
     line = KeptHead(
         status=head.status,
-        headers=dict(head.headers),
+        headers={name.lower(): value for name, value in head.headers.items()},
         url=exchange.url,
         endpoint=endpoint_of(profile),
         dialect=profile.dialect,
@@ -110,8 +111,12 @@ async def keep_reply(exchange: Exchange, endpoint: Endpoint, origin: ReplyOrigin
         prices=profile.prices_for(origin.model),
         **fields,
     )
+    codings = line.headers.get("content-encoding", "")
     return await spool.keep(
-        msgspec.json.encode(line), f"{origin.stem}-{origin.number}", endpoint.key.hide_in
+        msgspec.json.encode(line),
+        f"{origin.stem}-{origin.number}",
+        lambda chunks: _inflated(chunks, codings),
+        endpoint.key.hide_in,
     )
 
 
@@ -125,3 +130,13 @@ def _is_unread(exchange: Exchange, error: NbpError, endpoint: Endpoint) -> bool:
     if isinstance(error, RefusedError):
         return error.status < 300 and endpoint.profile.billing(error.status) != "no"
     return isinstance(error, MalformedReplyError)
+
+
+def _inflated(chunks: Chunks, codings: str) -> Chunks:
+    """The reply without its compression; as it was sent, if that cannot be undone."""
+    try:
+        for _ in inflate(chunks(), codings):
+            pass
+    except MalformedReplyError:
+        return chunks
+    return lambda: inflate(chunks(), codings)

@@ -12,9 +12,10 @@ stays in the system's cache and is dropped from there, as a rule.
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import IO
 
-from nbp_async._sinks.unread import UnreadPlace
+from nbp_async._sinks.unread import Chunks, UnreadPlace
 
 log = logging.getLogger("nbp_async")
 
@@ -47,18 +48,26 @@ class ReplySpool:
         if self._waiting >= _IN_MEMORY:
             await self._place.threads.run(self._flush)
 
-    async def keep(self, head: bytes, stem: str, clean: Clean) -> str:
+    async def keep(
+        self, head: bytes, stem: str, plain: Callable[[Chunks], Chunks], clean: Clean
+    ) -> str:
         """Keep it for good, and return where; "" if that is not possible.
 
         Args:
             head: One line that comes before it.
             stem: What its name begins with.
+            plain: Inflates it, if it is compressed and can be inflated: secrets are found only in
+                plain bytes. It works in a thread.
             clean: What all of it is read through.
         """
         if self._failure is not None:
             log.warning("A reply that cannot be read was not kept: %s", self._failure)
             return ""
-        return await self._place.keep(stem, self.size, lambda: clean(self._all(head)))
+
+        def chunks() -> Iterator[bytes]:
+            return clean(chain([head + b"\n"], plain(self._all)()))
+
+        return await self._place.keep(stem, self.size, chunks)
 
     def discard(self) -> None:
         """Leave no trace of it; what was kept stays."""
@@ -79,9 +88,8 @@ class ReplySpool:
         self._chunks = []
         self._waiting = 0
 
-    def _all(self, head: bytes) -> Iterator[bytes]:
-        """All of it, piece by piece. Blocks."""
-        yield head + b"\n"
+    def _all(self) -> Iterator[bytes]:
+        """All of it, piece by piece, from its beginning. Blocks."""
         if self._file is not None:
             self._file.seek(0)
             while chunk := self._file.read(_IN_MEMORY):

@@ -29,7 +29,7 @@ from nbp_async._transports.aiohttp_internals import (
     take_left_over,
 )
 from nbp_async._transports.certificates import shared_context
-from nbp_async._transports.content_coding import ContentDecoder
+from nbp_async._transports.coded_reply import CodedReply
 from nbp_async._transports.network import Network, check_link
 from nbp_async._transports.proxies import ProxyAddress, refused_by_proxy
 from nbp_async._transports.sockets import make_socket
@@ -143,12 +143,11 @@ def _as_spelled(text: str) -> URL:
     return URL(origin + quote(rest[len(host) :], safe=_PRINTABLE), encoded=True)
 
 
-class AiohttpReply:
+class AiohttpReply(CodedReply):
     """One request and its reply, as a context."""
 
     __slots__ = (
         "_body_accepted",
-        "_content",
         "_has_read",
         "_owner",
         "_proxy",
@@ -198,7 +197,7 @@ class AiohttpReply:
         self._timer.mark_first_byte()
         self._response = response
         codings = ",".join(response.headers.getall("Content-Encoding", ()))
-        self._content = ContentDecoder(codings, self._owner.vendor)
+        self.open_body(codings, self._owner.vendor)
         self.head = ReplyHead(response.status, response.headers)
         return self
 
@@ -213,16 +212,8 @@ class AiohttpReply:
             self._abort()
             response.close()
 
-    async def read(self) -> bytes:
+    async def read_sent(self) -> bytes:
         """See `base.Reply`."""
-        while True:
-            piece = await self._read_as_sent()
-            data = self._content.feed(piece) if piece else self._content.close()
-            if data or not piece:
-                return data
-
-    async def _read_as_sent(self) -> bytes:
-        """The next piece as it came; `b""` at the end."""
         content = self._response.content
         try:
             ended = has_ended(content)

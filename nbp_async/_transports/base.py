@@ -16,6 +16,11 @@ class Reply(Protocol):
     @property
     def head(self) -> ReplyHead: ...
 
+    @property
+    def sent(self) -> bytes:
+        """What the last `read` took, as it was sent: compressed, if it was. Also if it failed."""
+        ...
+
     async def read(self) -> bytes:
         """The next piece of the body, of any length; `b""` once it ended as it should.
 
@@ -26,6 +31,14 @@ class Reply(Protocol):
             TruncatedError: The body ended early, or its framing is broken.
             MalformedReplyError: Its compressed data is damaged, or needs a package that is missing.
             BodyTooLargeError: It inflates beyond all measure.
+        """
+        ...
+
+    async def read_sent(self) -> bytes:
+        """The next piece as it was sent, for a body that cannot be inflated; `b""` at its end.
+
+        Raises:
+            TruncatedError: As with `read`.
         """
         ...
 

@@ -9,6 +9,7 @@ was cut is an error. What it inflates to is bounded by what came: 20 kB must not
 
 import re
 import zlib
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -109,6 +110,18 @@ class ContentDecoder:
                 f"{self._vendor}: the compressed response ({stage.coding}) is damaged."
             )
         raise problem
+
+
+def inflate(chunks: Iterable[bytes], codings: str) -> Iterator[bytes]:
+    """A whole body without the compression that `codings` names or its bytes have.
+
+    Raises:
+        MalformedReplyError: As `ContentDecoder`.
+    """
+    content = ContentDecoder(codings, "a kept answer")
+    for chunk in chunks:
+        yield content.feed(chunk)
+    yield content.close()
 
 
 class _Stage:

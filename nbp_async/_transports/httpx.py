@@ -22,7 +22,7 @@ import httpx
 from nbp_async._base.errors import ClosedError, NbpError
 from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._transports.certificates import new_context
-from nbp_async._transports.content_coding import ContentDecoder
+from nbp_async._transports.coded_reply import CodedReply
 from nbp_async._transports.header_logs import unlogged_headers
 from nbp_async._transports.network import Network
 from nbp_async._transports.proxies import ProxyAddress, refused_by_proxy
@@ -140,11 +140,10 @@ class HttpxTransport:
         )
 
 
-class HttpxReply:
+class HttpxReply(CodedReply):
     """One request and its reply, as a context."""
 
     __slots__ = (
-        "_content",
         "_has_trace",
         "_is_built",
         "_owner",
@@ -201,7 +200,7 @@ class HttpxReply:
         self._pieces = aiter(response.stream)
         self.head = ReplyHead(response.status_code, _first_values(response.headers))
         codings = response.headers.get("content-encoding", "")
-        self._content = ContentDecoder(codings, self._owner.vendor)
+        self.open_body(codings, self._owner.vendor)
         return self
 
     async def __aexit__(
@@ -209,16 +208,8 @@ class HttpxReply:
     ) -> None:
         await self._close()
 
-    async def read(self) -> bytes:
+    async def read_sent(self) -> bytes:
         """See `base.Reply`."""
-        while True:
-            piece = await self._read_as_sent()
-            data = self._content.feed(piece) if piece else self._content.close()
-            if data or not piece:
-                return data
-
-    async def _read_as_sent(self) -> bytes:
-        """The next piece as it came; `b""` at the end."""
         assert self._pieces is not None
         try:
             async for piece in self._pieces:

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from nbp_async._base.errors import NbpError, NotSentError
 from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._transports.base import Reply
+from nbp_async._transports.coded_reply import CodedReply
 from nbp_async._transports.stage_timer import StageTimer
 
 
@@ -117,13 +118,14 @@ class FakeTransport:
         self.closed = True
 
 
-class _CannedReply:
+class _CannedReply(CodedReply):
     def __init__(self, canned: Canned) -> None:
         self.head = ReplyHead(canned.status, canned.headers)
         self._pieces = deque(canned.pieces)
         self._silent = canned.silent
+        self.open_body("", "vendor")
 
-    async def read(self) -> bytes:
+    async def read_sent(self) -> bytes:
         if self._pieces:
             return self._pieces.popleft()
         if self._silent:

@@ -160,13 +160,18 @@ class _Pieces:
         self._rest = iter(burst.pieces)
         self._worked_on = 0
         self.head = burst.head
+        self.sent = b""
 
     async def read(self) -> bytes:
         """The next piece; the one before it was worked on by now."""
         self._burst.took(self._worked_on)
         piece = next(self._rest, b"")
         self._worked_on = len(piece)
+        self.sent = piece
         return piece
+
+    async def read_sent(self) -> bytes:
+        return b""
 
 
 @pytest.mark.parametrize("where", ["memory", "files"])

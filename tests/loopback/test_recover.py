@@ -20,6 +20,7 @@ from nbp_async import (
     rebuild_run,
     recover_run,
 )
+from nbp_async._transports import content_coding
 from nbp_async._vendors.profiles import DialectName
 from tests.pictures import png
 from tests.raw_server import Peer, RawServer, answering, framed
@@ -95,6 +96,26 @@ async def test_it_is_not_bought_again(tmp_path: Path) -> None:
     assert isinstance(image, Image)
     assert image.resumed
     assert not await recover_run(tmp_path)
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd"])
+async def test_what_a_missing_package_could_not_inflate_is_read_once_it_is_there(
+    tmp_path: Path, coding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = pytest.importorskip({"br": "brotli", "zstd": "zstandard"}[coding])
+    body = package.compress(json.dumps({"data": [{"b64_json": TEXT}]}).encode())
+    answer = framed(body, headers=b"Content-Encoding: %b\r\n" % coding.encode())
+    with monkeypatch.context() as without:
+        without.setattr(content_coding, "find_spec", lambda _: None)
+        async with raw_serving(answering(answer)) as server:
+            (failed,) = await ask(server, out=tmp_path)
+        assert isinstance(failed, Failure)
+        assert failed.unread
+        (again,) = await recover_run(tmp_path)
+        assert isinstance(again, Failure)
+    (image,) = await recover_run(tmp_path)
+    assert isinstance(image, Image)
+    assert image.read() == PNG
 
 
 async def test_what_still_cannot_be_read_stays(tmp_path: Path) -> None:

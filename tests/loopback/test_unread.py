@@ -1,6 +1,7 @@
 """A paid reply whose images cannot be delivered is kept as it came, and named."""
 
 import base64
+import gzip
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from nbp_async._client.client import Client
 from nbp_async._journal.reader import read_run
 from nbp_async._models.outcomes import Failure
 from nbp_async._models.settings import Limits
+from nbp_async._transports import content_coding
 from nbp_async._vendors.profiles import DialectName, Profile
 from tests.pictures import png
 from tests.raw_server import answering, framed
@@ -116,6 +118,48 @@ async def test_where_the_folder_cannot_take_it_it_is_a_temporary_file(
     failed = await failure(framed(CUT), out=folder)
     assert Path(failed.unread).parent == other
     assert kept(failed)[1] == CUT
+
+
+def packed(body: bytes, coding: str = "gzip") -> bytes:
+    """The answer, with this body as it was compressed on the way."""
+    return framed(body, headers=b"Content-Encoding: %b\r\n" % coding.encode())
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"203 Else"])
+async def test_what_cannot_be_inflated_is_kept_as_it_was_sent(
+    tmp_path: Path, status: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = pytest.importorskip("brotli").compress(document(LARGE))
+    monkeypatch.setattr(content_coding, "find_spec", lambda _: None)
+    failed = await failure(packed(body, "br").replace(b"200 OK", status, 1), out=tmp_path)
+    head, came = kept(failed)
+    assert came == body
+    assert head["headers"]["content-encoding"] == "br"
+    assert failed.billing != "no"
+
+
+@pytest.mark.parametrize("at", [0.1, 0.6, 0.95])
+async def test_what_is_damaged_in_its_compression_is_kept_to_its_end(
+    tmp_path: Path, at: float
+) -> None:
+    body = bytearray(gzip.compress(document(LARGE)))
+    where = int(len(body) * at)
+    body[where : where + 50] = bytes(50)
+    failed = await failure(packed(bytes(body)), out=tmp_path)
+    assert "compressed" in str(failed.error)
+    assert kept(failed)[1] == body
+
+
+async def test_what_inflates_beyond_all_measure_is_kept_small(tmp_path: Path) -> None:
+    body = gzip.compress(bytes(64 * 1024 * 1024))
+    failed = await failure(packed(body), out=tmp_path)
+    assert kept(failed)[1] == body
+
+
+async def test_what_inflates_is_kept_inflated_and_without_the_key(tmp_path: Path) -> None:
+    body = document(PNG[:-900], echo=KEY)
+    failed = await failure(packed(gzip.compress(body)), out=tmp_path)
+    assert kept(failed)[1] == body.replace(KEY.encode(), b"[hidden]")
 
 
 @pytest.mark.parametrize("echo", [KEY, KEY.replace("-", "%2D"), json.dumps({"k": KEY})])

@@ -199,6 +199,13 @@ class WatchedReply:
         self._points.passes("body")
         return data
 
+    @property
+    def sent(self) -> bytes:
+        return self._reply.sent
+
+    async def read_sent(self) -> bytes:
+        return await self._reply.read_sent()
+
 
 class WatchedSink(DirectorySink):
     def __init__(self, folder: Path, threads: FileThreads, points: Executioner) -> None:

@@ -5,6 +5,7 @@ the same trial gives the same figures on any machine.
 """
 
 import asyncio
+import gc
 import random
 from collections.abc import Awaitable
 from typing import Any, cast
@@ -42,8 +43,17 @@ class ServerView(msgspec.Struct, frozen=True):
 
 
 def run_virtual_trial(task: VirtualTask) -> ServerView:
-    """Play one trial; uses no thread and no file, for those would take real time."""
-    return run_virtual(_play(task))
+    """Play one trial; uses no thread and no file, for those would take real time.
+
+    Some SDKs leave connections to the garbage collector: when it comes must not depend on what was
+    done before, or two trials would differ.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        return run_virtual(_play(task))
+    finally:
+        gc.enable()
 
 
 async def _play(task: VirtualTask) -> ServerView:

@@ -145,9 +145,17 @@ def _status(record: JobRecord, lines: BatchLines, observed: JobObservation | Non
     if not is_at_vendor(record):
         state = "over" if record.state == "over" else "planned"
     status = BatchStatus(
-        record.name, record.id, state, record.count,
-        lines.done, lines.failed, lines.waiting, lines.most, record.made, model=record.model,
-    )  # fmt: skip
+        record.name,
+        record.id,
+        state,
+        record.count,
+        lines.done,
+        lines.failed,
+        lines.waiting,
+        lines.most,
+        record.made,
+        model=record.model,
+    )
     if observed is None:
         return status
     if observed.error is not None:

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from nbp_async import Profile
+from nbp_async import NoRunError, Profile
 from nbp_async._journal.reader import Report, read_run
 from nbp_async.fake.bank import prompt_digest
 from nbp_async.fake.process import SpawnedServer
@@ -100,6 +100,16 @@ async def assert_books(
     account = report.totals
     assert account.spent <= dollars <= account.spent + account.maybe, (account, dollars)
     return report
+
+
+async def has_begun(server: SpawnedServer, folder: Path) -> bool:
+    """There is a journal; before there is one, nothing was sent."""
+    try:
+        read_run(folder)
+    except NoRunError:
+        assert not await billed(server)
+        return False
+    return True
 
 
 def profile_of(server: SpawnedServer) -> Profile:

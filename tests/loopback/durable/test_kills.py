@@ -10,7 +10,15 @@ import pytest
 from nbp_async import recover_run
 from nbp_async.fake.process import SpawnedServer, spawn
 from tests.loopback.durable.child import KEPT_ONLY, LINKS_ONLY, POINTS, TASKS_ONLY
-from tests.loopback.durable.kills import Child, assert_books, billed, finish, kill_at, task_of
+from tests.loopback.durable.kills import (
+    Child,
+    assert_books,
+    billed,
+    finish,
+    has_begun,
+    kill_at,
+    task_of,
+)
 
 PROMPTS = 8
 
@@ -96,7 +104,7 @@ async def test_killed_with_kept_answers_at_random_moments(tmp_path: Path) -> Non
             await asyncio.sleep(rng.uniform(0.1, 0.5))
             process.kill()
             await process.end()
-            if out.exists():
+            if await has_begun(server, out):
                 await assert_books(server, out)
                 if rng.random() < 0.5:
                     await recover_all(server, out)
@@ -116,7 +124,7 @@ async def test_killed_at_random_moments_until_nothing_is_left_to_do(tmp_path: Pa
             await asyncio.sleep(rng.uniform(0.1, 0.5))
             process.kill()
             await process.end()
-            if out.exists():
+            if await has_begun(server, out):
                 await assert_books(server, out)
         said = await finish(task)
         assert said["images"] + said["unclear"] == 250
@@ -131,7 +139,8 @@ async def test_a_killed_run_of_tasks_asks_for_them_and_buys_none_again(tmp_path:
     async with await spawn(latency="20-40", speed=20.0) as server:
         task = task_of(server, out, prompts=30, in_flight=2) | TASKS
         process = Child(task)
-        await asyncio.sleep(1.2)
+        while (await server.stats()).open_tasks < 15:
+            await asyncio.sleep(0.02)
         process.kill()
         await process.end()
         open_now = (await assert_books(server, out)).states.get("submitted", 0)

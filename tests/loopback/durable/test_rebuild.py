@@ -23,7 +23,7 @@ PROMPTS: list[Any] = [
     "a",
     {"text": "b", "n": 3, "seed": 7},
     {"text": "c", "aspect_ratio": "16:9", "size": "2K"},
-    {"text": "d", "extra": {"quality": "high", "nested": {"x": [1, 2.5, None]}}},
+    {"text": "d", "extra": {"style": "vivid", "nested": {"x": [1, 2.5, None]}}},
     {"text": "e", "references": [png(64, 64)]},
     "ä – ö",
 ]
@@ -64,8 +64,10 @@ async def test_the_same_call_after_a_rebuild_sends_nothing(
         assert again.billing.saved == first.billing.spent == before.totals.spent
         after = read_run(where)
         assert (after.owner, after.states, after.totals) == (
-            before.owner, before.states, before.totals,
-        )  # fmt: skip
+            before.owner,
+            before.states,
+            before.totals,
+        )
         await assert_settled(gen, server, first)
 
 

@@ -83,10 +83,14 @@ async def test_equal_prompts_are_jobs_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"text": "b"}, {"size": "2K"}, {"aspect_ratio": "16:9"}, {"seed": 7},
-        {"extra": {"quality": "high"}}, {"references": [b"\x89PNG\r\n\x1a\n" + bytes(20)]},
+        {"text": "b"},
+        {"size": "2K"},
+        {"aspect_ratio": "16:9"},
+        {"seed": 7},
+        {"extra": {"style": "vivid"}},
+        {"references": [b"\x89PNG\r\n\x1a\n" + bytes(20)]},
     ],
-)  # fmt: skip
+)
 async def test_another_option_makes_a_new_job(changed: dict[str, Any], tmp_path: Path) -> None:
     async with vendor() as server:
         await call(server, [{"text": "a"}], tmp_path)

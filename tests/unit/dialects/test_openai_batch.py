@@ -77,19 +77,27 @@ def test_a_job_is_created_under_our_name() -> None:
     )
     assert asked.url == "https://api.openai.com/v1/batches"
     assert msgspec.json.decode(asked.body) == {
-        "input_file_id": "file-1", "endpoint": "/v1/images/edits", "completion_window": "24h",
+        "input_file_id": "file-1",
+        "endpoint": "/v1/images/edits",
+        "completion_window": "24h",
         "metadata": {"name": "ours"},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("status", STATUS.split())
 def test_how_a_job_stands(status: str) -> None:
-    found = BATCH.read_status({
-        "id": "batch_1", "status": status, "metadata": {"name": "ours"},
-        "output_file_id": "file-o", "error_file_id": None, "expires_at": 1_700_086_400,
-        "request_counts": {"total": 3, "completed": 2, "failed": 1},
-        "errors": {"data": [{"code": "x", "message": "no model", "line": 2}]},
-    })  # fmt: skip
+    found = BATCH.read_status(
+        {
+            "id": "batch_1",
+            "status": status,
+            "metadata": {"name": "ours"},
+            "output_file_id": "file-o",
+            "error_file_id": None,
+            "expires_at": 1_700_086_400,
+            "request_counts": {"total": 3, "completed": 2, "failed": 1},
+            "errors": {"data": [{"code": "x", "message": "no model", "line": 2}]},
+        }
+    )
     over = {"completed": "done", "failed": "failed", "expired": "expired", "cancelled": "cancelled"}
     assert (found.id, found.name, found.state) == ("batch_1", "ours", over.get(status, "open"))
     assert found.files == ("file-o",)
@@ -113,10 +121,15 @@ def test_results_are_joined_by_key_and_a_bad_one_costs_no_other(cuts: list[int])
     late = {"code": "batch_expired", "message": "not done within 24h"}
     error = {"error": {"message": "too many", "code": "rate_limit_exceeded"}}
     lines: list[object] = [
-        result("a"), result("b", 429, body=error), result("c", body={"data": []}),
-        {"custom_id": "d", "response": None, "error": late}, {"custom_id": "e"},
-        result("f", "200"), result("g", 400, body=error), result("h"),
-    ]  # fmt: skip
+        result("a"),
+        result("b", 429, body=error),
+        result("c", body={"data": []}),
+        {"custom_id": "d", "response": None, "error": late},
+        {"custom_id": "e"},
+        result("f", "200"),
+        result("g", 400, body=error),
+        result("h"),
+    ]
     data = b"{nonsense\n" + b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
     found = read(data, cuts, BATCH.result_decoder(OPENAI))
     assert (found.pop("a"), found.pop("h")) == (b"image a", b"image h")
@@ -124,9 +137,14 @@ def test_results_are_joined_by_key_and_a_bad_one_costs_no_other(cuts: list[int])
     assert isinstance(late_one, TaskFailedError)
     assert (late_one.billing, late_one.is_transient) == ("no", True)
     assert {key: type(error) for key, error in found.items()} == {
-        "": MalformedReplyError, "b": RateLimitError, "c": NoImageError, "d": TaskFailedError,
-        "e": MalformedReplyError, "f": MalformedReplyError, "g": InvalidRequestError,
-    }  # fmt: skip
+        "": MalformedReplyError,
+        "b": RateLimitError,
+        "c": NoImageError,
+        "d": TaskFailedError,
+        "e": MalformedReplyError,
+        "f": MalformedReplyError,
+        "g": InvalidRequestError,
+    }
 
 
 def test_what_was_not_done_when_its_job_was_cancelled_is_not_sent_again() -> None:
@@ -138,13 +156,36 @@ def test_what_was_not_done_when_its_job_was_cancelled_is_not_sent_again() -> Non
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["id", "status", "data", "error", "errors", "response", "body", "metadata",
-                         "custom_id", "status_code", "name", "message", "line", "code",
-                         "request_counts", "output_file_id", "expires_at"]),
-        inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "id",
+                    "status",
+                    "data",
+                    "error",
+                    "errors",
+                    "response",
+                    "body",
+                    "metadata",
+                    "custom_id",
+                    "status_code",
+                    "name",
+                    "message",
+                    "line",
+                    "code",
+                    "request_counts",
+                    "output_file_id",
+                    "expires_at",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @given(document=JSON)

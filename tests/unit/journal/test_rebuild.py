@@ -85,8 +85,13 @@ async def test_from_the_manifest_alone_all_is_as_it_was(tmp_path: Path) -> None:
     assert entries[0].image.path == tmp_path / "000000-abc.png"
     assert entries[5].links == ("https://cdn.test/x.png",)
     assert [entry.attempts[-1].billing for entry in entries[:6]] == [
-        "yes", "yes", "no", "maybe", "yes", "yes",
-    ]  # fmt: skip
+        "yes",
+        "yes",
+        "no",
+        "maybe",
+        "yes",
+        "yes",
+    ]
 
 
 async def test_equal_prompts_stay_as_many_as_they_were(tmp_path: Path) -> None:

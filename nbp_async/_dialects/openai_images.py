@@ -111,8 +111,10 @@ class File(NamedTuple):
 
 
 def _files(references: tuple[Reference, ...]) -> list[File]:
+    # As OpenAI has it; relays that take one image look for the first.
+    field = "image" if len(references) == 1 else "image[]"
     return [
-        File("image[]", f"reference-{n}.{_SUFFIX.get(one.mime, 'png')}", one.mime, [one.data])
+        File(field, f"reference-{n}.{_SUFFIX.get(one.mime, 'png')}", one.mime, [one.data])
         for n, one in enumerate(references)
     ]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from nbp_async._base.errors import ConfigError, StorageError
+from nbp_async._base.secret import Secret
 from nbp_async._stores.checksums import Checksums, is_confirmed
 from nbp_async._stores.store_address import StoreAddress
 from nbp_async._stores.store_credentials import WHAT_TO_SET, StoreOptions
@@ -67,7 +68,7 @@ class Bucket:
     ) -> None:
         self._operator = operator
         self._address = address.root
-        self._secrets = tuple(secret for secret in secrets if secret)
+        self._secrets = secrets
         self._pauses = tuple(pauses)
         self._has_worked = False  # so these credentials are valid
 
@@ -223,7 +224,7 @@ class Bucket:
             hint = f"No credentials were found: set {WHAT_TO_SET[self._address.scheme]}."
         elif type(exc).__name__ == "PermissionDenied":
             hint = f"Check {WHAT_TO_SET[self._address.scheme]}, and their permissions there."
-        reason = self._without_secrets(_reason_of(text) or type(exc).__name__)
+        reason = _without(self._secrets, _reason_of(text) or type(exc).__name__)
         error = StorageError(f"{self._address} could not {action}: {reason}.", hint=hint)
         is_transient = "(temporary)" in text[:80] or type(exc).__name__ in (
             "RateLimited",
@@ -233,11 +234,6 @@ class Bucket:
         # it is likely to work again.
         is_expired = "signing credential" in text and self._has_worked
         return is_transient or is_expired, error
-
-    def _without_secrets(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "…")
-        return text
 
 
 def open_bucket(
@@ -255,13 +251,18 @@ def open_bucket(
             f'{address.scheme}://… needs pip install "nbp-async[store]". Nothing was sent.'
         ) from None
     except Exception as exc:  # noqa: BLE001  see Bucket._retry
-        reason = _reason_of(str(exc))
-        for secret in options.secrets:
-            reason = reason.replace(secret, "…")
+        reason = _without(options.secrets, _reason_of(str(exc)))
         error = ConfigError(f"{address.root} cannot be opened: {reason}. Nothing was sent.")
     else:
         return Bucket(operator, address, secrets=options.secrets, pauses=pauses)
     raise error
+
+
+def _without(secrets: Sequence[str], text: str) -> str:
+    """The text without any of them; one as short as "test" stays, as a part of other words."""
+    for secret in secrets:
+        text = Secret(secret).hide(text)
+    return text
 
 
 def _operator(address: StoreAddress, options: StoreOptions) -> "AsyncOperator":

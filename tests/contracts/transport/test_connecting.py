@@ -91,6 +91,22 @@ async def test_a_host_that_does_not_answer_at_all(line: Line) -> None:
     assert got.took == near(10)
 
 
+async def test_an_address_that_does_not_answer_does_not_hold_up_the_next(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a name has an address of IPv6, and no route leads there."""
+    async with deaf() as dead, line.serving(answering(framed(b"{}")), "images.example") as server:
+
+        async def both(*_: object, **__: object) -> list[object]:
+            kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+            return [(*kind, ("127.0.0.1", port)) for port in (dead, server.port)]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+        got = await line.post(server.url.replace("127.0.0.1", "images.example"))
+    assert got.body == b"{}"
+    assert got.took < 1
+
+
 async def test_a_handshake_that_stalls_ends_at_the_connect_time_out(line: Line) -> None:
     async def handler(peer: Peer) -> None:
         await peer.until_gone()

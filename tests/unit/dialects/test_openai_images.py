@@ -59,6 +59,8 @@ def test_references_go_to_edits_as_files() -> None:
     assert request.body.count(b'name="image[]"') == 2
     assert request.body.endswith(b"--" + boundary + b"--\r\n")
     assert dialect.encode(job(), OPENAI, (PNG, PNG), KEY).body == request.body
+    alone = dialect.encode(job(), OPENAI, (PNG,), KEY).body
+    assert (alone.count(b'name="image";'), alone.count(b"image[]")) == (1, 0)
     # The content of a file cannot end its part, because its author cannot know the boundary.
     hostile = Reference(mime="image/png", data=b"--" + boundary + b"\r\n\r\n")
     other = dialect.encode(job(), OPENAI, (hostile, PNG), KEY).headers["Content-Type"]

@@ -112,6 +112,13 @@ async def test_no_words_hold_a_secret_or_an_address() -> None:
     assert caught.value.__context__ is caught.value.__cause__ is None
 
 
+async def test_a_key_as_short_as_a_word_cuts_no_other_word() -> None:
+    operator = Operator(Unexpected("Unexpected (permanent) at write => the latest test failed"))
+    bucket = Bucket(operator, PLACE, secrets=("test", "minioadmin"))  # type: ignore[arg-type]  # plays one
+    with pytest.raises(StorageError, match="the latest test failed"):
+        await bucket.put("a.png", b"x", "image/png", compute_checksums(b"x", b""))
+
+
 async def test_a_short_object_is_sent_again() -> None:
     class Short(Operator):
         @property

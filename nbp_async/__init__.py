@@ -59,6 +59,7 @@ __all__ = [
     "Job",
     "JournalError",
     "key_from_env",
+    "key_variable",
     "key_warning",
     "Limits",
     "LinkExpiredError",
@@ -220,7 +221,13 @@ if TYPE_CHECKING:
     from nbp_async._models.settings import AutoLimit, Limits, Rate, Retry, Spend, Timeouts
     from nbp_async._prompt_files.prompt_file import PromptFile, read_prompts
     from nbp_async._stores.store_address import parse_out
-    from nbp_async._vendors.api_keys import check_key, endpoint_from_env, key_from_env, key_warning
+    from nbp_async._vendors.api_keys import (
+        check_key,
+        endpoint_from_env,
+        key_from_env,
+        key_variable,
+        key_warning,
+    )
     from nbp_async._vendors.catalog import Model, models
     from nbp_async._vendors.prices import Prices
     from nbp_async._vendors.profiles import PROFILES, DialectName, Profile, find_profile
@@ -280,6 +287,7 @@ _ROOMS = {
     "check_key": "_vendors.api_keys",
     "endpoint_from_env": "_vendors.api_keys",
     "key_from_env": "_vendors.api_keys",
+    "key_variable": "_vendors.api_keys",
     "key_warning": "_vendors.api_keys",
     "FailedLines": "_models.outcomes",
     "Via": "_models.outcomes",

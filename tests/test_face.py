@@ -83,6 +83,7 @@ PROMISED = {
     "check_key",
     "endpoint_from_env",
     "key_from_env",
+    "key_variable",
     "key_warning",
     "FailedLines",
     "Via",

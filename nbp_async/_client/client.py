@@ -87,7 +87,8 @@ class Client(OnlyAsync):
 
         NBP_BASE_URL or NBP_ENDPOINT (a known name) says where; NBP_API_KEY, or the vendor's own
         GOOGLE_API_KEY, GEMINI_API_KEY, APIYI_API_KEY, OPENAI_API_KEY, says who; NBP_MODEL says
-        what. Without an endpoint, the vendor whose key is set is asked.
+        what. Without an endpoint, the vendor whose key is set is asked. A vendor's own variable
+        goes to that vendor's hosts alone; to another address goes NBP_API_KEY, or `api_key`.
 
         Raises:
             ConfigError: No key, or an unknown endpoint. Nothing was sent.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from nbp_async._base.errors import ConfigError
 from nbp_async._base.secret import Secret
-from nbp_async._vendors.profiles import KEY_VARIABLE, PROFILES, Profile
+from nbp_async._vendors.profiles import KEY_VARIABLE, PROFILES, Profile, owners_of
 
 _QUOTES = "\"'“”‘’"
 # How keys begin, where the vendor says so or all that were seen do. Google's AIza keys are the
@@ -42,14 +42,40 @@ def endpoint_from_env(environ: Mapping[str, str]) -> str:
     return "google"
 
 
+def key_variable(environ: Mapping[str, str], profile: Profile) -> str:
+    """The variable that holds the key for this endpoint, or "".
+
+    A known vendor's own variable is read for that vendor's own hosts alone: a table, or a profile
+    of another address, cannot have it sent elsewhere by naming it.
+    """
+    found = _first_set(environ, tuple(n for n in profile.key_variables if _may_read(n, profile)))
+    return "" if found is None else found[0]
+
+
+def _may_read(name: str, profile: Profile) -> bool:
+    owners = owners_of(name)
+    return not owners or profile.origin in owners
+
+
 def key_from_env(environ: Mapping[str, str], profile: Profile) -> Secret:
     """NBP_API_KEY, else the vendor's own variable; the secret knows which it was.
+
+    A known vendor's own variable (GEMINI_API_KEY, OPENAI_API_KEY, ...) is read for its own hosts
+    alone, whatever the profile names: to send that key elsewhere, pass it as `api_key`.
 
     Raises:
         ConfigError: None of them is set.
     """
     names = profile.key_variables
-    found = _first_set(environ, names)
+    found = _first_set(environ, tuple(filter(None, [key_variable(environ, profile)])))
+    foreign = _first_set(environ, names)
+    if found is None and foreign is not None:
+        name = foreign[0]
+        raise ConfigError(
+            f"No API key for {profile.name}: {name} is set, but it is the key for "
+            f"{' or '.join(sorted(owners_of(name)))}, and is not sent to {profile.origin}.",
+            hint=f"If you mean it, pass the key as api_key, or set {KEY_VARIABLE}.",
+        )
     if found is None:
         raise ConfigError(
             f"No API key for {profile.name}. Looked at {', '.join(names)}.",

@@ -6,6 +6,7 @@ Where a rule is not known it is the careful one: what may have been billed count
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -75,6 +76,7 @@ class Profile:
         held: It answers calls that are held open until the image is there.
         batches: It has the batch API of its dialect's vendor (`via="batch"`), and takes for it the
             factor of its prices that `Prices.tiers` says.
+        file: The file that describes it, or "".
     """
 
     name: str
@@ -95,6 +97,7 @@ class Profile:
     tasks: TaskTable | None = field(default=None, hash=False)
     held: bool = True
     batches: bool = False
+    file: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -122,7 +125,7 @@ class Profile:
             ConfigError: It cannot be read, or something in it is wrong. Nothing was sent.
         """
         path = Path(path)
-        return _profile_of(path.stem, read_service(path))
+        return _profile_of(path.stem, read_service(path), str(path))
 
     def key_header(self, key: str) -> dict[str, str]:
         """The header that carries the key."""
@@ -137,7 +140,7 @@ class Profile:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port of `base_url`."""
+        """Scheme, host and port of `base_url`: what a key belongs to."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
 
@@ -336,11 +339,26 @@ def _no_endpoint(text: str, known: Sequence[str]) -> ConfigError:
     )
 
 
-def _profile_of(name: str, service: Service) -> Profile:
+def _profile_of(name: str, service: Service, file: str = "") -> Profile:
     if not service.base_url:
         raise ConfigError(f"{name}: base_url is missing.")
     fields = {f: getattr(service, f) for f in service.__struct_fields__}
-    return Profile(name=name, **fields)
+    return Profile(name=name, file=file, **fields)
+
+
+def owners_of(variable: str) -> frozenset[str]:
+    """The origins that a vendor's own variable belongs to; none for a name that is no vendor's."""
+    return _owners().get(variable, frozenset())
+
+
+@cache
+def _owners() -> Mapping[str, frozenset[str]]:
+    hosted = [_profile_of(name, one) for name, one in services().items() if one.base_url]
+    found: dict[str, frozenset[str]] = {}
+    for profile in (*PROFILES.values(), *hosted):
+        for variable in profile.key_names:
+            found[variable] = found.get(variable, frozenset()) | {profile.origin}
+    return found
 
 
 def is_loopback(host: str) -> bool:

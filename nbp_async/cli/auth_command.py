@@ -9,14 +9,13 @@ from pathlib import Path
 
 import click
 
-from nbp_async import ClientOptions, Profile, Secret, check_key, key_warning
+from nbp_async import ClientOptions, Profile, Secret, check_key, key_variable, key_warning
 from nbp_async.cli import exit_codes
 from nbp_async.cli.key_file import (
     StoredKey,
     chosen_key,
     chosen_profile,
     key_file,
-    origin_of,
     read_keys,
     write_keys,
 )
@@ -53,7 +52,8 @@ def set_key(endpoint: str | None, check: bool) -> None:
     """Ask for a key, and store it. If stdin is not a terminal, its first line is the key."""
     profile = _profile(endpoint)
     if sys.stdin.isatty():
-        given = click.prompt(f"API key for {profile.name} (hidden)", hide_input=True, err=True)
+        question = f"API key for {profile.name}, sent to {profile.origin} (hidden)"
+        given = click.prompt(question, hide_input=True, err=True)
     else:
         given = sys.stdin.readline()
     if not given.strip():
@@ -63,10 +63,10 @@ def set_key(endpoint: str | None, check: bool) -> None:
         key = check_key(given, profile, "what was typed")
         keys = read_keys(path)
         result = _check_with_vendor(profile, key) if check else None
-        keys[origin_of(profile)] = StoredKey(endpoint=_name_of(endpoint, profile), key=key)
+        keys[profile.origin] = StoredKey(endpoint=_name_of(endpoint, profile), key=key)
         write_keys(path, keys)
     console = stderr_console()
-    print_line(console, f"stored in {path} (0600) as {key}, for {origin_of(profile)}")
+    print_line(console, f"stored in {path} (0600) as {key}, for {profile.origin}")
     if result is not None and result.state == "ok":
         print_line(console, f"accepted {result.message}")
     else:
@@ -85,9 +85,9 @@ def status(endpoint: str | None) -> None:
     with _key_errors(path, ""):
         key = chosen_key(profile, os.environ)
         stored = read_keys(path)
-    click.echo(f"{profile.name}: {key} from {key.origin}, sent to {origin_of(profile)}")
+    click.echo(f"{profile.name}: {key} from {key.origin}, sent to {profile.origin}")
     for origin, entry in stored.items():
-        if origin != origin_of(profile):
+        if origin != profile.origin:
             click.echo(f"also stored: {entry.key} for {printable(origin)}")
 
 
@@ -98,8 +98,8 @@ def remove(endpoint: str | None) -> None:
     profile, path = _profile(endpoint), key_file(os.environ)
     with _key_errors(path, "Nothing was removed."):
         keys = read_keys(path)
-        if keys.pop(origin_of(profile), None) is None:
-            raise exit_codes.InvalidUseError(f"{path} holds no key for {origin_of(profile)}.")
+        if keys.pop(profile.origin, None) is None:
+            raise exit_codes.InvalidUseError(f"{path} holds no key for {profile.origin}.")
         write_keys(path, keys)
     click.echo(f"removed from {path}", err=True)
     variable = _variable_of(profile)
@@ -151,5 +151,4 @@ def _name_of(endpoint: str | None, profile: Profile) -> str:
 
 def _variable_of(profile: Profile) -> str:
     """The environment variable that holds its key, or ""."""
-    names = profile.key_variables
-    return next((name for name in names if os.environ.get(name, "").strip()), "")
+    return key_variable(os.environ, profile)

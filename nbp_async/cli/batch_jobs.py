@@ -23,9 +23,10 @@ from nbp_async import (
 )
 from nbp_async.cli import exit_codes
 from nbp_async.cli.error_text import error_text
-from nbp_async.cli.key_file import chosen_key, key_file, origin_of, read_keys
+from nbp_async.cli.key_file import key_file, read_keys
 from nbp_async.cli.network_options import ClientSettings
 from nbp_async.cli.output import print_line, stderr_console
+from nbp_async.cli.table_approval import key_to_send
 from nbp_async.display.formats import format_dollars, format_seconds, plural, printable
 
 _COLUMNS = ("job", "state", "lines", "done", "failed", "age", "expires in")
@@ -83,12 +84,12 @@ def _profile_and_key(jobs: RunJobs, endpoint: str | None) -> tuple[Profile, Secr
             # the key goes there only if the user named or stored it for that address.
             if recorded and named != recorded:
                 theirs = find_profile(recorded)
-                stored = read_keys(key_file(os.environ)).get(origin_of(theirs))
+                stored = read_keys(key_file(os.environ)).get(theirs.origin)
                 if stored is not None:  # the user stored a key for exactly this address
                     return theirs, stored.key
             profile = jobs.trusted_profile(named)
     with exit_codes.errors_as(exit_codes.ApiKeyError):
-        return profile, chosen_key(profile, os.environ)
+        return profile, key_to_send(profile, os.environ)
 
 
 def table_lines(jobs: list[BatchStatus], now: float) -> Iterator[str]:

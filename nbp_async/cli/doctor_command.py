@@ -18,6 +18,7 @@ from nbp_async.cli import exit_codes, machine_checks
 from nbp_async.cli.key_file import chosen_key, chosen_profile
 from nbp_async.cli.machine_checks import CheckResult
 from nbp_async.cli.network_options import ClientSettings, endpoint_network_options
+from nbp_async.cli.table_approval import key_to_send
 from nbp_async.display.formats import printable
 
 _STYLES = {"ok": "green", "warn": "yellow", "bad": "bold red", "skipped": "dim"}
@@ -92,7 +93,8 @@ async def _all(
     today = datetime.now(UTC).date()
     yield machine_checks.model(options.model or profile.model, profile, today)
     try:
-        key = chosen_key(profile, os.environ)
+        choose = chosen_key if offline else key_to_send
+        key = choose(profile, os.environ)
         yield CheckResult(name="key", state="ok", message=f"{key} from {key.origin}")
     except ConfigError as exc:
         key = None

@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from platformdirs import user_config_path
 
@@ -24,6 +23,7 @@ from nbp_async import (
     endpoint_from_env,
     find_profile,
     key_from_env,
+    key_variable,
 )
 
 _PLACES = ("NBP_BASE_URL", "NBP_ENDPOINT")
@@ -41,12 +41,6 @@ def key_file(environ: Mapping[str, str]) -> Path:
     """Where keys are stored: NBP_KEY_FILE, else `nbp/keys.toml` in the user's configuration."""
     named = environ.get("NBP_KEY_FILE", "").strip()
     return Path(named) if named else user_config_path("nbp", appauthor=False) / "keys.toml"
-
-
-def origin_of(profile: Profile) -> str:
-    """Scheme, host and port: what a key belongs to."""
-    parts = urlsplit(profile.base_url)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def read_keys(path: Path) -> dict[str, StoredKey]:
@@ -134,7 +128,7 @@ def chosen_profile(endpoint: str | None, environ: Mapping[str, str]) -> Profile:
     if any(environ.get(name, "").strip() for name in usual.key_names):
         return usual
     keys = read_keys(key_file(environ))
-    if not keys or origin_of(usual) in keys:
+    if not keys or usual.origin in keys:
         return usual
     return find_profile(next(iter(keys.values())).endpoint)
 
@@ -146,10 +140,12 @@ def chosen_key(profile: Profile, environ: Mapping[str, str]) -> Secret:
         ConfigError: It is missing, or cannot be sent in a header. Nothing was sent.
     """
     names = profile.key_variables
-    if any(environ.get(name, "").strip() for name in names):
+    if key_variable(environ, profile):
         return key_from_env(environ, profile)
     path = key_file(environ)
-    stored = read_keys(path).get(origin_of(profile))
+    stored = read_keys(path).get(profile.origin)
+    if stored is None and any(environ.get(name, "").strip() for name in names):
+        return key_from_env(environ, profile)  # which says why that key is not sent there
     if stored is None:
         raise ConfigError(
             f"No API key for {profile.name} in {', '.join(names)} or {path}.",

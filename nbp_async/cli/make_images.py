@@ -40,6 +40,7 @@ from nbp_async.cli.output import (
 )
 from nbp_async.cli.shared_options import ServiceOptions
 from nbp_async.cli.stop_handler import StopHandler
+from nbp_async.cli.table_approval import key_to_send
 from nbp_async.cli.webhook_options import WebhookSettings
 from nbp_async.display.progress_counter import ProgressCounter
 from nbp_async.display.terminal_line import TerminalLine
@@ -181,8 +182,9 @@ def open_client(options: MakeOptions, listeners: Sequence[Listener]) -> Client:
     """
     profile = chosen_profile(options.service.endpoint, os.environ)
     webhook = None if options.webhook is None else options.webhook.for_profile(profile)
+    choose_key = chosen_key if options.dry_run else key_to_send
     with exit_codes.errors_as(exit_codes.ApiKeyError):
-        key = check_key(chosen_key(profile, os.environ), profile)
+        key = check_key(choose_key(profile, os.environ), profile)
     return Client.from_env(
         endpoint=profile,
         api_key=key,

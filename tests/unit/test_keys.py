@@ -76,3 +76,28 @@ def test_who_pays_is_careful_where_the_vendor_says_nothing() -> None:
 )
 def test_loopback_is_this_machine(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("variable", "base_url"),
+    [
+        ("GEMINI_API_KEY", "https://relay.example/v1beta"),
+        ("GOOGLE_API_KEY", "https://generativelanguage.googleapis.com.relay.example/v1beta"),
+        ("OPENAI_API_KEY", "https://relay.example/v1"),
+        ("OPENAI_API_KEY", "http://api.openai.com/v1"),
+    ],
+)
+def test_a_vendor_s_own_variable_goes_to_its_own_hosts_alone(variable: str, base_url: str) -> None:
+    relay = Profile(name="relay", base_url=base_url, key_names=(variable, "RELAY_API_KEY"))
+    with pytest.raises(ConfigError, match=f"{variable} is set, but it is the key for https://"):
+        key_from_env({variable: "vendor-key-123456"}, relay)
+    both = {variable: "vendor-key-123456", "RELAY_API_KEY": "relay-key-123456"}
+    assert key_from_env(both, relay).origin == "RELAY_API_KEY"
+    assert key_from_env(both | {"NBP_API_KEY": "k-0123456789ab"}, relay).origin == "NBP_API_KEY"
+
+
+def test_other_addresses_of_its_hosts_may_have_it() -> None:
+    other = Profile(
+        name="other", base_url="https://api.openai.com/v2", key_names=("OPENAI_API_KEY",)
+    )
+    assert key_from_env({"OPENAI_API_KEY": "vendor-key-123456"}, other).origin == "OPENAI_API_KEY"

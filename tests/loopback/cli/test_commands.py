@@ -202,6 +202,7 @@ async def test_many_polls_where_it_is_told_to(tmp_path: Path) -> None:
                 "soon.toml",
                 key=server.key,
                 text="a\nb\n",
+                trust=server.openai_url.split("/")[2],
             )
             code, out, _ = await nbp.end()
         finally:

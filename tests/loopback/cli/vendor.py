@@ -129,12 +129,15 @@ class Shell:
         self._url = url
         self._started: list[Nbp] = []
 
-    async def nbp(self, *words: str, key: str = KEY, text: str | None = None) -> Nbp:
-        """Start it; `text` is its stdin."""
+    async def nbp(
+        self, *words: str, key: str = KEY, text: str | None = None, trust: str = ""
+    ) -> Nbp:
+        """Start it; `text` is its stdin, `trust` the host that tables may send the key to."""
         kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
         known = {
             "NBP_BASE_URL": self._url,
             "NBP_API_KEY": key,
+            "NBP_TRUST_TABLE": trust,
             "COLUMNS": "100",
             "NBP_KEY_FILE": str(self.folder.parent / "nbp-test-keys" / "keys.toml"),
         }

@@ -18,7 +18,6 @@ from nbp_async.cli.key_file import (
     StoredKey,
     chosen_key,
     chosen_profile,
-    origin_of,
     read_keys,
     write_keys,
 )
@@ -120,7 +119,7 @@ def test_what_no_header_can_carry_is_not_kept(path: Path) -> None:
 def test_a_key_that_is_removed_is_gone_and_the_last_takes_the_file_along(path: Path) -> None:
     nbp("set", "--endpoint", "apiyi", path=path, text=KEY)
     nbp("set", "--endpoint", RELAY, path=path, text=KEY)
-    assert f"also stored: …cdef for {origin_of(find_profile(RELAY))}" in (
+    assert f"also stored: …cdef for {find_profile(RELAY).origin}" in (
         nbp("status", "--endpoint", "apiyi", path=path).stdout
     )
     assert nbp("remove", "--endpoint", RELAY, path=path).exit_code == 0

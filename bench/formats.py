@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from bench.clients import Calls, measure_calls
 from bench.fresh_process import call_fresh
@@ -14,7 +15,8 @@ from nbp_async.testing.virtual_time import run_virtual
 
 HOLD = 120.0  # seconds
 LINES = (1_000_000.0, 10_000_000.0)  # bytes a second
-FORMS = {"base64": "b64_json", "url": "url"}
+ResponseFormat = Literal["url", "b64_json"]
+FORMS: dict[str, ResponseFormat] = {"base64": "b64_json", "url": "url"}
 KEY = "sk-bench"
 
 
@@ -60,14 +62,13 @@ async def measure_formats(*, quick: bool) -> dict[str, Format]:
     return found
 
 
-async def _one(form: str, line: float) -> tuple[int, int, float, float]:
+async def _one(form: ResponseFormat, line: float) -> tuple[int, int, float, float]:
     """Bytes of the answer and of the image; when the one was whole, and the other there."""
     options = {"latency": HOLD, "weight": "real", "bandwidth": line, "seed": 7}
     async with Client.fake(server=options, limits=Limits(max_in_flight=1)) as gen:
         assert isinstance(gen.server, FakeServer)
         sink = NowhereSink()
-        prompt = {"text": "a picture", "extra": {"response_format": form}}
-        batch = await gen.many([prompt], size="4K", out=sink)
+        batch = await gen.many(["a picture"], size="4K", response_format=form, out=sink)
         batch.raise_for_failures()
         (attempt,) = batch.images[0].attempts
         await asyncio.sleep(1)  # until the answer is over for the server too

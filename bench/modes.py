@@ -142,7 +142,7 @@ def google_profile(server: FakeServer) -> Profile:
 
 def article_profile(server: FakeServer) -> Profile:
     """The article's relay: links, and its task mode."""
-    return replace(PROFILES["apiyi"], base_url=server.openai_url, response_format="url")
+    return replace(PROFILES["apiyi"], base_url=server.openai_url)
 
 
 def _submitted_at(batch: Batch) -> float:

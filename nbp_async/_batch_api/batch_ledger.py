@@ -286,7 +286,7 @@ class BatchLedger:
         received: list[ReceivedImage] = []
         images, stem = exchange.collector, item.file_stem
         try:
-            await store(resources.downloads, self._call.sink, answer, images, stem, received)
+            await store(resources.downloads, self._call, answer, images, stem, received)
         except StorageError:
             if not received:
                 raise
@@ -301,7 +301,7 @@ class BatchLedger:
             index=item.index,
             prompt=item.prompt,
             pixels=item.pixels,
-            expires=None,
+            expires=self._endpoint.link_expiry(answer.links),
             attempts=attempts,
             earlier=earlier,
         )

@@ -285,8 +285,10 @@ def _places_of(images: Sequence[Image]) -> str:
     """Where the images are, in words: in one folder or store, in several, or in memory."""
     folders = {image.location.rpartition("/")[0] for image in images if image.stored.path}
     places = [f"in {folder}" for folder in sorted(folders)[:2]]
-    if any(not image.stored.path for image in images):
+    if any(not image.location for image in images):
         places.append("in memory")
+    if any(image.links for image in images):
+        places.append("kept as links")
     return f"; they are {' and '.join(places)}" if places else ""
 
 

@@ -1,12 +1,13 @@
 """What the images of a call cost, with what was chosen for the call and for its client."""
 
 import dataclasses
-from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import get_args
 
+from nbp_async._client.answer_format import answer_format
 from nbp_async._client.options import ImageOptions, SharedOptions
+from nbp_async._dialects.body_template import has_place
 from nbp_async._flow.job_prices import JobPrices
 from nbp_async._models.outcomes import Via
 from nbp_async._models.settings import Dollars, Limits, dollars
@@ -14,7 +15,7 @@ from nbp_async._vendors.price_options import STANDARD, RequestPlaces
 from nbp_async._vendors.prices import Prices, PriceTier
 from nbp_async._vendors.profiles import Profile
 
-_OF_BOTH = ("quality", "thinking", "tier")
+_OF_BOTH = ("quality", "thinking", "tier", "links", "response_format")
 
 
 def with_price(profile: Profile, price: Dollars | None) -> Profile:
@@ -60,24 +61,16 @@ def job_prices(
         tier="batch" if via == "batch" and tier == STANDARD else tier,
         capped_by=capped_by,
         unpriced=unpriced,
+        response_format=answer_format(options, profile, via),
     )
 
 
 def request_places(profile: Profile, via: Via) -> RequestPlaces:
     """Which options a request to this endpoint has a place for."""
     if via in ("poll", "webhook") and profile.tasks is not None and profile.tasks.body:
-        quality = _names(profile.tasks.body, "{quality}")
+        quality = has_place(profile.tasks.body, "{quality}")
         return RequestPlaces(profile.name, tier=False, quality=quality, thinking=False)
     is_google = profile.dialect == "gemini"
     tier = is_google and via == "held"
     quality = profile.dialect == "openai_images"
     return RequestPlaces(profile.name, tier=tier, quality=quality, thinking=is_google)
-
-
-def _names(template: object, name: str) -> bool:
-    """The name stands somewhere in the template."""
-    if isinstance(template, Mapping):
-        return any(_names(inner, name) for inner in template.values())
-    if isinstance(template, list | tuple):
-        return any(_names(inner, name) for inner in template)
-    return template == name

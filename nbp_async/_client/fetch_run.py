@@ -39,10 +39,11 @@ async def fetch_run(where: str | Path, options: FetchOptions) -> Batch:
     batch = await fetch_run("catalogue/")
     ```
 
-    It needs no key and buys nothing. A cut is resumed where it happened, a failure tried again for
-    `Timeouts.download` seconds. What cannot be fetched stays a link, and can be fetched later; only
-    a link that has expired or is gone (LinkExpiredError) is given up, as a Failure that names what
-    was paid. The same `many` made again does this, too.
+    It needs no key and buys nothing, and downloads what `links="keep"` has kept as well. A cut is
+    resumed where it happened, a failure tried again for `Timeouts.download` seconds. What cannot be
+    fetched stays a link, and can be fetched later; only a link that has expired or is gone
+    (LinkExpiredError) is given up, as a Failure that names what was paid. The same `many` made
+    again does this, too.
 
     Args:
         where: The run's folder, or its journal.

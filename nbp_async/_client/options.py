@@ -19,7 +19,7 @@ from nbp_async._client.download_options import DownloadOptions
 from nbp_async._flow.resume_state import ResumePolicy
 from nbp_async._journal.base import JOURNAL, Journal
 from nbp_async._models.events import Listener
-from nbp_async._models.outcomes import FailedLines, Via
+from nbp_async._models.outcomes import FailedLines, Links, Via
 from nbp_async._models.settings import Dollars, Retry, dollars
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
@@ -29,6 +29,7 @@ from nbp_async._transports.base import Transport
 from nbp_async._transports.extra_headers import ExtraHeaders, read_headers
 from nbp_async._vendors.prices import ServiceTier
 from nbp_async._vendors.profiles import DialectName, Profile
+from nbp_async._vendors.services import ResponseFormat
 from nbp_async._webhooks.webhook import Webhook
 
 
@@ -60,6 +61,13 @@ class ImageOptions:
             oss://, gs:// or az://, opened with what the environment holds) or a Sink; for `one`
             also the image's file ("bike.png"), which must not exist. None (default) keeps images in
             memory, and above `Limits.max_memory` in temporary files.
+        links: What becomes of an answer that is a link. "fetch" downloads its image. "keep" asks
+            for links where the endpoint has the choice, and the link is the result (`Image.url`,
+            until `Image.url_expires`): it is billed, and nothing is downloaded; those of a run can
+            be fetched later (`fetch_run`). None (default) takes the client's.
+        response_format: "url" asks for links, "b64_json" for base64 inside the answer, where the
+            endpoint has the choice. None (default) takes the client's, and if that is None as well
+            "url" for tasks and for `links="keep"`, else what is usual for the endpoint.
         shared: Other users of this machine may read new files and folders, as far as the umask lets
             them; by default only their owner may.
         max_cost: US dollars that no attempt may go beyond, including earlier calls of the run and
@@ -79,6 +87,8 @@ class ImageOptions:
     out: Annotated[
         str | Path | Sink | None, Form('a folder, a store such as "s3://bucket/prefix", or a Sink')
     ] = None
+    links: Links | None = None
+    response_format: ResponseFormat | None = None
     shared: bool = False
     max_cost: Dollars | None = None
 
@@ -227,6 +237,9 @@ class SharedOptions(DownloadOptions):
             that are known (`nbp prices`); None (default) for these.
         retry: What to try again; see `Retry`. By default nothing that may have been billed.
         transport: "aiohttp" (default), "httpx" (extra [httpx]), or an object of your own.
+        links: For calls that name none: "fetch" (default) or "keep"; see `CallOptions.links`.
+        response_format: For calls that name none: "url" or "b64_json"; see
+            `CallOptions.response_format`.
         listeners: Get each attempt and outcome; see `Listener`.
         headers: Headers that each request to the endpoint's host carries as well, for a gateway
             before it; no other host gets them, and their values are never shown. They cannot
@@ -244,6 +257,8 @@ class SharedOptions(DownloadOptions):
     price: Dollars | None = None
     retry: Retry | None = None
     transport: Literal["aiohttp", "httpx"] | Transport = "aiohttp"
+    links: Links = "fetch"
+    response_format: ResponseFormat | None = None
     listeners: Annotated[Sequence[Listener], Form("a list of listeners")] = ()
     headers: Annotated[
         Mapping[str, str] | ExtraHeaders | None,

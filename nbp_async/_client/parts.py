@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nbp_async._base.errors import ClosedError
+from nbp_async._base.errors import ClosedError, ConfigError
 from nbp_async._batch_api.batch_delivery import BatchDelivery
 from nbp_async._client.deliveries import Deliveries
 from nbp_async._client.downloads import downloader
@@ -91,6 +91,12 @@ class Parts:
         file, files = image_file_of(options.out), self.resources.files
         if file is None:
             return self._state(options, None), delivery
+        if self._keeps_links(options):
+            raise ConfigError(
+                f"only the link would be kept, and {file} never be written: leave out away.",
+                option="links",
+                value="keep",
+            )
         sink = ImageFileSink(file, files, shared=options.shared)
         listeners = self.resources.listeners
         return CallState(sink, self._cap(options), past=None, listeners=listeners), delivery
@@ -143,7 +149,17 @@ class Parts:
 
     def _state(self, options: ImageOptions, past: ResumeState | None) -> CallState:
         cap, space, listeners = self._cap(options), self._space(options), self.resources.listeners
-        return CallState(self._sink(options), cap, past=past, room=space, listeners=listeners)
+        return CallState(
+            self._sink(options),
+            cap,
+            past=past,
+            room=space,
+            listeners=listeners,
+            keeps_links=self._keeps_links(options),
+        )
+
+    def _keeps_links(self, options: ImageOptions) -> bool:
+        return (options.links or self._options.links) == "keep"
 
     def _cap(self, options: ImageOptions) -> SpendCap | None:
         most = options.spend_limit

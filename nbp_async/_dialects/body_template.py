@@ -70,6 +70,15 @@ def fill_template(template: object, values: Mapping[str, object]) -> object:
     return template
 
 
+def has_place(template: object, name: str) -> bool:
+    """A `"{name}"` stands somewhere in the template."""
+    if isinstance(template, Mapping):
+        return any(has_place(inner, name) for inner in template.values())
+    if isinstance(template, list | tuple):
+        return any(has_place(inner, name) for inner in template)
+    return template == name
+
+
 def with_extra(body: Mapping[str, object], extra: Mapping[str, object]) -> dict[str, object]:
     """`extra` merged into `body`: objects are joined, anything else is replaced."""
     merged = dict(body)

@@ -91,8 +91,8 @@ def _fields(job: Job, profile: Profile) -> dict[str, object]:
         fields["size"] = canvas.tier
         if canvas.ratio is not None:
             fields["aspect_ratio"] = canvas.ratio
-    if profile.response_format is not None:
-        fields["response_format"] = profile.response_format
+    if (wanted := job.response_format or profile.response_format) is not None:
+        fields["response_format"] = wanted
     if job.seed is not None:
         fields["seed"] = job.seed
     if job.prompt.quality is not None:

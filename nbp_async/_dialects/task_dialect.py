@@ -121,6 +121,7 @@ class TaskImages:
             "pixels": None if pixels is None else f"{pixels[0]}x{pixels[1]}",
             "quality": job.prompt.quality,
             "seed": job.seed,
+            "response_format": job.response_format or self._profile.response_format,
             "references": [link_or_data(r) for r in references] or None,
             "callback": self.callback or None,
         }

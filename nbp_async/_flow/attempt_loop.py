@@ -216,12 +216,12 @@ class AttemptLoop:
         downloads = self._endpoint.resources.downloads
         collector, stem, received = attempt.collector, ledger.file_stem, self._received
         if answer.images:
-            await store(downloads, call.sink, answer, collector, stem, received)
+            await store(downloads, call, answer, collector, stem, received)
         else:
-            expires = self._endpoint.link_expiry()
+            expires = self._endpoint.link_expiry(answer.links)
             await ledger.record_links(answer.links, expires, attempt.request_id)
             with call.without_slot():
-                await store(downloads, call.sink, answer, collector, stem, received)
+                await store(downloads, call, answer, collector, stem, received)
         return self._record_image(attempt, answer)
 
     def _record_image(self, attempt: LiveAttempt, answer: Answer) -> Image:
@@ -242,7 +242,7 @@ class AttemptLoop:
             index=job.index,
             prompt=job.prompt,
             pixels=job.canvas.pixels,
-            expires=self._endpoint.link_expiry(),
+            expires=self._endpoint.link_expiry(answer.links),
             attempts=tuple(ledger.attempts),
             earlier=ledger.earlier,
         )
@@ -318,7 +318,7 @@ class AttemptLoop:
         """End without an image. Links to an image that is paid for are kept in the failure."""
         answer = attempt.answer if attempt is not None else None
         links = answer.links if answer is not None else ()
-        expires = self._endpoint.link_expiry()
+        expires = self._endpoint.link_expiry(links)
         return failure_of(self._job, error, self._ledger, links=links, expires=expires)
 
     def _abandon(self, attempt: LiveAttempt, cause: BaseException) -> None:

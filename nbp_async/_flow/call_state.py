@@ -34,6 +34,7 @@ class CallState:
         past: What earlier calls on the same run left, and the journal; None without a journal.
         room: Watches the disk that images go to, or None.
         listeners: The client's, and the call's own.
+        keeps_links: An answer's links are its result; nothing is downloaded.
         stopped: Why nothing more is sent, or None.
         dropped: Outcomes that nothing waits for any more; they say what may have been billed.
         waiting_without_slot: Prompts that hold no slot for now, as they wait out a backoff, fetch a
@@ -50,6 +51,7 @@ class CallState:
         "cap",
         "connections",
         "dropped",
+        "keeps_links",
         "listeners",
         "on_waiting",
         "past",
@@ -67,12 +69,14 @@ class CallState:
         past: ResumeState | None = None,
         room: DiskSpace | None = None,
         listeners: Listeners = NO_LISTENERS,
+        keeps_links: bool = False,
     ) -> None:
         self.sink = sink
         self.cap = cap
         self.past = past
         self.room = room
         self.listeners = listeners
+        self.keeps_links = keeps_links
         self.stopped: NbpError | None = None
         self.dropped: list[Outcome] = []
         self.waiting_without_slot = 0

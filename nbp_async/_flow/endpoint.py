@@ -1,5 +1,6 @@
 """One address that makes images, with one key and the account that pays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -8,6 +9,7 @@ import msgspec
 from nbp_async._base.secret import Secret
 from nbp_async._dialects.base import Dialect
 from nbp_async._flow.resources import Resources
+from nbp_async._images.signed_links import link_end
 from nbp_async._models.events import LimitChanged
 from nbp_async._pacing.gate import Gate, GateEvent
 from nbp_async._pacing.learned_limit import LearnedLimit
@@ -83,10 +85,15 @@ class Endpoint:
         """Seconds that a held request for an image of this size may take to be answered."""
         return self.resources.timeouts.read or self.profile.read_timeout(size, tier)
 
-    def link_expiry(self) -> float | None:
-        """When a link that comes now ends, in seconds since 1970, or None."""
-        lifetime = self.profile.link_lifetime
-        return None if lifetime is None else self.resources.wall_clock() + lifetime
+    def link_expiry(self, links: Sequence[str]) -> float | None:
+        """When the first of these links, which came now, ends, in seconds since 1970, or None.
+
+        A signed link says so itself; for others the profile's lifetime counts.
+        """
+        end, lifetime = link_end(links[0]) if links else None, self.profile.link_lifetime
+        if end is not None or lifetime is None:
+            return end
+        return self.resources.wall_clock() + lifetime
 
     def paused(self) -> float:
         """Seconds that the vendor makes everybody wait, or 0.0."""

@@ -16,6 +16,7 @@ from nbp_async._vendors.price_options import (
     refuse_in_extra,
 )
 from nbp_async._vendors.prices import Prices
+from nbp_async._vendors.services import ResponseFormat
 from nbp_async._vendors.sizes import Canvas, canvas_for, default_size
 
 log = logging.getLogger("nbp_async")
@@ -27,12 +28,13 @@ _GIVE_ONE = (
 
 
 class PricedCanvas(NamedTuple):
-    """Size and ratio of a prompt, checked, and the dollars of one image of it."""
+    """How a prompt's image is asked for, and the dollars of one image; see `Job`."""
 
     canvas: Canvas
     price: Decimal
     most: Decimal
     tier: str = STANDARD
+    response_format: ResponseFormat | None = None
 
 
 def price_kind(job: Job, *, in_batch: bool = False) -> PriceKind:
@@ -49,6 +51,7 @@ class JobPrices:
         places: Which options the requests have a place for.
         tier: The service tier, or "batch".
         capped_by: The option that limits dollars, "max_cost" or "spend"; "" without a limit.
+        response_format: What answers are asked to be, in place of what the profile says.
         unpriced: Models that were said to have no price; this one is added.
 
     Raises:
@@ -64,6 +67,7 @@ class JobPrices:
         tier: str = STANDARD,
         capped_by: str = "",
         unpriced: set[str] | None = None,
+        response_format: ResponseFormat | None = None,
     ) -> None:
         self.model = model
         self._places = places or RequestPlaces(endpoint="the endpoint")
@@ -72,6 +76,7 @@ class JobPrices:
         self._prices = None if prices is None else prices.in_tier(tier)
         self._tier = STANDARD if tier == "batch" else tier
         self._capped_by = capped_by
+        self._response_format = response_format
         self._unpriced = set() if unpriced is None else unpriced
         self._known: dict[tuple[object, ...], PricedCanvas] = {}
         if prices is None and capped_by:
@@ -102,9 +107,10 @@ class JobPrices:
         price = None if prices is None else prices.estimate(canvas.price_size, quality)
         if prices is None or price is None:
             self._tell_unpriced(canvas.price_size, quality)
-            return PricedCanvas(canvas, ZERO, ZERO, self._tier)
+            return PricedCanvas(canvas, ZERO, ZERO, self._tier, self._response_format)
         extra = prices.extra(letters=letters, references=references, thoughts=thoughts)
-        return PricedCanvas(canvas, price, price + extra, self._tier)
+        most = price + extra
+        return PricedCanvas(canvas, price, most, self._tier, self._response_format)
 
     def _tell_unpriced(self, size: str, quality: str) -> None:
         """Say once that nobody knows what these images cost, or refuse where that must be known."""

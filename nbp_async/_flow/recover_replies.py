@@ -154,7 +154,7 @@ class ReplyRecovery:
             try:
                 answer = await _decode(self.shelf.body(reply), reply.head, decoder, collector)
                 answer = with_full_links(answer, reply.head.url)
-                await store(self.downloads, self.call.sink, answer, collector, stem, received)
+                await store(self.downloads, self.call, answer, collector, stem, received)
             except NbpError as exc:
                 problem = problem or exc.with_traceback(None)
             else:

@@ -21,7 +21,7 @@ from nbp_async._flow.endpoint import Endpoint
 from nbp_async._flow.exchange import Exchange
 from nbp_async._flow.ledger import worst_billing
 from nbp_async._flow.resume_state import ResumeState
-from nbp_async._flow.storing import ReceivedImage, describe, follow, store
+from nbp_async._flow.storing import ReceivedImage, describe, follow, kept_links, store
 from nbp_async._flow.task_client import PendingTask, TaskClient
 from nbp_async._flow.unread_reply import ReplyOrigin, keep_unread
 from nbp_async._images.download import Downloader
@@ -42,13 +42,21 @@ async def recover(
 async def fetch_known_links(
     downloads: Downloader, call: CallState, past: ResumeState, entry: JournalEntry
 ) -> Outcome:
-    """Fetch an image that is paid for and still behind links. The vendor's API is not asked."""
+    """Fetch an image that is paid for and still behind links. The vendor's API is not asked.
+
+    In a call that keeps links they are its outcome, and nothing is asked at all.
+    """
+    if call.keeps_links and entry.image is not None and entry.image.links:
+        return msgspec.structs.replace(entry.image, earlier=all_attempts(entry))
     links, expires = links_of(entry), expiry_of(entry)
     earlier, stem = all_attempts(entry), past.file_stem(entry.index, entry.nonce)
     received: list[ReceivedImage] = []
     try:
-        with call.without_slot():
-            await follow(downloads, call.sink, links, stem, received)
+        if call.keeps_links:
+            received += kept_links(links)
+        else:
+            with call.without_slot():
+                await follow(downloads, call.sink, links, stem, received)
     except NbpError as exc:
         call.record_error(exc)
         outcome: Outcome = failure_of_entry(entry, exc, earlier)
@@ -92,7 +100,8 @@ async def _resume_task(
         outcome: Outcome = failure_of_entry(entry, exc, earlier)
     else:
         earlier = _settle(entry, past.journal, "yes")
-        outcome = image_of_entry(entry, received, earlier, answer, endpoint.link_expiry())
+        expires = endpoint.link_expiry(answer.links)
+        outcome = image_of_entry(entry, received, earlier, answer, expires)
     finally:
         if exchange is not None:
             exchange.discard()
@@ -111,14 +120,8 @@ async def _store_result(
     answer = exchange.answer
     assert answer is not None, "an exchange without an error has one"
     try:
-        await store(
-            endpoint.resources.downloads,
-            call.sink,
-            answer,
-            exchange.collector,
-            origin.stem,
-            received,
-        )
+        downloads, collector = endpoint.resources.downloads, exchange.collector
+        await store(downloads, call, answer, collector, origin.stem, received)
     except NbpError as exc:
         await keep_unread(exchange, exc, endpoint, origin)
         raise

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from nbp_async._base.errors import DownloadError, MalformedReplyError, NbpError
 from nbp_async._dialects.base import Answer
+from nbp_async._flow.call_state import CallState
 from nbp_async._images.collector import Collector, KeptImage
 from nbp_async._images.download import Downloader
-from nbp_async._models.outcomes import Attempt, Image, Prompt
+from nbp_async._images.sniff import ImageFacts
+from nbp_async._models.outcomes import Attempt, Image, Prompt, Stored
 from nbp_async._sinks.base import Sink
 
 ReceivedImage = tuple[KeptImage, str]
@@ -15,7 +17,7 @@ ReceivedImage = tuple[KeptImage, str]
 
 async def store(
     downloads: Downloader,
-    sink: Sink,
+    call: CallState,
     answer: Answer,
     collector: Collector,
     stem: str,
@@ -23,20 +25,30 @@ async def store(
 ) -> None:
     """Store the answer's images, the wanted one first; of several, some may be broken.
 
-    What is safe is added to `received` at once: a caller that is cancelled finds it there.
+    What is safe is added to `received` at once: a caller that is cancelled finds it there. In a
+    call that keeps links they are what such an answer brings, and nothing is downloaded.
 
     Raises:
         MalformedReplyError: None of them is a whole image.
         DownloadError: None of its links leads to one.
         StorageError: They cannot be kept.
     """
+    if not answer.images and call.keeps_links:
+        received += kept_links(answer.links)
+        return
     if not answer.images:
-        await follow(downloads, sink, answer.links, stem, received)
+        await follow(downloads, call.sink, answer.links, stem, received)
         return
     try:
         await collector.keep(answer.images, stem)
     finally:
         received += [(one, "") for one in collector.kept]
+
+
+def kept_links(links: Sequence[str]) -> list[ReceivedImage]:
+    """Links as what was received: there are no bytes, and nothing is known of the image."""
+    nothing = KeptImage(Stored(0, b""), ImageFacts("", 0, 0))
+    return [(nothing, link) for link in links]
 
 
 async def follow(

@@ -8,7 +8,7 @@ process left it says what the next process may do:
 | planned | drawn from the prompts; nothing of it was ever sent | sends it |
 | armed | a request may be out: durable before its first byte | reports it as possibly billed |
 | submitted | the vendor works on it by itself, under a known handle | asks for it by its handle |
-| answered | paid, and its links are known, but not its bytes | fetches the links |
+| answered | paid, and its links are known, but not its bytes | fetches or keeps the links |
 | stored | its image is safe | sends nothing |
 | failed | it ended without an image | sends it again only if nothing was billed |
 
@@ -69,7 +69,8 @@ class JournalEntry(msgspec.Struct, frozen=True):
         nonce: 32 hexadecimal digits drawn at random for the item: its idempotency key.
         attempts: Its settled attempts, oldest first.
         pending: Its attempts that were never settled.
-        image: The image, where the state is "stored"; its `attempts` are empty.
+        image: The image, where the state is "stored", or where its link was kept as the outcome;
+            its `attempts` are empty.
         error: Class and message of its last failure, or "".
         links: Links of a paid image whose bytes are not here, the wanted one first.
         link_expires: When they expire according to the vendor, in seconds since 1970, or None.

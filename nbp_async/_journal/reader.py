@@ -252,7 +252,7 @@ def _decode_outcome(db: sqlite3.Connection, row: _ItemRow, folder: Path | None) 
     item, place, state, request, image, reason, message, links, expires = row
     prompt, index = records.decode_request(str(request)).prompt(), int(str(place))
     earlier = tuple(_attempts(db, int(str(item)), folder))
-    if state == "stored" and image is not None:
+    if state in ("stored", "answered") and image is not None:
         stored = records.decode_image(str(image), folder, index=index, prompt=prompt)
         return msgspec.structs.replace(stored, earlier=earlier)
     billings = [attempt.billing for attempt in earlier]

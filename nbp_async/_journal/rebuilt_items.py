@@ -179,6 +179,8 @@ def _ending(line: ManifestLine, path: str) -> ColumnValues:
         return {"state": "stored", "image": msgspec.json.encode(_image(line, path)).decode()}
     links = records.encode_links((line.url,) if line.url else ())
     columns: ColumnValues = {"state": "failed" if links is None else "answered", "links": links}
+    if line.ok and links is not None:
+        columns |= {"image": msgspec.json.encode(_image(line, "")).decode()}
     return columns | {"expires": line.url_expires, "reason": line.reason, "message": line.message}
 
 

@@ -232,7 +232,10 @@ class SqliteJournal:
 
     async def finish(self, item: int, outcome: Outcome) -> None:
         if isinstance(outcome, Image):
-            values: Row = ("stored", records.encode_image(outcome, self._base), "", "", None, None)
+            links = records.encode_links(outcome.links)  # of an image that was kept as a link
+            state = "stored" if links is None else "answered"
+            image = records.encode_image(outcome, self._base)
+            values: Row = (state, image, "", "", links, outcome.url_expires if links else None)
         else:
             links = records.encode_links(outcome.links)
             state = "failed" if links is None else "answered"
@@ -347,7 +350,7 @@ class SqliteJournal:
         attempts = db.execute(
             f"SELECT {records.ATTEMPT_COLUMNS} FROM attempt WHERE item = ? ORDER BY number", (item,)
         ).fetchall()
-        is_stored = state == "stored" and isinstance(image, str)
+        is_image = state in ("stored", "answered") and isinstance(image, str)
         return JournalEntry(
             item=int(str(item)),
             index=place,
@@ -358,7 +361,7 @@ class SqliteJournal:
             attempts=records.settled_attempts(attempts, self._base),
             pending=records.pending_attempts(attempts),
             image=records.decode_image(str(image), self._base, index=place, prompt=prompt)
-            if is_stored
+            if is_image
             else None,
             error=f"{reason}: {message}" if reason else "",
             links=records.decode_links(links if isinstance(links, str) else None),

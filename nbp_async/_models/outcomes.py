@@ -30,10 +30,12 @@ from nbp_async._stores.stored import MemoryBytes as MemoryBytes
 from nbp_async._stores.stored import MemoryCounter as MemoryCounter
 from nbp_async._stores.stored import Stored as Stored
 from nbp_async._vendors.price_options import STANDARD
+from nbp_async._vendors.services import ResponseFormat
 from nbp_async._vendors.sizes import Canvas
 
 ZERO = Decimal(0)
-ImageFormat = Literal["png", "jpeg", "webp", "avif", "heic", "gif", "svg"]
+ImageFormat = Literal["png", "jpeg", "webp", "avif", "heic", "gif", "svg", ""]
+"""Found from an image's bytes; "" of a link, whose bytes are not here."""
 _EDGE = 256  # pixels of the longer side of the picture that a notebook shows
 
 
@@ -60,6 +62,8 @@ class Job(msgspec.Struct, frozen=True, gc=False):
         price: US dollars that it should cost.
         most: US dollars that are set aside for it, which it should not go beyond.
         tier: The service tier that is asked for, "standard" where none was chosen.
+        response_format: What the answer is asked to be, in place of what the profile says; None
+            for that.
     """
 
     index: int
@@ -70,6 +74,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     price: Decimal
     most: Decimal
     tier: str = STANDARD
+    response_format: ResponseFormat | None = None
 
     @property
     def seed(self) -> int | None:
@@ -191,9 +196,9 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
             was there already.
         earlier: Requests that earlier calls of the same run made for it.
         stored: Where its bytes are.
-        format: Found from the bytes, whatever the vendor called it.
-        width: Pixels, from the bytes.
-        height: Pixels, from the bytes.
+        format: Found from the bytes, whatever the vendor called it; "" of a link that was kept.
+        width: Pixels, from the bytes; 0 of a link that was kept.
+        height: Pixels, from the bytes; 0 of a link that was kept.
         url: The link it came by, or "".
         url_expires: When the link should end, in seconds since 1970, or None.
         model: The version of the model that answered, or "".
@@ -247,14 +252,24 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         return tried[-1] if tried else None
 
     @property
+    def links(self) -> tuple[str, ...]:
+        """The links that were kept instead of its bytes (`links="keep"`), those of `extras` as
+        well; empty where the bytes are here."""
+        if self.stored.path or self.stored.size:  # even in memory an image has some bytes
+            return ()
+        return self.url, *(extra.url for extra in self.extras)
+
+    @property
     def path(self) -> Path | None:
-        """The file it is in, or None if it is in a store or in memory."""
-        return Path(self.location) if self.location and not is_store(self.location) else None
+        """The file it is in, or None if it is in a store, in memory, or a link that was kept."""
+        path = self.stored.path
+        return Path(path) if path and not is_store(path) else None
 
     @property
     def location(self) -> str:
-        """Where it is: its file, or its address in a store (`s3://…`); "" while in memory."""
-        return self.stored.path
+        """Where it is: its file, its address in a store (`s3://…`), or the link that was kept; ""
+        while in memory."""
+        return self.url if self.links else self.stored.path
 
     @property
     def pixels(self) -> tuple[int, int]:
@@ -270,8 +285,14 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         """The image's bytes, as the vendor made them. Reads its file, or its store; blocks.
 
         Raises:
-            StorageError: They were in the memory of a process that has ended, or can't be had.
+            StorageError: They were not downloaded (`links="keep"`), were in the memory of a process
+                that has ended, or can't be had.
         """
+        if self.links:
+            raise StorageError(
+                f"Image {self.index} was kept as a link: its bytes are not here.",
+                hint="Download `url`; of a run, fetch_run() or `nbp fetch` gets all of them.",
+            )
         held = self.stored.held
         if held is None and not self.stored.path:
             raise StorageError(
@@ -291,8 +312,8 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         return target
 
     def __repr__(self) -> str:
-        where = self.stored.path or f"{self.stored.size} bytes in memory"
-        what = f"{self.width}x{self.height} {self.format}"
+        where = self.location or f"{self.stored.size} bytes in memory"
+        what = "link" if self.links else f"{self.width}x{self.height} {self.format}"
         return f"Image(index={self.index}, {what}, ${self.cost}, {where})"
 
     def _repr_html_(self) -> str:
@@ -300,7 +321,7 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         small = thumbnail(self, _EDGE)
         lines = [self.mismatch, *self.notes] if self.mismatch else [*self.notes]
         lines += [f"{plural(len(self.extras), 'more image')} in `extras`."] if self.extras else []
-        lines += [why_no_thumbnail(self)] if small is None else []
+        lines += [why_no_thumbnail(self)] if small is None and not self.links else []
         path = self.path if self.path is not None and file_exists(self.path) else None
         return card(
             f"Image {self.index + 1}",
@@ -312,10 +333,10 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         )
 
     def _facts(self) -> list[str]:
-        facts = [
-            f"{self.width}×{self.height} {self.format.upper()}",
-            format_bytes(self.stored.size),
-        ]
+        facts = ["kept as a link"]
+        if not self.links:
+            facts = [f"{self.width}×{self.height} {self.format.upper()}"]
+            facts += [format_bytes(self.stored.size)]
         facts += [format_dollars(self.cost)]
         if self._bringer is not None:
             facts.append(format_seconds(self._bringer.timings.service))
@@ -370,6 +391,8 @@ class Failure(_Outcome, frozen=True, kw_only=True):
 
 
 Outcome = Image | Failure
+Links = Literal["fetch", "keep"]
+"""What becomes of an answer that is a link: its image is downloaded, or the link is the result."""
 Via = Literal["held", "poll", "webhook", "batch"]
 """How an answer reaches us: a call held open, a task that is looked at, one that a webhook tells
 of, or a job of the batch API."""

@@ -42,7 +42,7 @@ class Prompt(_Text, frozen=True, kw_only=True, gc=False):
         references: Images to work from: paths, bytes, or https links; at most the model's number.
             `data:` addresses become bytes, `file:` addresses and `~` paths.
         extra: Fields merged into the request's JSON as they are, for what has no option here.
-            What would change the price is refused: it is an option.
+            What would change the price, or is an option, is refused.
         row: The row of a table or a file that it comes from, from 0 as data frames count it; rows
             without text count. It comes back with what is made, and changes nothing.
     """

@@ -16,10 +16,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         index: Place in the batch, from 0.
         row: Row of the table or the file that its prompt comes from, from 0 as data frames count,
             or None. Join by it: rows without text count, and a prompt with `n` has several images.
-        ok: There is an image.
-        state: "stored", "answered" (paid, but still a link) or "failed"; in a run that has not
-            ended, also "planned", "armed" (a request may be out) or "submitted" (the vendor is
-            working on it).
+        ok: There is an image, or its link was kept (`links="keep"`).
+        state: "stored", "answered" (paid, and a link: still, or as it was kept) or "failed"; in a
+            run that has not ended, also "planned", "armed" (a request may be out) or "submitted"
+            (the vendor is working on it).
         prompt: The prompt's text.
         size: As requested, or None for the model's default.
         aspect_ratio: As requested, or None.
@@ -128,19 +128,19 @@ def row_of(outcome: Outcome, path: str | None = None, unread: str | None = None)
 
 
 def _state(outcome: Outcome) -> str:
-    if isinstance(outcome, Image):
-        return "stored"
-    return "answered" if outcome.links else "failed"
+    if outcome.links:
+        return "answered"
+    return "stored" if isinstance(outcome, Image) else "failed"
 
 
 def _image_facts(image: Image, path: str | None) -> dict[str, Any]:
     return {
         "path": image.stored.path if path is None else path,
         "sha256": image.sha256,
-        "width": image.width,
-        "height": image.height,
+        "width": None if image.links else image.width,
+        "height": None if image.links else image.height,
         "format": image.format,
-        "size_bytes": image.stored.size,
+        "size_bytes": None if image.links else image.stored.size,
         "model": image.model,
         "url": image.url,
         "url_expires": image.url_expires,

@@ -26,15 +26,15 @@ class ImageSource(Protocol):
 def thumbnail(image: ImageSource, edge: int = 96) -> str | None:
     """A `data:` URL of some kilobytes: the image, its longer side at most `edge` pixels.
 
-    None if Pillow is missing (extra [notebook]), or the image is gone, in a store (a thumbnail is
-    not worth a download) or cannot be decoded; `why_no_thumbnail` says which. Reads and decodes
-    the image, which takes up to a second for 4K: call it in a thread.
+    None if Pillow is missing (extra [notebook]), or the image is gone, in a store or behind a link
+    (a thumbnail is not worth a download) or cannot be decoded; `why_no_thumbnail` says which. Reads
+    and decodes the image, which takes up to a second for 4K: call it in a thread.
     """
     try:
         from PIL import Image as Pixels
     except ImportError:
         return None
-    if _is_in_store(image) or _is_too_large(image.pixels):
+    if _is_elsewhere(image) or _is_too_large(image.pixels):
         return None
     small = BytesIO()
     try:
@@ -52,8 +52,8 @@ def thumbnail(image: ImageSource, edge: int = 96) -> str | None:
 
 def why_no_thumbnail(image: ImageSource) -> str:
     """Why it has no thumbnail, in a sentence."""
-    if _is_in_store(image):
-        return "It is in a store, and a thumbnail is not worth a download."
+    if _is_elsewhere(image):
+        return "It is in a store or a link, and a thumbnail is not worth a download."
     if image.path is not None and not file_exists(image.path):
         return "Its file does not exist any more."
     if find_spec("PIL") is None:
@@ -74,7 +74,7 @@ def file_exists(path: Path) -> bool:
         return False
 
 
-def _is_in_store(image: ImageSource) -> bool:
+def _is_elsewhere(image: ImageSource) -> bool:
     return image.path is None and bool(image.location)
 
 

@@ -93,15 +93,17 @@ def check_thinking(level: str | None, model: str, places: RequestPlaces) -> int:
 
 
 def refuse_in_extra(extra: Mapping[str, object]) -> None:
-    """Refuse fields that change the number or the price of images: no cap would count them.
+    """Refuse fields that have an option: no cap counts the images, and we read another answer.
 
     Raises:
         ConfigError: One of them is in `extra`, with the option that is for it.
     """
     for name, value in extra.items():
         plain = name.replace("_", "").lower()
-        if plain in _PRICED:
-            option = _PRICED[plain]
+        option = _PRICED.get(plain)
+        if plain == "responseformat" and isinstance(value, str):  # as an object it is another field
+            option = "response_format"
+        if option is not None:
             raise ConfigError(f"{name!r} does not belong in `extra`: use the option {option!r}.")
         if plain in _OBJECTS and isinstance(value, Mapping):
             refuse_in_extra(value)

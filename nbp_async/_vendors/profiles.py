@@ -20,7 +20,7 @@ from nbp_async._base.http import Billing
 from nbp_async._base.suggestions import suggest
 from nbp_async._vendors.catalog import find_model
 from nbp_async._vendors.prices import Prices
-from nbp_async._vendors.services import Service, TaskTable, read_service, services
+from nbp_async._vendors.services import ResponseFormat, Service, TaskTable, read_service, services
 
 DialectName = Literal["openai_images", "gemini", "openai_chat"]
 CHAT_PATH = "/chat/completions"  # of a chat, after the base URL
@@ -58,7 +58,8 @@ class Profile:
             `Authorization: Key ...`.
         size_style: How `openai_images` spells a size: `"pixels"` (1024x1024) or `"tier"`
             (`image_size` and `aspect_ratio`, as some relays want it).
-        response_format: `"url"`, `"b64_json"`, or None where the endpoint refuses the field.
+        response_format: What held calls ask for unless the call says otherwise: `"url"`,
+            `"b64_json"`, or None where the endpoint refuses the field.
         vendor: Whose price list counts (`nbp prices` shows those we know); "" for that of the
             model's maker.
         prices: Prices that count instead: one list for all models, or a dict of lists by model,
@@ -85,7 +86,7 @@ class Profile:
     model: str = "nano-banana-pro"
     auth: Literal["bearer", "x-goog-api-key", "key"] = "bearer"
     size_style: Literal["pixels", "tier"] = "pixels"
-    response_format: Literal["url", "b64_json"] | None = "b64_json"
+    response_format: ResponseFormat | None = "b64_json"
     vendor: str = ""
     prices: Prices | dict[str, Prices] | None = field(default=None, hash=False)
     billed: dict[HttpStatus, Billing] = field(default_factory=dict, hash=False)
@@ -215,6 +216,7 @@ PROFILES: dict[str, Profile] = {
             name="apiyi",
             base_url="https://api.apiyi.com/v1",
             vendor="apiyi",
+            response_format="url",
             billed=_APIYI_BILLED,
             link_lifetime=7 * DAY,
             key_names=("APIYI_API_KEY",),
@@ -224,6 +226,7 @@ PROFILES: dict[str, Profile] = {
             name="apiyi-http",
             base_url="http://api.apiyi.com:16888/v1",
             vendor="apiyi",
+            response_format="url",
             billed=_APIYI_BILLED,
             link_lifetime=7 * DAY,
             key_names=("APIYI_API_KEY",),

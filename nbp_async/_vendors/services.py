@@ -17,6 +17,9 @@ from nbp_async._base.suggestions import suggest
 from nbp_async._base.text import printable
 from nbp_async._base.toml_text import parse_toml, read_toml
 
+ResponseFormat = Literal["url", "b64_json"]
+"""What an answer of the images API holds: links, or base64."""
+
 
 class TaskTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one service accepts tasks and reports on them.
@@ -50,8 +53,8 @@ class TaskTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         signs: How it signs its webhooks, as `Webhook.scheme` calls it, or "" where that differs.
         body: The body to post; strings such as `"{prompt}"` are replaced by their values, and left
             out with their names where there is none: prompt, model, size ("4K"), aspect_ratio,
-            pixels ("4096x4096"), seed, references (links or data: addresses), callback. Empty for
-            the body of the held call at `/images/generations`.
+            pixels ("4096x4096"), quality, seed, references (links or data: addresses), callback,
+            response_format ("url"). Empty for the body of the held call at `/images/generations`.
         query: The same for the query of the address.
         extra: Name of the part of the body that the prompt's `extra` goes into; "" for the top.
     """
@@ -144,7 +147,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     model: str = "nano-banana-pro"
     auth: Literal["bearer", "x-goog-api-key", "key"] = "bearer"
     size_style: Literal["pixels", "tier"] = "pixels"
-    response_format: Literal["url", "b64_json"] | None = "url"
+    response_format: ResponseFormat | None = "url"
     key_names: tuple[str, ...] = ()
     link_lifetime: float | None = None
     held: bool = False

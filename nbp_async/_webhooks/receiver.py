@@ -39,6 +39,9 @@ log = logging.getLogger("nbp_async.webhooks")
 
 BODY_TIMEOUT = 30.0  # seconds until the body is complete
 _RETRY_AFTER = "60"  # seconds, with 503
+_TOO_LARGE = (
+    'more than {} bytes: ask for links instead of base64 (response_format="url"), or raise max_body'
+)
 _LARGE = 1_048_576  # bytes of a body that is verified in a thread
 _MAX_DISPATCHING = 10_000  # events whose `on_event` is awaited, before senders must try later
 _NOT_DISPATCHED = "A webhook was kept, but on_event failed"
@@ -172,7 +175,7 @@ class Receiver:
             raise web.HTTPNotFound
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise web.HTTPUnsupportedMediaType(reason="Send the signed bytes, not compressed")
-        too_large = WebhookTooLargeError(f"more than {self.webhook.max_body} bytes (max_body)")
+        too_large = WebhookTooLargeError(_TOO_LARGE.format(self.webhook.max_body))
         if (request.content_length or 0) > self.webhook.max_body:
             raise too_large
         body = bytearray()

@@ -56,7 +56,7 @@ class Webhook:
             sender is answered; None (default) keeps them in memory.
         path: Last part of the address; None (default) draws a random one that cannot be guessed.
         places: Where in the body the task's id is, the surest first; parts are joined by dots.
-        max_body: Maximum size of a webhook in bytes; 256 KiB by default.
+        max_body: Maximum size of a webhook in bytes; 256 KiB by default, which is enough for links.
         allow_private: `public_url` may be plain http, or a private address.
 
     Raises:

@@ -117,7 +117,7 @@ def submit(
             MakeOptions(
                 prompts=source.read(console),
                 destination=destination.created(),
-                name=lambda image: image.path or Path(),
+                name=lambda image: image.location,
                 limits=Limits(),
                 call={"via": "batch", "wait": False, **call},
                 service=service,

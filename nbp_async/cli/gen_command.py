@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from nbp_async.cli.make_images import MakeOptions, make_images
 from nbp_async.cli.output import print_line, stderr_console
 from nbp_async.cli.shared_options import (
     ServiceOptions,
-    link_option,
+    answer_options,
     service_options,
     tier_option,
     via_option,
@@ -64,7 +65,7 @@ _JPEG_SUFFIXES = {".jpg", ".jpeg"}
 )
 @via_option("held", "poll", "batch")
 @tier_option
-@link_option
+@answer_options
 @service_options
 def gen(
     prompt: str,
@@ -138,8 +139,10 @@ class ImageNamer:
             return []
         return [self._numbered(self._target, index) for index in range(self._count)]
 
-    def __call__(self, image: Image) -> Path:
-        assert image.path is not None
+    def __call__(self, image: Image) -> str:
+        if image.path is None:  # a link that was kept
+            self._print_facts(image, ["kept as a link", *_lifetime(image)])
+            return image.location
         path = self._path_for(image, image.path.suffix)
         if self._force and self._target is not None:
             image.path.replace(path)
@@ -148,15 +151,18 @@ class ImageNamer:
         suffixes = _JPEG_SUFFIXES if image.format == "jpeg" else {f".{image.format}"}
         if path.suffix.lower() not in suffixes:
             print_line(self._console, f"{path} is a {image.format.upper()}, despite its name.")
-        facts = [
-            f"{image.width}x{image.height} {image.format} {format_bytes(image.stored.size)}",
+        size = format_bytes(image.stored.size)
+        self._print_facts(image, [f"{image.width}x{image.height} {image.format} {size}"])
+        return str(path)
+
+    def _print_facts(self, image: Image, facts: list[str]) -> None:
+        facts += [
             format_seconds(sum(attempt.timings.service for attempt in image.attempts)),
             format_dollars(image.cost),
         ]
         facts += [f"id {image.request_id}"] if image.request_id else []
         facts += [*filter(None, [image.mismatch]), *image.notes]
         print_line(self._console, " · ".join(facts))
-        return path
 
     def _path_for(self, image: Image, suffix: str) -> Path:
         target = self._target
@@ -168,6 +174,12 @@ class ImageNamer:
     def _numbered(self, path: Path, index: int) -> Path:
         number = f"-{index + 1}" if self._count > 1 else ""
         return path.with_name(f"{path.stem}{number}{path.suffix}")
+
+
+def _lifetime(image: Image) -> list[str]:
+    if image.url_expires is None:
+        return []
+    return [f"it works for {format_seconds(image.url_expires - time.time())}"]
 
 
 def _slug(prompt: str) -> str:

@@ -53,7 +53,8 @@ class MakeOptions:
     Attributes:
         prompts: What to draw.
         destination: Where images go; its folder exists.
-        name: Gives the file of an image its final name, and returns it. Called in a thread.
+        name: Gives the file of an image its final name, and returns it, or the link that was kept.
+            Called in a thread.
         limits: How hard the endpoint is pressed.
         call: Options of the call: size, max_cost and so on; see `RunAsk`.
         service: Who makes them.
@@ -68,7 +69,7 @@ class MakeOptions:
 
     prompts: PromptFile | Sequence[str | dict[str, Any]]
     destination: Destination
-    name: Callable[[Image], Path]
+    name: Callable[[Image], str]
     limits: Limits
     call: dict[str, Any] = field(default_factory=dict)
     service: ServiceOptions = field(default_factory=ServiceOptions)
@@ -107,9 +108,9 @@ class MakeOptions:
             yield from (location for location in locations if location is not None)
 
     def _named(self, image: Image) -> str | None:
-        if self.destination.store or image.path is None:
-            return self._location_of(image)
-        return str(self.name(image))
+        if image.links or (image.path is not None and not self.destination.store):
+            return self.name(image)
+        return self._location_of(image)
 
     def _location_of(self, image: Image) -> str | None:
         """Where the image is; if only in memory or a temporary file, where it is saved now."""

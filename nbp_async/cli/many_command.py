@@ -14,11 +14,11 @@ from nbp_async.cli.prompt_files import FileOptions, file_options
 from nbp_async.cli.shared_options import (
     ServiceOptions,
     add_options,
+    answer_options,
     destination_options,
     dry_run_option,
     library_option,
     limit_options,
-    link_option,
     payment_options,
     resume_options,
     service_options,
@@ -76,7 +76,7 @@ _batch_options = add_options(
 @webhook_options
 @via_option("held", "poll", "webhook", "batch")
 @tier_option
-@link_option
+@answer_options
 @service_options
 def many(
     source: FileOptions,
@@ -118,7 +118,6 @@ def many(
     exit_codes.run(work)
 
 
-def _as_given(out: Path, image: Image) -> Path:
-    """The image's path, beginning with the folder as the user wrote it."""
-    assert image.path is not None
-    return out / image.path.name
+def _as_given(out: Path, image: Image) -> str:
+    """The image's path, beginning with the folder as the user wrote it; or its link."""
+    return image.location if image.path is None else str(out / image.path.name)

@@ -32,6 +32,7 @@ class OutcomeSummary:
         self.dropped = sum(isinstance(f.error, CancelledAttemptError) for f in batch.failures)
         self._mismatches = Counter(image.mismatch for image in batch.images if image.mismatch)
         self._saved_by_batch = sum((outcome.reduced for outcome in batch), Decimal(0))
+        self._kept = sum(1 for image in batch.images if image.links)
         self._hint = batch.hint
 
     @property
@@ -94,6 +95,8 @@ class OutcomeSummary:
             yield self._hint
 
     def _next_steps(self) -> Iterator[str]:
+        if self._kept:
+            yield f"{plural(self._kept, 'image')} kept as links: nbp fetch downloads what you need."
         if self.not_sent:
             yield "Run the same command again to continue."
         if self.progress.maybe:

@@ -113,7 +113,7 @@ def outcome_json(outcome: Outcome, path: str | None) -> str:
     }
     if isinstance(outcome, Image):
         facts |= {
-            "path": path,
+            "path": None if outcome.links else path,
             "width": outcome.width,
             "height": outcome.height,
             "format": outcome.format,
@@ -121,6 +121,7 @@ def outcome_json(outcome: Outcome, path: str | None) -> str:
             "sha256": outcome.sha256,
             "model": outcome.model,
             "url": outcome.url,
+            "url_expires": outcome.url_expires,
             "mismatch": outcome.mismatch,
             "notes": list(outcome.notes),
         }

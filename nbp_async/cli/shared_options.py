@@ -95,6 +95,15 @@ json_option = click.option(
 )
 # For commands that fetch images by their links.
 link_option = library_option(ClientOptions, "allow_http")
+answer_options = add_options(
+    library_option(CallOptions, "response_format"),
+    library_option(
+        CallOptions,
+        "links",
+        more="fetch (default): its image is downloaded; keep: the link is the result.",
+    ),
+    link_option,
+)
 # Paying again, for what earlier calls of the run left.
 resume_options = add_options(
     library_option(CallOptions, "resend_ambiguous", more="Needs --max-cost."),

@@ -119,6 +119,8 @@ def _by_reason(missing: list[Row]) -> list[dict[str, object]]:
 
 def _reason(row: Row) -> str:
     if row.ok:
+        if row.state == "answered":
+            return "Kept as a link"
         return "In a store" if is_store(row.path) else "No file"
     return "No answer yet" if row.state == "armed" else row.reason or "Unknown reason"
 
@@ -128,6 +130,7 @@ def _missing(row: Row) -> dict[str, str]:
     if row.ok:
         message = f"{row.path} is missing." if row.path else "It has no file in this folder."
         message = f"It is in {row.path}" if is_store(row.path) else message
+        message = f"It is at {row.url}" if row.state == "answered" else message
     elif row.state == "armed":
         message = "Its request is in flight, or was when the run was killed."
     return {

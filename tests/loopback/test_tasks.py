@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -43,7 +43,7 @@ async def play(
     settings: dict[str, Any] = {"latency": 60.0, "keys": [KEY], **(server or {})}
     async with FakeServer(**settings) as vendor:
         vendor.script(*script)
-        options.setdefault("rng", lambda: 0.5)
+        options = {"rng": lambda: 0.5, "response_format": "b64_json", **options}
         async with Client(tasks(vendor), KEY, **options) as gen:
             batch = await gen.many(["a red bicycle"], size="1K", via="poll")
             await assert_settled(gen, vendor, batch)
@@ -51,10 +51,12 @@ async def play(
 
 
 @pytest.mark.parametrize("delivery", ["url", "b64_json"])
-async def test_a_task_becomes_an_image_without_a_connection_held(delivery: str) -> None:
+async def test_a_task_becomes_an_image_without_a_connection_held(
+    delivery: Literal["url", "b64_json"],
+) -> None:
     async with FakeServer(latency=60.0, keys=[KEY], submit_latency=2.0) as vendor:
-        relay = tasks(vendor, response_format=delivery)
-        async with Client(relay, KEY, rng=lambda: 0.5) as gen:
+        relay, rng = tasks(vendor), lambda: 0.5
+        async with Client(relay, KEY, rng=rng, response_format=delivery) as gen:
             began = now()
             working = asyncio.ensure_future(gen.many(["a red bicycle"], size="1K", via="poll"))
             await asyncio.sleep(20)

@@ -1,6 +1,7 @@
 """`nbp fetch`: links that were paid for become images, or are named with what they cost."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -100,6 +101,48 @@ async def test_the_one_that_ends_soonest_comes_first(server: FakeServer, tmp_pat
     assert sorted(asked) == ["a", "b", "c"]
     assert asked == [outcome.prompt.text for outcome in batch]
     assert server.bank.images == 3
+
+
+async def test_links_that_many_keeps_are_shown_and_fetched_later(
+    server: FakeServer, shell: Shell, tmp_path: Path
+) -> None:
+    Path(tmp_path / "prompts.txt").write_text("a\nb\n")
+    words = ("many", "prompts.txt", "--out", "run", "--size", "1K", "--links", "keep")
+    for _ in range(2):
+        nbp = await shell.nbp(*words, key=server.key)
+        code, out, err = await nbp.end()
+        assert code == 0, err
+        assert len(out) == 2
+        assert all(line.startswith(f"{server.base_url}/images/") for line in out)
+        assert "2 images kept as links: nbp fetch downloads what you need." in err
+    assert (server.stats().requests, server.stats().downloads) == (2, 0)
+
+    nbp = await shell.nbp("show", "run")
+    _, shown, _ = await nbp.end()
+    assert "2, paid" in " ".join(shown)
+    nbp = await shell.nbp("fetch", "run", key="")
+    code, paths, err = await nbp.end()
+    assert code == 0, err
+    assert all(Path(path).is_file() for path in paths)
+    assert "2 images fetched, for which $0.268 was paid" in err
+    assert server.bank.billed == read_run(tmp_path / "run").totals.spent
+
+
+async def test_a_link_that_gen_keeps_is_printed_with_its_price(
+    server: FakeServer, shell: Shell, tmp_path: Path
+) -> None:
+    words = ("gen", "a red bicycle", "--size", "1K", "--links", "keep")
+    code, (link,), err = await (await shell.nbp(*words, key=server.key)).end()
+    assert code == 0, err
+    assert link.startswith(f"{server.base_url}/images/")
+    assert "kept as a link" in err
+    assert "$0.134" in err
+    code, (line,), err = await (await shell.nbp(*words, "--json", key=server.key)).end()
+    row = json.loads(line)
+    assert (row["ok"], row["path"], row["format"]) == (True, None, "")
+    assert row["url"].startswith(server.base_url)
+    assert list(tmp_path.iterdir()) == []
+    assert server.stats().downloads == 0
 
 
 async def test_plain_links_need_the_switch_and_still_lead_nowhere_inside(

@@ -1,6 +1,7 @@
 """Bodies come as fast as the bandwidth allows, and connections are counted."""
 
 import asyncio
+from typing import Literal
 
 import pytest
 
@@ -11,14 +12,14 @@ pytestmark = pytest.mark.looptime
 
 
 @pytest.mark.parametrize("delivery", ["b64_json", "url"])
-async def test_a_connection_carries_so_many_bytes_a_second(delivery: str) -> None:
+async def test_a_connection_carries_so_many_bytes_a_second(
+    delivery: Literal["b64_json", "url"],
+) -> None:
     loop = asyncio.get_running_loop()
     line = {"latency": 60.0, "weight": 1_000_000, "bandwidth": 100_000.0, "delivery": delivery}
     async with Client.fake(server=line) as gen:
         assert gen.server is not None
-        batch = await gen.many(
-            [{"text": "a", "extra": {"response_format": delivery}}], size="1K", out=NowhereSink()
-        )
+        batch = await gen.many(["a"], size="1K", response_format=delivery, out=NowhereSink())
         text = 4 / 3 if delivery == "b64_json" else 1
         assert loop.time() == pytest.approx(60 + 10 * text, abs=0.5)
         assert gen.server.bank.billed == batch.billing.spent

@@ -202,7 +202,10 @@ async def test_only_its_path_and_only_posts_are_answered() -> None:
         assert await line.raw(b"GARBAGE\r\n\r\n") != b""
 
 
-async def test_one_that_is_too_large_is_turned_away_whether_it_says_so_or_not() -> None:
+async def test_one_that_is_too_large_is_turned_away_whether_it_says_so_or_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "nbp_async")
     async with receiving(max_body=2000) as (receiver, events, line), aiohttp.ClientSession() as s:
         body, headers = await signed(body=told(note="x" * 3000))
         assert await line.post(body, headers) == 413
@@ -214,6 +217,9 @@ async def test_one_that_is_too_large_is_turned_away_whether_it_says_so_or_not() 
         async with s.post(receiver.url, data=pieces(), headers=headers) as answer:
             assert answer.status == 413
         assert events == []
+    assert 'more than 2000 bytes: ask for links instead of base64 (response_format="url"), or ' in (
+        caplog.text
+    )
 
 
 async def test_one_that_is_compressed_is_turned_away_unread() -> None:

@@ -71,7 +71,7 @@ def test_the_lines_of_a_command_name_the_files_that_were_rescued(
     options = MakeOptions(
         prompts=["a"],
         destination=Destination(folder=tmp_path),
-        name=lambda image: image.path or Path("nowhere"),
+        name=lambda image: image.location,
         limits=Limits(),
         console=console,
     )

@@ -222,6 +222,8 @@ class Bucket:
         hint = ""
         if "signing credential" in text:
             hint = f"No credentials were found: set {WHAT_TO_SET[self._address.scheme]}."
+        elif type(exc).__name__ == "NotFound":
+            hint = "Is there such a bucket, and is its name right?"
         elif type(exc).__name__ == "PermissionDenied":
             hint = f"Check {WHAT_TO_SET[self._address.scheme]}, and their permissions there."
         reason = _without(self._secrets, _reason_of(text) or type(exc).__name__)

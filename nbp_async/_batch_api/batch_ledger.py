@@ -372,7 +372,7 @@ class BatchLedger:
         reduced = cost / self._share - cost if self._share else ZERO
         attempt = item.attempt(billing, cost, reduced, error)
         self._journal.settle(item.item, attempt)
-        warn_of_cost(item.index, attempt)
+        warn_of_cost(item.index, item.prompt, attempt)
         if item.ledger is not None:
             self._endpoint.resources.totals.add(attempt)
             if billing == "yes" and answer is not None:

@@ -209,7 +209,8 @@ def _unpickled(outcomes: tuple[Outcome, ...], elapsed: float, stopped: NbpError 
 
 def with_context(failure: Failure) -> NbpError:
     error = failure.error
-    note = f"prompt {failure.index}: {failure.prompt!r}; billed: {failure.billing}"
+    row = "" if failure.prompt.row is None else f", row {failure.prompt.row}"
+    note = f"index {failure.index}{row}: {failure.prompt!r}; billed: {failure.billing}"
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
     return error

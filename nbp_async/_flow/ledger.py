@@ -22,7 +22,7 @@ from nbp_async._flow.job_prices import price_kind
 from nbp_async._flow.unread_reply import ReplyOrigin
 from nbp_async._journal.base import Journal, JournalEntry
 from nbp_async._models.events import AttemptEnded
-from nbp_async._models.outcomes import ZERO, Attempt, Failure, Job
+from nbp_async._models.outcomes import ZERO, Attempt, Failure, Job, Prompt
 from nbp_async._pacing.budgets import SpendCap
 from nbp_async._vendors.answer_cost import AnswerCost, answer_cost, cost_without_image
 from nbp_async._vendors.price_options import charged_tier
@@ -228,7 +228,7 @@ class Ledger:
             unread="" if error is None else error.unread,
         )
         self.attempts.append(recorded)
-        warn_of_cost(self._job.index, recorded)
+        warn_of_cost(self._job.index, self._job.prompt, recorded)
         self._endpoint.resources.totals.add(recorded)
         self._settle(attempt, recorded, error, usage)
         if self.in_journal is not None and self.in_journal.armed:
@@ -296,13 +296,14 @@ def describe_end(error: NbpError | None) -> str:
     return "" if error is None else f"{type(error).__name__}: {error}"
 
 
-def warn_of_cost(index: int, attempt: Attempt) -> None:
+def warn_of_cost(index: int, prompt: Prompt, attempt: Attempt) -> None:
     """Log an attempt that was, or may have been, billed and brought no image."""
     if attempt.billing == "no" or not attempt.error:
         return
     log.warning(
-        "Prompt %d %s billed $%s and has no image (request id: %s): %s",
-        index,
+        "Image %d%s %s billed $%s and is not here (request id: %s): %s",
+        index + 1,
+        "" if prompt.row is None else f" (row {prompt.row})",
         "was" if attempt.billing == "yes" else "may have been",
         f"{attempt.cost.normalize():f}",
         attempt.request_id or "none",

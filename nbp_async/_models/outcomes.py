@@ -296,7 +296,7 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         held = self.stored.held
         if held is None and not self.stored.path:
             raise StorageError(
-                f"The bytes of image {self.index} were in the memory of a process that has ended.",
+                f"The bytes of #{self.index + 1} were in the memory of a process that has ended.",
                 hint="Its link may still live: see `url`." if self.url else "",
             )
         return held.data if held is not None else read_bytes(self.stored.path)

@@ -103,7 +103,7 @@ def test_failures_are_raised_together_and_say_which_prompt_and_who_pays() -> Non
         batch.raise_for_failures()
     (error,) = caught.value.exceptions
     assert isinstance(error, ReadTimeout)
-    assert error.__notes__ == ["prompt 1: Prompt('a cat'); billed: maybe"]
+    assert error.__notes__ == ["index 1: Prompt('a cat'); billed: maybe"]
     Batch([image(0)]).raise_for_failures()
 
 

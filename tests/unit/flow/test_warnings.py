@@ -31,10 +31,10 @@ async def test_each_maybe_and_each_paid_failure_is_one_warning(
     assert_settled(batch, transport)
     paid, unclear = warnings(caplog)
     assert paid.startswith(
-        "Prompt 0 was billed $0.134 and has no image (request id: req-7): TruncatedError: The JSON"
+        "Image 1 was billed $0.134 and is not here (request id: req-7): TruncatedError: The JSON"
     )
     assert unclear == (
-        f"Prompt 1 may have been billed ${MOST.normalize():f} and has no image (request id: none): "
+        f"Image 2 may have been billed ${MOST.normalize():f} and is not here (request id: none): "
         "DisconnectedError: the connection ended. The vendor may go on, and bill, without us."
     )
 

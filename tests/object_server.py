@@ -91,14 +91,17 @@ class ObjectServer:
             self.process = None
 
 
-def quick_sink(address: StoreAddress, threads: FileThreads, *, bound: int = 1 << 26) -> ObjectSink:
+def quick_sink(
+    address: StoreAddress, threads: FileThreads, *, bound: int = 1 << 26, beside: Path | None = None
+) -> ObjectSink:
     """A sink whose retries take milliseconds, not half a minute."""
 
     def opener(address: StoreAddress) -> Bucket:
         options = store_options(address, CREDENTIALS)
         return open_bucket(address, options, pauses=(0.01, 0.02, 0.05))
 
-    return ObjectSink(address, Buckets({}, opener), MemorySink(bound, threads), threads)
+    memory = MemorySink(bound, threads)
+    return ObjectSink(address, Buckets({}, opener), memory, threads, beside=beside)
 
 
 @contextmanager

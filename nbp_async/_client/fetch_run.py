@@ -27,6 +27,7 @@ from nbp_async._models.outcomes import Outcome
 from nbp_async._models.settings import Limits, Timeouts
 from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.memory import MemorySink
+from nbp_async._sinks.object_sink import waiting_images
 from nbp_async._stores.open_buckets import Buckets
 from nbp_async._stores.store_address import StoreAddress, is_store, store_address
 
@@ -131,6 +132,7 @@ def _past(
         account=report.owner,
         folder=run.folder,
         store=run.store,
+        beside=run.beside,
         buckets=buckets,
     )
 
@@ -149,6 +151,7 @@ def home_of(report: Report, out: str | Path | None = None) -> str | Path:
     if report.path.name == JOURNAL:
         return report.folder
     homes = {_home(report, row.path) for row in report.rows() if row.path}
+    homes.discard(waiting_images(report.path))
     if len(homes) == 1:
         return homes.pop()
     if out is not None:

@@ -23,7 +23,7 @@ from nbp_async._models.outcomes import FailedLines, Links, Via
 from nbp_async._models.settings import Dollars, Retry, dollars
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
-from nbp_async._sinks.object_sink import as_store_address
+from nbp_async._sinks.object_sink import as_store_address, waiting_images
 from nbp_async._stores.store_address import StoreAddress, is_store
 from nbp_async._transports.base import Transport
 from nbp_async._transports.extra_headers import ExtraHeaders, read_headers
@@ -192,6 +192,12 @@ class CallOptions(ImageOptions):
             return Path(self.journal).absolute()
         folder = None if self.journal is False else self.folder
         return None if folder is None else folder / JOURNAL
+
+    @property
+    def beside(self) -> Path | None:
+        """Where images wait that the run's store did not take; None without store or journal."""
+        path = self.journal_path
+        return None if self.store is None or path is None else waiting_images(path)
 
     @property
     def resume_policy(self) -> ResumePolicy:

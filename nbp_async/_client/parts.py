@@ -173,7 +173,10 @@ class Parts:
             self._memory = MemorySink(self.resources.limits.max_memory, files)
         if out is None:
             return self._memory
-        return sink_at(out, self._memory, self._buckets, files, shared=options.shared)
+        beside = options.beside if isinstance(options, CallOptions) else None
+        return sink_at(
+            out, self._memory, self._buckets, files, shared=options.shared, beside=beside
+        )
 
     def _space(self, options: ImageOptions) -> DiskSpace | None:
         folder = options.folder
@@ -189,6 +192,7 @@ class Parts:
             again=options.resume_policy,
             folder=options.folder,
             store=options.store,
+            beside=options.beside,
             buckets=out.buckets if isinstance(out, ObjectSink) else self._buckets,
             tasks=tasks,
         )
@@ -222,10 +226,16 @@ def open_resources(options: SharedOptions, account: EndpointAccount, totals: Tot
 
 
 def sink_at(
-    out: str | Path, memory: MemorySink, buckets: Buckets, files: FileThreads, *, shared: bool
+    out: str | Path,
+    memory: MemorySink,
+    buckets: Buckets,
+    files: FileThreads,
+    *,
+    shared: bool,
+    beside: Path | None = None,
 ) -> Sink:
     """The folder, or the place in a store. What is on its way to a store is in `memory`."""
     store = as_store_address(out)
     if store is None:
         return DirectorySink(out, files, shared=shared)
-    return ObjectSink(store, buckets, memory, files)
+    return ObjectSink(store, buckets, memory, files, beside=beside)

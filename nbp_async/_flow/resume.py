@@ -3,6 +3,7 @@
 | an earlier call left | now |
 | --- | --- |
 | its image, and its file or object is there | it is the outcome; nothing is sent |
+| its image, in a file because its store failed | it is uploaded; nothing is sent |
 | a link to it | the link is fetched; nothing is sent |
 | a task that the vendor works on | it is polled; nothing is bought |
 | a request that may have been billed | a failure that says so, unless `resend_ambiguous` |
@@ -25,6 +26,7 @@ from nbp_async._dialects.base import Answer
 from nbp_async._dialects.body_template import unwritable
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.endpoint import Endpoint
+from nbp_async._flow.late_upload import upload_late
 from nbp_async._flow.ledger import JournalRecord, Ledger, failure_of
 from nbp_async._flow.recovery import (
     all_attempts,
@@ -154,7 +156,7 @@ async def known_outcome(
         why = await missing_reason(endpoint.resources.files, past, entry.image)
         if not why:
             found = msgspec.structs.replace(entry.image, earlier=ledger.earlier)
-            return _at(job, found)
+            return _at(job, await upload_late(endpoint.resources.files, call, past, entry, found))
         if entry.image.url:
             downloads = endpoint.resources.downloads
             return _at(job, await fetch_known_links(downloads, call, past, entry))

@@ -2,7 +2,8 @@
 
     write ──► MemorySink (memory, or a temporary file) ──► commit ──► put ──► confirmed ──► freed
                                                                        │
-                                                        StorageError ──┘ the image stays here
+                                                        StorageError ──┘ the image stays here, in a
+                                                                         file if there is a journal
 
 They cannot be uploaded while they arrive: a name ends in the image's hash, which is known after the
 last byte, and object stores cannot rename. And until the store has confirmed them, the paid bytes
@@ -17,6 +18,7 @@ from pathlib import Path
 from nbp_async._base.errors import StorageError
 from nbp_async._models.outcomes import Stored
 from nbp_async._sinks.base import ImageWriter
+from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.file_threads import FileThreads, wait_until_done
 from nbp_async._sinks.memory import MemorySink
 from nbp_async._stores.bucket import Bucket
@@ -46,7 +48,15 @@ class ObjectSink:
     """Keeps each image as an object under `address`.
 
     After a first error, which may be over soon, each further image is tried once, without retries.
-    If that fails, too, the store counts as unreachable, and the rest stays in memory at once.
+    If that fails, too, the store counts as unreachable, and the rest stays here at once.
+
+    Args:
+        address: The place in the store.
+        buckets: Opens stores.
+        memory: Keeps images on their way.
+        threads: Do the work on files.
+        beside: Folder of images that the store does not take, for the next call of the run to
+            upload; None to hand them out in memory.
     """
 
     def __init__(
@@ -55,11 +65,14 @@ class ObjectSink:
         buckets: Buckets,
         memory: MemorySink,
         threads: FileThreads,
+        *,
+        beside: Path | None = None,
     ) -> None:
         self.address = address
         self.memory = memory
         self.threads = threads
         self.buckets = buckets
+        self._beside = None if beside is None else DirectorySink(beside, threads)
         self._uploads = asyncio.Semaphore(MAX_UPLOADS)
         self._checking = asyncio.Lock()
         self._is_checked = False
@@ -99,6 +112,19 @@ class ObjectSink:
             except StorageError:
                 self._is_unreachable = is_only_try
                 raise
+
+    async def keep_beside(self, local: Stored, stem: str, suffix: str) -> Stored:
+        """Keep in a file of this machine what the store did not take; in memory if that fails."""
+        if self._beside is None:
+            return local
+        try:
+            writer = await self._beside.open()
+            data, _ = await self.threads.run(_reader(local))
+            await writer.write(data)
+            stored = await writer.commit(stem, suffix)
+        except StorageError:
+            return local
+        return stored if stored.path else local
 
     async def aclose(self) -> None:
         """Nothing is open between two images."""
@@ -141,7 +167,7 @@ class ObjectWriter:
             self.stored = await self._upload(local, stem, suffix)
         except StorageError as exc:
             self._sink.record_error(exc)
-            self.stored = local
+            self.stored = await self._sink.keep_beside(local, stem, suffix)
         return self.stored
 
     async def _upload(self, local: Stored, stem: str, suffix: str) -> Stored:
@@ -165,6 +191,11 @@ def _reader(local: Stored) -> Callable[[], tuple[bytes, Checksums]]:
         return data, compute_checksums(data, local.digest)
 
     return read
+
+
+def waiting_images(journal: Path) -> Path:
+    """The folder of images that the store of a run did not take, beside its journal."""
+    return journal.with_name(f"{journal.name}.images")
 
 
 def as_store_address(out: object) -> StoreAddress | None:

@@ -9,7 +9,7 @@ import pytest
 from nbp_async import Batch, Client, Failure, Image, Limits, Profile, StorageError, read_run
 from nbp_async._journal.base import MANIFEST
 from nbp_async._sinks.file_threads import FileThreads
-from nbp_async._sinks.object_sink import ObjectSink
+from nbp_async._sinks.object_sink import ObjectSink, waiting_images
 from nbp_async._stores.store_address import store_address
 from nbp_async.fake import FakeServer
 from nbp_async.fake.process import spawn
@@ -237,6 +237,39 @@ async def test_a_store_that_goes_away_stops_the_run_and_hands_out_what_was_paid(
     assert vendor.bank.images < 30 or len(images) == 30
     report = read_run(tmp_path / "j.sqlite3")
     assert report.totals.spent == vendor.bank.billed
+
+
+async def test_what_a_store_did_not_take_waits_and_is_uploaded_by_the_next_call(
+    vendor: FakeServer, threads: FileThreads, tmp_path: Path
+) -> None:
+    """It is known to the journal, and neither bought again nor lost with the process."""
+    journal, prompts = tmp_path / "j.sqlite3", [str(n) for n in range(6)]
+    beside = waiting_images(journal)
+    with object_server(tmp_path) as there:
+
+        async def call(*, fails: bool) -> Batch:
+            outcomes: list[Image | Failure] = []
+            place = quick_sink(there.address(), threads, beside=beside)
+            async with client(vendor, max_in_flight=1) as gen:
+                stream = gen.stream(prompts, size="1K", out=place, journal=journal)
+                async with stream:
+                    async for outcome in stream:
+                        if fails and not outcomes:
+                            there.stop()
+                        outcomes.append(outcome)
+            return Batch(outcomes)
+
+        first = await call(fails=True)
+        waiting = {image.path.parent for image in first.images if image.path is not None}
+        assert waiting == {beside}
+        there.start()
+        made = await call(fails=False)
+        assert all(image.location.startswith("s3://") for image in made.images)
+        assert {i.sha256 for i in made.images} > {i.sha256 for i in first.images}
+        assert not list(beside.iterdir())
+        assert all(image.read() for image in made.images)
+    assert len(made.images) == 6 == vendor.bank.images
+    assert read_run(journal).totals.spent == vendor.bank.billed
 
 
 async def test_wrong_credentials_buy_nothing(

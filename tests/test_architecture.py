@@ -56,11 +56,16 @@ HOME_OF_OPTIONAL: dict[str, set[str]] = {
     "truststore": {"_transports"},
     "opentelemetry": {"telemetry"},
     "pandas": {"_models"},
-    "polars": {"_models"},
+    "polars": {"_models", "_prompt_files"},
+    "python_calamine": {"_prompt_files"},
     "openai": set(),
     "google": set(),
 }
-DISTRIBUTION = {"PIL": "pillow", "google": "google-genai"}
+DISTRIBUTION = {
+    "PIL": "pillow",
+    "google": "google-genai",
+    "python_calamine": "python-calamine",
+}
 
 # The rooms that the bench and the command line may import.
 BENCH_MAY_IMPORT = {"__init__", "fake", "testing", "display"}

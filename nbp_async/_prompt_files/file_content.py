@@ -66,6 +66,14 @@ class FileContent:
             raise
         return file
 
+    @property
+    def source(self) -> Path | bytes:
+        """The bytes, or the file that has them."""
+        if self._data is None:
+            self.open().close()  # it is still the same
+            return self._path
+        return self._data
+
     def check_unchanged(self, file: BinaryIO) -> None:
         """Make sure that an open file is still what was read first.
 

@@ -27,6 +27,7 @@ class FileNotes:
 
     Attributes:
         noun: What a row is called.
+        place: What `FileRow.line` is called.
         delimiter: Of a table as text; "" for other files.
         header: Names of the columns, if they stand above the rows; None where each row has its
             own.
@@ -38,6 +39,7 @@ class FileNotes:
     """
 
     noun: str = "row"
+    place: str = "line"
     delimiter: str = ""
     header: tuple[str, ...] | None = None
     header_line: int = 1

@@ -20,8 +20,9 @@ from nbp_async._prompt_files.file_rows import FileNotes, FileRow, not_understood
 from nbp_async._prompt_files.json_rows import rows_of_json, rows_of_json_lines
 from nbp_async._prompt_files.plain_text import items_of_markdown, lines_of_text
 from nbp_async._prompt_files.row_prompts import RowPrompts, place_of
+from nbp_async._prompt_files.workbooks import rows_of_parquet, rows_of_xlsx
 
-_PARSERS = {
+_TEXTS = {
     "txt": lines_of_text,
     "csv": rows_of_csv,
     "tsv": rows_of_tsv,
@@ -29,6 +30,7 @@ _PARSERS = {
     "jsonl": rows_of_json_lines,
     "md": items_of_markdown,
 }
+_WORKBOOKS = {"xlsx": rows_of_xlsx, "parquet": rows_of_parquet}
 _OTHER_ENDINGS = {"text": "txt", "tab": "tsv", "ndjson": "jsonl", "markdown": "md"}
 _WITHOUT_COLUMNS = ("txt", "md")
 _STEP = 10_000  # rows between two reports of progress
@@ -43,6 +45,7 @@ class PromptFile(PromptRows):
     | `.csv`, `.tsv` | a row; the first line has names of columns |
     | `.json`, `.jsonl`, `.ndjson` | an item of an array, or a line: a text or an object |
     | `.md` | an item of a list |
+    | `.xlsx`, `.parquet` | a row of the first sheet, or of the table: extra `[frames]` |
 
     Columns, or fields of an object, whose names are those of options (`size`, `Aspect Ratio`, `n`)
     are options of their row; others are ignored, which `str` of the file says. The text is in
@@ -55,8 +58,11 @@ class PromptFile(PromptRows):
         FORMATS: What a file may be.
         name: The file, as it was given; "stdin" for `-`.
         format: One of these.
-        encoding: "UTF-8", "UTF-8 with BOM", "UTF-16" or "Windows-1252", as detected.
+        encoding: "UTF-8", "UTF-8 with BOM", "UTF-16" or "Windows-1252", as detected; "" of .xlsx
+            and .parquet.
         delimiter: Of a CSV, as detected; "" for other files, and where there is one column.
+        sheet: Of a workbook; the first that is visible and has cells. "" for other files.
+        other_sheets: Sheets with cells that are left out.
         rows: Rows of the file, those without text included.
         skipped: Rows without text: blank lines, comments of a text, empty cells.
         images: Images to make: each prompt counts as often as its `n` says.
@@ -66,7 +72,7 @@ class PromptFile(PromptRows):
         outside: Lines of a Markdown file that are in no list.
     """
 
-    FORMATS: ClassVar[tuple[str, ...]] = tuple(_PARSERS)
+    FORMATS: ClassVar[tuple[str, ...]] = (*_TEXTS, *_WORKBOOKS)
 
     def __init__(
         self,
@@ -83,7 +89,8 @@ class PromptFile(PromptRows):
         self._column = column
         self.rows = self.skipped = self.images = 0
         with _named(self.name):
-            self.encoding = detect_encoding(content.chunks())
+            is_text = kind in _TEXTS
+            self.encoding = detect_encoding(content.chunks()) if is_text else ""
             self._count(progress)
 
     def _count(self, progress: Callable[[int], object] | None) -> None:
@@ -98,20 +105,22 @@ class PromptFile(PromptRows):
                 continue
             self.images += prompt.n
             sizes.add(prompt.size)
-        self._noun = notes.noun
+        self._noun, self.sheet = notes.noun, notes.sheet
+        self.other_sheets = tuple(notes.other_sheets)
         self.delimiter, self.outside = notes.delimiter, notes.outside
         self.sizes = frozenset(size for size in sizes if size is not None)
         self.uses, self.ignores = dict(made.uses), tuple(made.ignores)
         if self.skipped == self.rows:
             lists = " A prompt is an item of a list: - a red bicycle." if self.outside else ""
-            raise not_understood(f"has no prompts.{lists}")
+            where = f" in sheet {self.sheet!r}" if self.sheet else ""
+            raise not_understood(f"has no prompts{where}.{lists}")
 
     def __len__(self) -> int:
         return self.rows - self.skipped
 
     def __iter__(self) -> Iterator[Prompt]:
         with _named(self.name):
-            for _, prompt in self._again():
+            for _, prompt in self._again(FileNotes()):
                 yield prompt
 
     @overload
@@ -130,12 +139,15 @@ class PromptFile(PromptRows):
 
     def __str__(self) -> str:
         """What the file is and what of it is used, in one line."""
-        what = [plural(self.rows, self._noun), self.encoding]
-        if self.delimiter:
-            what.insert(1, delimiter_name(self.delimiter))
+        what = [plural(self.rows, self._noun)]
+        what += [f"sheet {self.sheet!r}"] if self.sheet else []
+        what += [delimiter_name(self.delimiter)] if self.delimiter else []
+        what += [self.encoding] if self.encoding else []
         parts = [f"{self.name}: {', '.join(what)}"]
         parts += [f"uses {', '.join(self.uses)}"] if self.uses else []
         parts += [f"ignores {', '.join(self.ignores)}"] if self.ignores else []
+        others = ", ".join(map(repr, self.other_sheets))
+        parts += [f"leaves out sheet {others}"] if others else []
         parts += [f"{plural(self.outside, 'line')} outside of lists left out"] * bool(self.outside)
         parts += [f"{plural(self.skipped, self._noun)} without text skipped"] * bool(self.skipped)
         return "; ".join(printable(part) for part in parts)
@@ -143,29 +155,35 @@ class PromptFile(PromptRows):
     @property
     def facts(self) -> dict[str, Any]:
         """The attributes, for JSON."""
-        names = ("name", "format", "encoding", "delimiter", "rows", "skipped", "images", "uses")
-        found = {name: getattr(self, name) for name in names}
-        return found | {"ignores": [*self.ignores], "outside": self.outside}
+        names = ("name", "format", "encoding", "delimiter", "sheet", "rows", "skipped", "images")
+        found = {name: getattr(self, name) for name in (*names, "uses", "ignores", "other_sheets")}
+        return found | {"outside": self.outside}
 
     def locate(self, error: NbpError, index: int) -> None:
-        row = next(itertools.islice((row for row, _ in self._again()), index, None))
+        notes = FileNotes()
+        row = next(itertools.islice((row for row, _ in self._again(notes)), index, None))
         cells = row.cells if isinstance(row.cells, Mapping) else {}
         named = [name for name, field in self.uses.items() if field == error.option]
         error.row, error.column = row.row, next((name for name in named if name in cells), "")
-        error.where = f"{self.name}, {place_of(row.line, error.option, error.column)}"
+        error.where = f"{self.name}, {place_of(notes, row.line, error)}"
 
-    def _again(self) -> Iterator[tuple[FileRow, Prompt]]:
-        notes = FileNotes()
+    def _again(self, notes: FileNotes) -> Iterator[tuple[FileRow, Prompt]]:
         for row, prompt in self._read(notes, RowPrompts(notes, self._column)):
             if prompt is not None:
                 yield row, prompt
 
     def _read(self, notes: FileNotes, made: RowPrompts) -> Iterator[tuple[FileRow, Prompt | None]]:
+        for row in self._rows(notes):
+            yield row, made.prompt(row)
+        if notes.header:  # it may be all there is
+            made.fields(notes.header, notes.header_line)
+
+    def _rows(self, notes: FileNotes) -> Iterator[FileRow]:
+        if self.format in _WORKBOOKS:
+            yield from _WORKBOOKS[self.format](self._content.source, notes)
+            return
         with self._content.open() as file:
-            for row in _PARSERS[self.format](self._lines(file), notes):
-                yield row, made.prompt(row)
-            if notes.header is not None:  # it may be all there is
-                made.fields(notes.header, notes.header_line)
+            yield from _TEXTS[self.format](self._lines(file), notes)
 
     def _lines(self, file: BinaryIO) -> Iterator[str]:
         """Lines end at line feeds alone: a prompt may have any other character that breaks one."""

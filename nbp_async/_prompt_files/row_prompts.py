@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nbp_async._base.errors import ConfigError
+from nbp_async._base.errors import ConfigError, NbpError
 from nbp_async._base.suggestions import suggest
 from nbp_async._models.prompt_columns import (
     converted,
@@ -52,7 +52,7 @@ class RowPrompts:
         except ConfigError as exc:
             titles = [name for name, field in names.items() if field == exc.option]
             exc.row, exc.column = row.row, "".join(titles)
-            exc.where = place_of(row.line, exc.option, exc.column)
+            exc.where = place_of(self._notes, row.line, exc)
             raise
 
     def _names(self, cells: Mapping[str, Any] | None, line: int) -> Names:
@@ -72,7 +72,7 @@ class RowPrompts:
             try:
                 known = self._known[names] = self._fields(names)
             except ConfigError as exc:
-                exc.where = f"line {line}"
+                exc.where = f"{self._notes.place} {line}"
                 raise
             self.uses |= {name: known[name] for name in names if name in known}
             self.ignores |= dict.fromkeys(name for name in names if name not in known)
@@ -111,6 +111,7 @@ class RowPrompts:
         return str(cell).strip()
 
 
-def place_of(line: int, option: str, column: str) -> str:
+def place_of(notes: FileNotes, line: int, error: NbpError) -> str:
     """Where a mistake stands: its line, and its column if that is spelled in another way."""
-    return f"line {line} ({column})" if column and column != option else f"line {line}"
+    column = f" ({error.column})" if error.column and error.column != error.option else ""
+    return f"{notes.place} {line}{column}"

@@ -36,6 +36,8 @@ Make one image for each prompt in FILE (- for stdin); print each path on stdout 
                named size, aspect_ratio and so on are options of their row
 .json, .jsonl  strings or objects: text, size, aspect_ratio and so on
 .md            items of lists (nbp help prompts)
+.xlsx,         rows as of a .csv; pip install "nbp-async[frames]"
+.parquet
 
 DIR is a run: its journal records what was sent, what came and what it cost. The same command
 continues after it ended, was stopped or was killed; existing images are not bought again.

@@ -153,23 +153,36 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     held: bool = False
 
 
+_ITS_OWN = ("base_url", "key_names")
+"""What a service that speaks like another does not share with it."""
+
+
 def read_service(path: Path) -> Service:
-    """A service from a TOML file of your own.
+    """A service from a TOML file of your own; with `like = "sub2api"` one that speaks as that does.
 
     Raises:
         ConfigError: It cannot be read, or is no such table.
     """
-    return _service(read_toml(path), printable(str(path)))
+    where, fields = printable(str(path)), read_toml(path)
+    like = fields.get("like", "")
+    if not isinstance(like, str) or (like and like not in _tables()):
+        near = suggest(str(like), _tables())
+        raise ConfigError(f"{where}: no service is called {like!r}: {near}nbp help service-files.")
+    speaks = {name: line for name, line in _tables().get(like, {}).items() if name not in _ITS_OWN}
+    own = {name: line for name, line in fields.items() if name != "like"}
+    return _service({**speaks, **own}, where)
 
 
 @cache
 def services() -> Mapping[str, Service]:
     """Those we know, by name. Read once."""
+    return {name: _service(fields, f"services.toml, {name}") for name, fields in _tables().items()}
+
+
+@cache
+def _tables() -> Mapping[str, Mapping[str, Any]]:
     text = (Path(__file__).parent / "services.toml").read_text("utf-8")
-    return {
-        name: _service(fields, f"services.toml, {name}")
-        for name, fields in parse_toml(text, "services.toml").items()
-    }
+    return parse_toml(text, "services.toml")
 
 
 def _service(fields: Mapping[str, Any], where: str) -> Service:

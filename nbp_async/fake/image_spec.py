@@ -118,7 +118,8 @@ def decode_openai(fields: Mapping[str, object], references: int = 0) -> ImageSpe
     Raises:
         ApiError: The vendor would not take it.
     """
-    model, prompt = _text(fields, "model", "gpt-image-2"), _text(fields, "prompt", "")
+    named, prompt = _text(fields, "model", "gpt-image-2"), _text(fields, "prompt", "")
+    model, named_size = split_model(named)
     check_model(model)
     if not prompt:
         raise missing("prompt")
@@ -130,7 +131,7 @@ def decode_openai(fields: Mapping[str, object], references: int = 0) -> ImageSpe
         raise ApiError(400, words, code="unknown_parameter", param="response_format")
     if wanted not in (None, "url", "b64_json"):
         raise invalid("response_format", "supported values are 'url' and 'b64_json'")
-    tier, pixels = _read_canvas(fields, model)
+    tier, pixels = _read_canvas(fields, model, named_size)
     link = None if wanted is None else wanted == "url"
     quality = _text(fields, "quality", "auto")
     if model.startswith("gpt-image") and quality not in _QUALITIES:
@@ -152,13 +153,24 @@ def decode_openai(fields: Mapping[str, object], references: int = 0) -> ImageSpe
     )
 
 
-def _read_canvas(fields: Mapping[str, object], model: str) -> tuple[str, Pixels]:
-    size = _text(fields, "size", "auto")
-    return canvas(
-        model,
-        size if size != "auto" else _text(fields, "image_size", "1K"),
-        _text(fields, "aspect_ratio", "auto"),
-    )
+def split_model(name: str) -> tuple[str, str]:
+    """A model, and the size that its name has: relays sell `nano-banana-pro-4k`, or put the
+    provider before it, as in `gemini/gemini-3-pro-image`."""
+    model = name.rpartition("/")[2]
+    base, _, size = model.rpartition("-")
+    if model not in FAKE_MODELS and base in FAKE_MODELS and size.upper() in ("1K", "2K", "4K"):
+        return base, size.upper()
+    return model, ""
+
+
+def _read_canvas(fields: Mapping[str, object], model: str, named: str) -> tuple[str, Pixels]:
+    """Size and pixels; relays take a ratio as the size, too. `named` is the size in the model."""
+    size, ratio = _text(fields, "size", "auto"), _text(fields, "aspect_ratio", "auto")
+    if re.fullmatch(r"\d+:\d+", size):
+        size, ratio = "auto", size
+    if size == "auto":
+        size = named or _text(fields, "image_size", "1K")
+    return canvas(model, size, ratio)
 
 
 def _read_kind(fields: Mapping[str, object]) -> Kind | None:

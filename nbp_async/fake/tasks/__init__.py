@@ -5,12 +5,18 @@ data: `task_services.toml`. `FakeServer.service_url(name)` is the base URL that 
 
 article     relays' announced task mode; result as a held call's answer, links or base64
     submit  POST /v1/images/generations/async, POST /v1/images/edits/async; `webhook_url`
-    poll    GET /v1/tasks/{id}
+    poll    GET /v1/tasks/{id}, GET /v1/tasks/{id}/status
     cancel  POST /v1/tasks/{id}/cancel
     signs   Standard Webhooks
 comfly      also T8star; result `data.data.data[]`, links or base64
     submit  POST /comfly/v1/images/generations?async=true, POST /comfly/v1/images/edits?async=true
     poll    GET /comfly/v1/images/tasks/{id}
+sub2api     result `result.data[].url`, links; 202 to a submit
+    submit  POST /sub2api/v1/images/generations/async, POST /sub2api/v1/images/edits/async
+    poll    GET /sub2api/v1/images/tasks/{id}
+bifrost     result as a held call's answer; 202 to a submit and while it is open
+    submit  POST /bifrost/v1/async/images/generations, POST /bifrost/v1/async/images/edits
+    poll    GET /bifrost/v1/async/images/generations/{id}, and the same with edits
 evolink     result `results[]`, links
     submit  POST /evolink/v1/images/generations; `callback_url`
     poll    GET /evolink/v1/tasks/{id}

@@ -53,6 +53,7 @@ class SubmitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         format: The file format.
         callback: Where the webhook goes.
         events: The events that the webhook is wanted for.
+        links: The images are delivered as links, whatever was asked.
     """
 
     form: Literal["fields", "images", "interactions", "responses"] = "fields"
@@ -66,6 +67,7 @@ class SubmitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: str = ""
     callback: str = ""
     events: str = ""
+    links: bool = False
 
 
 class ServiceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -55,6 +55,8 @@ async def read_submission(
             spec = decode_response(body)
         else:
             spec = _decode_fields(reads, {"body": body, "path": route.params})
+    if reads.links:
+        spec = msgspec.structs.replace(spec, link=True)
     places = {"body": body, "query": request.query}
     callback = lookup(places, reads.callback)
     events = lookup(places, reads.events)

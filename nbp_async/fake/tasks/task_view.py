@@ -15,6 +15,8 @@ from nbp_async.fake.timestamps import iso_time
 BLOCKED = "content_policy_violation"
 """The code of a task whose prompt is refused."""
 
+_DAY = 24 * 3600.0
+
 IMAGES = frozenset({"answer", "links", "texts", "output"})
 """The values that hold images."""
 
@@ -126,6 +128,8 @@ class TaskView(msgspec.Struct, frozen=True):
             "created": int(made),
             "created_ms": int(made * 1000),
             "created_iso": iso_time(made),
+            "expires": int((ended or made) + _DAY),
+            "expires_iso": None if ended is None else iso_time(ended + _DAY),
             "ended": int(ended or 0),
             "ended_ms": None if ended is None else int(ended * 1000),
             "ended_iso": None if ended is None else iso_time(ended),

@@ -182,9 +182,10 @@ def state_of(table: TaskTable, state: str, **places: Sequence[str]) -> Any:
 
 
 def task_profile(name: str) -> Profile:
-    """The profile of a service; the one that has no address of its own stands at a relay."""
-    if name == "article":
-        return Profile(name="relay", base_url=RELAY.base_url, tasks=services()["article"].tasks)
+    """The profile of a service; one that has no address of its own stands at a relay."""
+    service = services()[name]
+    if not service.base_url:
+        return Profile(name="relay", base_url=RELAY.base_url, tasks=service.tasks)
     return find_profile(name)
 
 

@@ -1,6 +1,7 @@
 """Task services, what each is asked, and how its answers are read."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from nbp_async._base.task_handle import Handle
@@ -25,7 +26,9 @@ BACK = "https://me.example/hook"
 
 
 def profile(name: str) -> Profile:
-    return RELAY if name == "article" else find_profile(name)
+    """The profile of a service; one that has no address of its own is at the relay's."""
+    service = services()[name]
+    return find_profile(name) if service.base_url else replace(RELAY, tasks=service.tasks)
 
 
 def read(dialect: TaskImages, document: object, before: Handle | None = None) -> Answer:

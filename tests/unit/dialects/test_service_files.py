@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from nbp_async._base.errors import (
@@ -19,7 +20,7 @@ def test_every_service_can_be_asked_for_by_its_name() -> None:
     for name, service in services().items():
         own = profile(name)
         assert own.tasks == service.tasks
-        assert name == "article" or not own.held
+        assert own.held == (not service.base_url)  # a gateway holds calls as well
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,7 @@ def test_every_service_can_be_asked_for_by_its_name() -> None:
             "no line is called 'who': nbp help service-files.",
         ),
         ('submit = "/a"\nlok = "/{id}"', "no line is called 'lok': did you mean 'look'?"),
+        ('like = "sub2ap"', "no service is called 'sub2ap': did you mean 'sub2api'?"),
         ('submit = "/a"\nlinks = ["u"]', "missing required field `look`."),
         (
             'base_url = "https://a.example"\nsubmit = "/a"\nlook = "/{id}"\nlinks = "u"',
@@ -55,6 +57,15 @@ def test_a_wrong_file_is_told_what_is_wrong(tmp_path: Any, text: str, words: str
     with pytest.raises(ConfigError) as caught:
         find_profile(str(path))
     assert words in str(caught.value)
+
+
+def test_a_gateway_of_ones_own_needs_two_lines(tmp_path: Any) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('base_url = "https://a.example/v1"\nlike = "sub2api"')
+    assert find_profile(str(path)).tasks == services()["sub2api"].tasks
+    path.write_text('base_url = "https://a.example/v1"\nlike = "kie"\nlook = "/jobs/{id}"')
+    tasks = find_profile(str(path)).tasks
+    assert tasks == msgspec.structs.replace(services()["kie"].tasks, look="/jobs/{id}")
 
 
 def test_a_file_of_ones_own_is_an_endpoint(tmp_path: Any) -> None:

@@ -34,6 +34,22 @@ from tests.unit.dialects.task_helpers import LINK, RELAY, profile, read
         ),
         ("comfly", {"task_id": "t-1"}, Handle("task", "t-1")),
         (
+            "sub2api",
+            {
+                "id": "imgtask_1",
+                "task_id": "imgtask_1",
+                "object": "image.generation.task",
+                "status": "processing",
+                "poll_url": "/v1/images/tasks/imgtask_1",
+            },
+            Handle("task", "imgtask_1"),
+        ),
+        (
+            "bifrost",
+            {"id": "j-1", "status": "pending", "created_at": "2026-11-01T00:00:00Z"},
+            Handle("task", "j-1"),
+        ),
+        (
             "evolink",
             {
                 "id": "task-unified-1",
@@ -91,6 +107,16 @@ def test_a_submit_gives_what_to_ask_for_it_by(name: str, submitted: Any, handle:
             "comfly",
             {"task_id": "t", "data": {"status": "IN_PROGRESS"}},
             {"task_id": "t", "data": {"status": "SUCCESS", "data": {"data": [{"url": LINK}]}}},
+        ),
+        (
+            "sub2api",
+            {"task_id": "t", "status": "processing"},
+            {"task_id": "t", "status": "completed", "result": {"data": [{"url": LINK}]}},
+        ),
+        (
+            "bifrost",
+            {"id": "t", "status": "processing"},
+            {"id": "t", "status": "completed", "result": {"data": [{"url": LINK}]}},
         ),
         (
             "evolink",

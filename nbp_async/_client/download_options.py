@@ -27,8 +27,7 @@ class DownloadOptions:
         allow_http: Image links may be plain http, which others can read and change on the way, and
             still lead to no private address; None (default) only where the endpoint is so itself.
         ca: File or folder of certificate authorities to trust instead of the usual ones. These are
-            where the first of SSL_CERT_FILE, SSL_CERT_DIR and REQUESTS_CA_BUNDLE says, else where
-            OpenSSL looks.
+            where SSL_CERT_FILE says, else REQUESTS_CA_BUNDLE, else where OpenSSL looks.
         certificates: "system" trusts what this machine's own store does, where a company puts its
             authority (extra [system-certificates]; on Linux that is where OpenSSL looks); None
             (default) for the usual ones.

@@ -35,8 +35,8 @@ USUAL = TrustSource()
 def choose_trust(
     ca: str | None, certificates: str | None, environ: Mapping[str, str]
 ) -> TrustSource:
-    """The first of: the file `ca`; the system's store, if asked for; SSL_CERT_FILE or SSL_CERT_DIR;
-    REQUESTS_CA_BUNDLE; where OpenSSL looks.
+    """The first of: the file `ca`; the system's store, if asked for; SSL_CERT_FILE;
+    REQUESTS_CA_BUNDLE; where OpenSSL looks, which SSL_CERT_DIR may say.
 
     Raises:
         ConfigError: Both options are there.
@@ -48,7 +48,7 @@ def choose_trust(
         return TrustSource(system=True)
     if ca is not None:
         return TrustSource(path=ca, origin="ca")
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"):
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         if path := environ.get(name, ""):
             return TrustSource(path=path, origin=name)
     return USUAL
@@ -64,8 +64,8 @@ def new_context(source: TrustSource) -> ssl.SSLContext:
         return _system_context()
     try:
         Path(source.path or ".").stat()
-        if source.origin in ("", "SSL_CERT_FILE", "SSL_CERT_DIR"):
-            return ssl.create_default_context()  # OpenSSL reads these variables by itself
+        if source.origin in ("", "SSL_CERT_FILE"):
+            return ssl.create_default_context()  # OpenSSL reads that variable by itself
         if Path(source.path).is_dir():
             return ssl.create_default_context(capath=source.path)
         return ssl.create_default_context(cafile=source.path)

@@ -70,8 +70,11 @@ class ReplyRecovery:
             listed = await self.shelf.listed()
             for entry in await journal.unsettled(failed=True):
                 await self._recover(journal, past, entry, listed)
-            if past.store is None:  # what no item knows is of a call without a journal
-                await self._read_alone([place for place in listed if place not in self._done])
+            alone = [place for place in listed if place not in self._done]
+            if past.store is not None:  # runs may share it: ours are the strays of our batch jobs
+                ours = tuple(f"unknown-{name}-" for name in await journal.batches())
+                alone = [place for place in alone if reply_name(place).startswith(ours)]
+            await self._read_alone(alone)
         finally:
             await end(self.call, past)
 

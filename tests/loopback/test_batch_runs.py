@@ -19,6 +19,7 @@ from nbp_async import (
     TaskLostError,
     TaskOpenError,
     read_run,
+    recover_run,
 )
 from nbp_async._batch_api import batch_job, gemini_batch
 from nbp_async._batch_api import batch_pool as batch
@@ -224,6 +225,28 @@ async def test_images_go_to_the_store_that_the_journal_names(
         assert all(i.location.startswith("s3://shop/spring/") for i in made.images)
         assert len(list((store.root / "shop" / "spring").iterdir())) == 5
     settled(server, journal)
+
+
+async def test_results_without_keys_are_kept_in_the_store_and_recovered_from_it(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "run.sqlite3"
+    with object_server(tmp_path) as store:
+        (store.root / "shop").mkdir()
+        for name, value in (CREDENTIALS | {"AWS_ENDPOINT_URL": store.url}).items():
+            monkeypatch.setenv(name, value)
+        server.script(faults.mixed_results(keyless=True), match="create")
+        await hand_in(server, "s3://shop/spring", journal=journal)
+        async with BatchRun(journal, out="s3://shop/spring", environ=environ(server)) as run:
+            await over(run)
+            made = await run.fetch()
+        assert [type(f.error) for f in made.failures] == [TaskLostError] * 3
+        found = await recover_run(journal, out="s3://shop/spring")
+        assert len(found.images) == 3
+        assert all("spring/unknown-nbp-" in image.location for image in found.images)
+        assert len(list((store.root / "shop" / "spring").glob("*.*"))) == 5
+    account = read_run(journal).totals
+    assert account.spent <= server.bank.billed <= account.spent + account.maybe
 
 
 async def test_a_journal_elsewhere_wants_to_know_the_folder(

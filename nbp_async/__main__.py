@@ -1,5 +1,6 @@
 """`nbp`, and `python -m nbp_async`: the command line, or how to install it."""
 
+import io
 import sys
 from importlib.util import find_spec
 
@@ -16,6 +17,9 @@ def main() -> None:
         sys.exit(2)
     from nbp_async.cli.app import app
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal or a pipe may lack characters that a prompt has.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app(prog_name="nbp")
 
 

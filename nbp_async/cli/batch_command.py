@@ -54,6 +54,7 @@ from nbp_async.cli.shared_options import (
     service_options,
 )
 from nbp_async.cli.stop_handler import StopHandler
+from nbp_async.cli.value_completion import complete_endpoint
 from nbp_async.display.formats import format_dollars, plural, printable
 from nbp_async.display.progress import FailureGroups
 from nbp_async.display.progress_counter import ProgressCounter
@@ -75,6 +76,7 @@ _run_options = add_options(
     click.option(
         "--endpoint",
         metavar="NAME|URL",
+        shell_complete=complete_endpoint,
         help="Where its jobs are. Default: as its journal says; name a relay here or in "
         "NBP_BASE_URL.",
     ),

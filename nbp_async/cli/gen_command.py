@@ -23,6 +23,7 @@ from nbp_async.cli.shared_options import (
     tier_option,
     via_option,
 )
+from nbp_async.cli.value_completion import complete_ratio
 from nbp_async.display.formats import format_bytes, format_dollars, format_seconds
 
 _LONGEST_NAME = 48
@@ -49,7 +50,12 @@ _JPEG_SUFFIXES = {".jpg", ".jpeg"}
     metavar="N",
     help="Images of this prompt; each is paid for.",
 )
-@click.option("--aspect-ratio", metavar="W:H", help="16:9 and so on. Default: the model's.")
+@click.option(
+    "--aspect-ratio",
+    metavar="W:H",
+    shell_complete=complete_ratio,
+    help="16:9 and so on. Default: the model's.",
+)
 @click.option(
     "--ref",
     "references",

@@ -8,6 +8,7 @@ from rich.markdown import Markdown
 from rich.theme import Theme
 
 from nbp_async.cli import exit_codes
+from nbp_async.cli.value_completion import complete_topic
 from nbp_async.display.formats import suggest
 
 _FOLDER = files("nbp_async.cli") / "topics"
@@ -28,7 +29,7 @@ def topics() -> dict[str, str]:
 
 
 @click.command()
-@click.argument("topic", required=False)
+@click.argument("topic", required=False, shell_complete=complete_topic)
 def help(topic: str | None) -> None:  # noqa: A001  the command's name
     """Explain TOPIC; without one, list the topics."""
     known = topics()

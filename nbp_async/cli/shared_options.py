@@ -19,6 +19,13 @@ from nbp_async import (
 )
 from nbp_async.cli.destination import DestinationType, destination_of
 from nbp_async.cli.network_options import ClientSettings, endpoint_network_options
+from nbp_async.cli.value_completion import (
+    complete_endpoint,
+    complete_model,
+    complete_quality,
+    complete_size,
+    complete_thinking,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
@@ -131,15 +138,22 @@ limit_options = add_options(
     ),
 )
 _service_options = add_options(
-    click.option("--size", metavar="SIZE", help="1K, 2K, 4K, or pixels as 2048x2048. Default: 2K."),
+    click.option(
+        "--size",
+        metavar="SIZE",
+        shell_complete=complete_size,
+        help="1K, 2K, 4K, or pixels as 2048x2048. Default: 2K.",
+    ),
     click.option(
         "--quality",
         metavar="NAME",
+        shell_complete=complete_quality,
         help="low, medium, high and so on, where the model has a choice (nbp prices).",
     ),
     click.option(
         "--thinking",
         metavar="NAME",
+        shell_complete=complete_thinking,
         help="minimal, high and so on, where the model has a choice; billed as text.",
     ),
     click.option(
@@ -148,11 +162,15 @@ _service_options = add_options(
         help="What an image costs, in place of the prices that are known.",
     ),
     click.option(
-        "--model", metavar="NAME", help="The model. Default: NBP_MODEL, or the endpoint's."
+        "--model",
+        metavar="NAME",
+        shell_complete=complete_model,
+        help="The model. Default: NBP_MODEL, or the endpoint's.",
     ),
     click.option(
         "--endpoint",
         metavar="NAME|URL|FILE",
+        shell_complete=complete_endpoint,
         help="google, apiyi, apiyi-http, apiyi-gemini, openai, openrouter, a task service, a base "
         "URL, or a .toml file that describes a service. Default: NBP_BASE_URL or NBP_ENDPOINT, "
         "else the vendor whose key is set.",

@@ -200,3 +200,18 @@ def test_where_no_run_is_it_ends_with_2(
     assert done.exit_code == 2
     assert told in " ".join(done.stderr.split())
     assert not list((tmp_path / "empty").iterdir())
+
+
+async def test_a_terminal_that_lacks_characters_gets_them_spelled(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Client(server.openai_url, server.key) as gen:
+        await gen.many(["自行车 — red"], size="1K", out=tmp_path)
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    shell = Shell(tmp_path, server.openai_url)
+    for words in (("--table",), ()):
+        code, out, err = await (await shell.nbp("show", ".", *words)).end()
+        assert (code, err) == (0, "")
+        assert out
+    table = await (await shell.nbp("show", ".", "--table")).end()
+    assert "\\u81ea\\u884c\\u8f66 \\u2014 red" in "\n".join(table[1])

@@ -9,7 +9,7 @@ import gc
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -23,6 +23,7 @@ from nbp_async.testing.sink import NowhereSink
 from nbp_async.testing.virtual_time import run_virtual
 
 MINUTE = 60.0
+OnPercent = Callable[[int], None]
 VENDOR = Profile(name="simulated", base_url="https://vendor.example/v1")
 
 
@@ -110,8 +111,10 @@ class Forecast(msgspec.Struct, frozen=True):
 class OutcomeTotals:
     """Counts outcomes as they come, and keeps none of them."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, on_percent: OnPercent | None) -> None:
         self._plan = plan
+        self._on_percent = on_percent
+        self._percent = 0
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         tenth = max(1, plan.n // 10)
@@ -138,6 +141,10 @@ class OutcomeTotals:
         else:
             self.images += 1
             self.images_in[window] += 1
+        percent = 100 * self.ended // self._plan.n
+        if self._on_percent is not None and percent > self._percent:
+            self._percent = percent
+            self._on_percent(percent)
         if self.ended in self._samples:
             gc.collect()
             self._samples[self.ended] = resident()
@@ -156,14 +163,14 @@ class OutcomeTotals:
         return [float(self._dollars.get(number, 0)) for number in range(self.windows)]
 
 
-def simulate(plan: Plan) -> Forecast:
-    """Play a plan to its end, in a loop of its own.
+def simulate(plan: Plan, on_percent: OnPercent | None = None) -> Forecast:
+    """Play a plan to its end, in a loop of its own; `on_percent` hears of each percent of it.
 
     Raises:
         ValueError: Its latency or its faults cannot be read or played.
     """
     began = time.perf_counter()
-    books, vendor = run_virtual(_play(plan), sockets=False)
+    books, vendor = run_virtual(_play(plan, on_percent), sockets=False)
     return Forecast(
         makespan=books.makespan,
         bound=_bound(plan, vendor),
@@ -188,7 +195,7 @@ def _price(size: str) -> Decimal:
     return price
 
 
-async def _play(plan: Plan) -> tuple[OutcomeTotals, SimulatedVendor]:
+async def _play(plan: Plan, on_percent: OnPercent | None) -> tuple[OutcomeTotals, SimulatedVendor]:
     quotas = Quotas(
         per_minute=plan.per_minute,
         dollars_per_ten_minutes=None if plan.tier is None else Decimal(str(plan.tier)),
@@ -202,7 +209,7 @@ async def _play(plan: Plan) -> tuple[OutcomeTotals, SimulatedVendor]:
         outages=[Outage(*outage) for outage in plan.outages],
         faults=plan.faults,
     )
-    books = OutcomeTotals(plan)
+    books = OutcomeTotals(plan, on_percent)
     async with asyncio.TaskGroup() as group:
         for number in range(plan.workers):
             group.create_task(_work(plan, number, vendor, books))

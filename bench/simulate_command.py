@@ -147,6 +147,12 @@ async def really(plan: Plan, scale: float) -> float:
         return (max(records.ended for one in done for records in one.records) - began) * scale
 
 
+def _show_percent(percent: int) -> None:
+    """One line that changes, for a person who waits; it is gone at the end."""
+    sys.stderr.write(f"\r{percent:3} % simulated" if percent < 100 else "\r\x1b[K")
+    sys.stderr.flush()
+
+
 async def _done(child: Child) -> TrialReport:
     done = msgspec.json.decode(await child.line(), type=TrialReport)
     child.go_on()
@@ -157,7 +163,7 @@ def main(options: argparse.Namespace) -> int:
     """Simulate, check if asked to, save, and say what came of it; 1 if a check failed."""
     try:
         plan = plan_of(options)
-        forecast = simulate(plan)
+        forecast = simulate(plan, _show_percent if sys.stderr.isatty() else None)
         print("\n".join(report_lines(plan, forecast)))
         checks = [Check("growth of memory", forecast.growth / 2**20, GROWTH / 2**20, "MiB")]
         if options.check:

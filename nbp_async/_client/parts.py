@@ -66,7 +66,7 @@ class Parts:
         self._network = options.network
         self._memory: MemorySink | None = None
         self._buckets = Buckets()
-        self.loop = asyncio.get_running_loop()
+        self.loop = _loop_of_asyncio()
         self.resources = open_resources(options, account, totals)
         self.endpoint = self._open_endpoint(account)
         self._deliveries = Deliveries(
@@ -196,6 +196,17 @@ class Parts:
             buckets=out.buckets if isinstance(out, ObjectSink) else self._buckets,
             tasks=tasks,
         )
+
+
+def _loop_of_asyncio() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigError(
+            "There is no event loop of asyncio here.",
+            hint="In plain code, and in threads of trio and others, use SyncClient or run_many: "
+            "trio.to_thread.run_sync(run_many, prompts).",
+        ) from None
 
 
 def open_resources(options: SharedOptions, account: EndpointAccount, totals: Totals) -> Resources:

@@ -41,6 +41,13 @@ async def test_a_simulation_is_exact_and_its_sums_agree() -> None:
     assert found.bound <= found.makespan <= found.bound + 170
 
 
+async def test_whoever_waits_hears_of_each_percent() -> None:
+    heard: list[int] = []
+    await asyncio.to_thread(simulate, SMALL, heard.append)
+    assert heard == sorted(set(heard))
+    assert (heard[-1], len(heard)) == (100, 100)
+
+
 async def test_one_image_is_a_simulation_too() -> None:
     plan = Plan(n=1, workers=3, concurrency=2, latency="60")
     found = await asyncio.to_thread(simulate, plan)

@@ -13,6 +13,7 @@ from nbp_async._base.errors import (
     AuthError,
     CancelledAttemptError,
     ClosedError,
+    ConfigError,
     ConnectError,
     RateLimitError,
     StoppedError,
@@ -180,6 +181,13 @@ async def test_a_closed_client_and_another_loop_are_refused_before_anything_is_s
     with pytest.raises(ClosedError, match="closed"):
         gen.many(["a"])
     assert transport.billed == 1
+
+
+def test_without_a_loop_of_asyncio_it_says_what_to_use() -> None:
+    opening = client(FakeTransport(default=good())).__aenter__()
+    with pytest.raises(ConfigError, match="no event loop of asyncio") as caught:
+        opening.send(None)  # as trio runs it
+    assert "SyncClient" in caught.value.hint
 
 
 async def test_a_deadline_stops_new_attempts_but_not_one_that_is_paid_for() -> None:

@@ -99,9 +99,11 @@ async def test_a_sink_that_is_cancelled_by_itself_does_not_end_its_worker_in_sil
 
 
 async def test_the_link_of_a_paid_image_is_in_the_failure_when_the_caller_leaves() -> None:
-    body = json.dumps({"data": [{"url": "https://203.0.113.1/a.png"}]}).encode()
+    body = json.dumps({"data": [{"url": "https://images.example/a.png"}]}).encode()
     transport = FakeTransport(default=Canned(body, hold=1))
     async with client(transport) as gen:
+        store = FakeTransport(default=Canned(b"", hold=60))
+        gen._open().resources.downloads._transport = store
         plan = gen.many(["a"])
         task = asyncio.create_task(plan)
         await asyncio.sleep(2)
@@ -110,7 +112,8 @@ async def test_the_link_of_a_paid_image_is_in_the_failure_when_the_caller_leaves
             await task
         (failure,) = plan.partial.failures
     assert failure.billing == "yes"
-    assert failure.links == ("https://203.0.113.1/a.png",)
+    assert failure.links == ("https://images.example/a.png",)
+    assert len(store.requests) == 1
 
 
 async def test_an_image_that_was_stored_in_the_moment_of_leaving_is_an_image(

@@ -3,12 +3,12 @@
 from importlib.resources import files
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.theme import Theme
 
 from nbp_async.cli import exit_codes
-from nbp_async.cli.value_completion import complete_topic
 from nbp_async.display.formats import suggest
 
 _FOLDER = files("nbp_async.cli") / "topics"
@@ -26,6 +26,15 @@ def topics() -> dict[str, str]:
         if entry.name.endswith(".md")
     }
     return dict(sorted(found.items()))
+
+
+def complete_topic(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Topics of `nbp help`, each with its first line."""
+    return [
+        CompletionItem(name, help=text.splitlines()[0].partition(": ")[2])
+        for name, text in topics().items()
+        if name.startswith(incomplete)
+    ]
 
 
 @click.command()

@@ -33,17 +33,6 @@ def complete_endpoint(
     return known or [CompletionItem(incomplete, type="file")]
 
 
-def complete_topic(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Topics of `nbp help`, each with its first line."""
-    from nbp_async.cli.help_command import topics
-
-    return [
-        CompletionItem(name, help=text.splitlines()[0].partition(": ")[2])
-        for name, text in topics().items()
-        if name.startswith(incomplete)
-    ]
-
-
 complete_model = offer(lambda _: (name for m in models() for name in (m.name, *m.aliases)))
 complete_size = offer(lambda known: (size for m in known for size in m.sizes))
 complete_ratio = offer(lambda known: (ratio for m in known for ratio in m.ratios))

@@ -50,6 +50,17 @@ def open_to_write(path: Path, flags: int, *, shared: bool) -> IO[bytes]:
     return os.fdopen(os.open(path, flags, file_mode(shared=shared)), "wb")
 
 
+def write_file(path: Path, data: bytes, *, shared: bool) -> Path:
+    """Write a file, and return its path. One that exists is replaced, and keeps its rights.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with open_to_write(path, os.O_TRUNC, shared=shared) as file:
+        file.write(data)
+    return path
+
+
 def sync_folder(folder: str) -> None:
     """Make renames in it survive a power cut; Windows has no such call.
 

@@ -125,7 +125,9 @@ class Client(OnlyAsync):
         """Plan one image per prompt (and per copy, for `n`); await the plan to make them.
 
         A failed prompt does not stop the others: its outcome says what happened and whether it was
-        billed. Three refusals of the key in a row stop the run: what is left is not sent.
+        billed. Three failures in a row with one cause that all prompts share (a refused key, no
+        balance, a wrong model, paid answers that cannot be read) stop the call: what is left is not
+        sent, and `Batch.retry_failed` makes it later.
 
         With a folder as `out` it is a run: its journal is in the folder, and the same call made
         again, after an end, a stop or a kill, goes on where it was. Images that exist are not
@@ -144,6 +146,8 @@ class Client(OnlyAsync):
             JournalError: The run's journal cannot be used, or another process uses it
                 (RunBusyError). Nothing was changed, nothing sent.
             StorageError: `out` cannot be written to. Nothing was sent.
+            Exception: Whatever your prompts or your sink raise. What was made and paid for
+                by then is in `partial` of the exception, and of the plan.
             asyncio.CancelledError: You cancelled. What was in flight may be billed: it is named
                 in the plan's `partial`, and in the journal; images that were stored stay.
         """
@@ -168,6 +172,10 @@ class Client(OnlyAsync):
         """The same as `many`, one outcome at a time, in the order of completion.
 
         Memory follows what is in flight: it may run indefinitely.
+
+        Raises:
+            Exception: What `many` raises, where the stream is made or read. What was not consumed
+                by then is in the stream's `dropped`, once it is closed.
         """
         jobs = self._jobs(prompts, options)
         return Stream(self._call(jobs, options), self.limits.most_in_flight)

@@ -36,6 +36,7 @@ def run_many(prompts: Prompts, options: ScriptOptions) -> Batch:
     Raises:
         ConfigError: An event loop already runs here (Jupyter, a web framework), or an argument
             cannot work. Nothing was sent.
+        Exception: What else `Client.many` raises; `partial` of it has what was made and paid for.
     """
     try:
         asyncio.get_running_loop()

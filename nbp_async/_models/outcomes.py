@@ -12,6 +12,7 @@ import anyio.to_thread
 import msgspec
 
 from nbp_async._base.errors import NbpError, StorageError
+from nbp_async._base.folders import write_file
 from nbp_async._base.html import card, link_to
 from nbp_async._base.http import Billing, Usage
 from nbp_async._base.text import (
@@ -305,11 +306,10 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         """The same for coroutines, in a thread."""
         return await anyio.to_thread.run_sync(self.read)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the bytes to `path`, unchanged, and return it. Blocks; replaces what is there."""
-        target = Path(path)
-        target.write_bytes(self.read())
-        return target
+    def save(self, path: str | Path, *, shared: bool = False) -> Path:
+        """Write the bytes to `path`, unchanged, and return it. Blocks; replaces what is there. A
+        new file is for its owner alone; with `shared`, others may read it as the umask says."""
+        return write_file(Path(path), self.read(), shared=shared)
 
     def __repr__(self) -> str:
         where = self.location or f"{self.stored.size} bytes in memory"

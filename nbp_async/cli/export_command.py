@@ -11,6 +11,7 @@ import click
 from nbp_async.cli import exit_codes
 from nbp_async.cli.run_reader import RunReader
 from nbp_async.cli.shared_options import run_argument
+from nbp_async.display.output_file import replacing
 from nbp_async.display.row_export import write_csv, write_json, write_parquet
 
 _WRITERS = {"csv": write_csv, "parquet": write_parquet, "json": write_json}
@@ -47,7 +48,8 @@ Exit code 3: something of the run could not be read; stderr says what.
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="An existing file is replaced in one step. Default: stdout.",
+    help="A new file is for you alone; an existing one is replaced in one step, and keeps its "
+    "rights. Default: stdout.",
 )
 def export(where: Path, form: str, output: Path | None) -> None:
     """Read the run, and write it in this form."""
@@ -70,12 +72,8 @@ def _target(output: Path | None) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     # Renamed when complete: a program that reads the file never sees a half.
-    temporary = output.with_name(f".{output.name}.part")
     try:
-        with temporary.open("wb") as file:
+        with replacing(output) as file:
             yield file
-        temporary.replace(output)
     except OSError as exc:
         raise exit_codes.InvalidUseError(f"{output}: {exc.strerror}.") from exc
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 
+from nbp_async._base.folders import make_folder
 from nbp_async._base.text import (
     describe_billing,
     format_bytes,
@@ -24,6 +25,7 @@ from nbp_async._base.text import (
 )
 from nbp_async._models.rows import Row
 from nbp_async._stores.store_address import is_store
+from nbp_async.display.output_file import replacing
 
 _TEMPLATE = Path(__file__).with_name("sheet.html.j2")
 _MOST_OPEN = 10  # failures that are listed at once; with more, each reason is folded
@@ -44,7 +46,8 @@ def write_sheet(
         rows: Images and failures, shown in this order; prompts that were never sent are left out.
             An image whose file is missing is listed with its cost, and so is one in a store, which
             a page cannot open without the keys.
-        file: Its folder is made if it is missing. An existing page is replaced in one step.
+        file: Its folder is made if it is missing. An existing page is replaced in one step, and
+            keeps its rights; a new one is for its owner alone.
         folder: Where the images are, for paths that are relative.
         title: Heading of the page.
         facts: Names and values to show above the images.
@@ -53,7 +56,7 @@ def write_sheet(
     Raises:
         OSError: It cannot be written.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent, shared=False)
     images: list[dict[str, str | list[str]]] = []
     missing: list[Row] = []
     for row in rows:
@@ -63,9 +66,8 @@ def write_sheet(
             missing.append(row)
     named = [(name, value) for name, value in facts if name]
     page = _rendered(title=title, facts=named, images=images, missing=missing)
-    temporary = file.with_name(f".{file.name}.part")
-    temporary.write_text(page, "utf-8")
-    temporary.replace(file)
+    with replacing(file) as target:
+        target.write(page.encode())
     return file
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from nbp_async._base.errors import ConfigError
+from nbp_async._base.folders import write_file
 from nbp_async._base.html import FRAME, SOFT, line_of
 from nbp_async._base.text import describe_billing, format_seconds, plural, printable
 from nbp_async._models.outcomes import Attempt, Image, Outcome
@@ -63,11 +64,13 @@ class Timeline:
         self._unsent = len(attempts) - len(sent)
         self._resumed = sum(not o.attempts for o in outcomes if isinstance(o, Image))
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, shared: bool = False) -> Path:
         """Write it, and return the path. Blocks; replaces what is there.
 
         Args:
             path: Ends in `.svg` for the picture alone, or in `.html` for a page with its table.
+            shared: Other users may read a new file, as far as the umask lets them; by default only
+                its owner may.
 
         Raises:
             ConfigError: It has another ending. Nothing was written.
@@ -76,8 +79,8 @@ class Timeline:
         if target.suffix.lower() not in (".svg", ".html"):
             raise ConfigError(f"{target.name!r}: a timeline is saved as .svg or .html.")
         svg = target.suffix.lower() == ".svg"
-        target.write_text(self._repr_svg_() if svg else f"{_PAGE}{self._repr_html_()}", "utf-8")
-        return target
+        text = self._repr_svg_() if svg else f"{_PAGE}{self._repr_html_()}"
+        return write_file(target, text.encode(), shared=shared)
 
     def __repr__(self) -> str:
         return f"Timeline({', '.join(self._facts())})"

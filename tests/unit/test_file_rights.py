@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from nbp_async._journal.base import JOURNAL, MANIFEST
 from nbp_async._journal.rebuild import rebuild_run
 from nbp_async._journal.sqlite import SqliteJournal
+from nbp_async._models.outcomes import Image, Prompt, Stored
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.file_threads import FileThreads
+from nbp_async._webhooks.inbox import SqliteInbox
+from nbp_async.cli.app import app
+from nbp_async.display.timeline import Timeline
 from tests.unit.journal.test_manifest import end
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rights of POSIX")
@@ -102,3 +107,48 @@ async def test_what_exists_keeps_its_rights(tmp_path: Path) -> None:
     found = rights(folder)
     assert (found[JOURNAL], found[MANIFEST]) == (0o640, 0o640)
     assert folder.stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["export", "--to", "csv", "-o"], "run.csv"),
+        (["export", "--to", "json", "-o"], "run.json"),
+        (["show", "--html"], "pages/index.html"),
+    ],
+)
+async def test_what_is_made_of_a_run(
+    tmp_path: Path, umask: int, words: list[str], name: str
+) -> None:
+    await make_run(tmp_path / "run")
+    file = tmp_path / name
+    done = CliRunner().invoke(app, [*words, str(file), str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    assert file.stat().st_mode & 0o777 == 0o600 & ~umask
+    file.chmod(0o644)
+    assert CliRunner().invoke(app, [*words, str(file), str(tmp_path / "run")]).exit_code == 0
+    assert file.stat().st_mode & 0o777 == 0o644, "what exists keeps its rights"
+    assert [path.name for path in file.parent.iterdir() if path.is_file()] == [file.name]
+    if file.parent != tmp_path:
+        assert file.parent.stat().st_mode & 0o777 == 0o700 & ~umask
+
+
+def test_images_and_timelines_that_are_saved(tmp_path: Path, umask: int) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"image")
+    stored = Stored(5, b"0" * 32, str(source))
+    image = Image(index=0, prompt=Prompt("a cat"), stored=stored, format="png", width=1, height=1)
+    for shared in (False, True):
+        mode = (0o666 if shared else 0o600) & ~umask
+        saved = image.save(tmp_path / f"cat-{shared}.png", shared=shared)
+        assert (saved.read_bytes(), saved.stat().st_mode & 0o777) == (b"image", mode)
+        page = Timeline([]).save(tmp_path / f"{shared}.svg", shared=shared)
+        assert page.stat().st_mode & 0o777 == mode
+
+
+async def test_the_inbox_of_webhooks(tmp_path: Path, umask: int) -> None:
+    inbox = SqliteInbox(tmp_path / "hooks.sqlite3")
+    await inbox.open()
+    found = rights(tmp_path)
+    await inbox.aclose()
+    assert set(found.values()) == {0o600 & ~umask}, found

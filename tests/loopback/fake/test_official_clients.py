@@ -1,5 +1,7 @@
 """Official clients, unpatched, do here what they do at their vendor."""
 
+import asyncio
+import json
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +11,9 @@ import pytest
 import trustme
 
 from nbp_async.fake import FakeServer, faults
-from tests.loopback.fake.sdk_environment import client_python, run_calls
+from tests.loopback.fake.api_client import vendor
+from tests.loopback.fake.sdk_environment import client_python, run_calls, run_node
+from tests.loopback.fake.task_client import hook_receiver, task_of
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +39,26 @@ FAL = {
     "a_refused_prompt": (422, "list"),
     "a_wrong_key": (401, "str"),
     "a_wrong_size": (422, "list"),
+}
+
+
+FRAMEWORKS = {
+    "pydantic_ai_with_google": ("jpeg 1024x1024", 1332),
+    "pydantic_ai_with_openai": "png 1024x1024",
+    "langchain_with_google": (["jpeg 1024x1024"], 1340),
+    "langchain_with_openai": ["png 1536x1024"],
+}
+NODE = {
+    "openai_generate": '["png 1536x1024",196]',
+    "openai_respond": '"png 1536x1024"',
+    "openai_wrong_key": "AuthenticationError 401",
+    "google_generate": '["jpeg 2752x1536",1126]',
+    "google_stream": "1",
+    "google_wrong_key": "ApiError 400",
+    "ai_openai_image": '"png 1536x1024"',
+    "ai_google_image": '"jpeg 1376x768"',
+    "ai_google_text": '["Here is your image.",["jpeg 1024x1024"]]',
+    "replicate_run": '"png 1024x1024"',
 }
 
 
@@ -80,3 +104,35 @@ def test_fal(tls: Trust) -> None:
         assert done == as_text(FAL)
         assert all(entry.delivered for entry in server.bank.ledger)
         assert len(server.bank.ledger) == 4
+
+
+def test_frameworks() -> None:
+    with FakeServer.in_thread(latency=0) as server:
+        args = (server.base_url, server.key)
+        done = run_calls(client_python("frameworks"), "framework_calls", *args)
+        assert done == as_text(FRAMEWORKS)
+        assert [entry.delivered for entry in server.bank.ledger] == [True] * 4
+
+
+def test_clients_in_javascript() -> None:
+    with FakeServer.in_thread(latency=0.05) as server:
+        assert run_node("node_calls.mjs", server.base_url, server.key) == NODE
+        assert [entry.delivered for entry in server.bank.ledger] == [True] * 8
+
+
+async def test_verifiers_of_standard_webhooks_accept_what_is_signed_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """One webhook as it is sent, and one with another body."""
+    python = await asyncio.to_thread(client_python, "services")
+    async with vendor() as call, hook_receiver() as receiver:
+        await task_of(call, "a cat", webhook_url=receiver.url)
+        await call.server.drain(webhooks=True)
+        ((headers, body),) = receiver.webhooks
+        bodies = (body.decode(), body.decode() + " ")
+        file = tmp_path / "webhooks.json"
+        file.write_text(json.dumps([{"headers": headers, "body": text} for text in bodies]))
+        args = (str(file), call.server.webhook_secret)
+        done = await asyncio.to_thread(run_calls, python, "verifier_calls", *args)
+    refused = ["ok", "WebhookVerificationError"]
+    assert done == as_text({"standard_webhooks": refused, "svix_webhooks": refused})

@@ -1,6 +1,7 @@
 """From a complete answer to an Image: store its bytes, follow its links, describe it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from nbp_async._base.errors import DownloadError, MalformedReplyError, NbpError
 from nbp_async._dialects.base import Answer
@@ -99,6 +100,8 @@ def describe(
     ) -> Image:
         kept, url = found
         facts = kept.facts
+        size = facts.width, facts.height
+        width, height = pixels if size == pixels else size  # numbers that all outcomes share
         return Image(
             index=index,
             prompt=prompt,
@@ -106,13 +109,13 @@ def describe(
             earlier=earlier,
             stored=kept.stored,
             format=facts.format,
-            width=facts.width,
-            height=facts.height,
+            width=width,
+            height=height,
             url=url,
             url_expires=expires if url else None,
             model=answer.model,
             usage=answer.usage,
-            mismatch=mismatch(pixels, (facts.width, facts.height)),
+            mismatch=mismatch(pixels, size),
             extras=extras,
             notes=answer.notes + facts.notes,
         )
@@ -120,6 +123,7 @@ def describe(
     return one(received[0], attempts, earlier, tuple(map(one, received[1:])))
 
 
+@lru_cache(maxsize=64)  # so that outcomes share the words
 def mismatch(expected: tuple[int, int] | None, got: tuple[int, int]) -> str:
     """How the pixels differ from what was requested, in words, or ""."""
     if expected is None or got in (expected, (0, 0)):  # an SVG may not say

@@ -71,8 +71,10 @@ def test_what_is_used_and_what_is_ignored_is_said() -> None:
         "skipped": 60,
         "images": 240,
         "uses": {"prompt": "text", "size": "size"},
-        "ignores": ["sku", "price"],
+        "ignores": ("sku", "price"),
         "outside": 0,
+        "sheet": "",
+        "other_sheets": (),
     }
 
 
@@ -135,7 +137,7 @@ def test_a_missing_column_is_named_with_those_that_are_there(
     said = refused("p.csv", content, column=column)
     assert says in said
     if column is None:
-        assert said.endswith("--prompt-column NAME, in Python column=NAME.")
+        assert said.endswith("Pass column='NAME'.")
 
 
 def test_a_cell_that_is_no_number_is_named_with_line_and_column() -> None:

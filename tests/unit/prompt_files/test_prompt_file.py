@@ -28,7 +28,7 @@ def test_it_is_a_sequence_of_prompts() -> None:
 def test_an_ending_that_is_not_known_is_refused(name: str) -> None:
     said = refused(name, "a\n")
     assert "a file of prompts ends in .txt, .csv, " in said
-    assert "--format txt" in said
+    assert "Pass format='txt'." in said
     assert [p.text for p in read(name, "a\n", format="txt")] == ["a"]
 
 

@@ -29,7 +29,7 @@ def test_lines_end_at_line_feeds_alone() -> None:
 def test_other_formats_are_not_drawn_line_by_line(content: str) -> None:
     said = refused("p.txt", f"\n{content}")
     assert said.startswith("p.txt, line 2: this is ")
-    assert "--format" in said
+    assert "Pass format='" in said
 
 
 def test_brackets_and_commas_in_a_text_are_no_other_format() -> None:

@@ -183,7 +183,7 @@ def _report_from(db: sqlite3.Connection, path: Path) -> Report:
     problem = ""
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
         if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise NoRunError(f"There is no run in {path} yet: its journal is empty.")
+            raise JournalError(f"There is no run in {path} yet: its journal is empty.")
         raise JournalError(f"{path} is a database, but not a journal of nbp_async.")
     if version_of(db) > VERSION:
         problem = "It was written by a newer nbp_async: some of it may be missing here."

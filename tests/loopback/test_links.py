@@ -224,13 +224,13 @@ async def test_a_link_that_leads_inside_or_off_the_web_is_never_followed(link: s
     dialled: list[str] = []
     async with Client("https://relay.example/v1", "sk-123456789012", transport=transport) as gen:
         downloads = gen._open().resources.downloads
-        guard = downloads._transport._guard  # type: ignore[attr-defined]
+        guard = downloads._transport.guard  # type: ignore[attr-defined]
 
         def watched(address: str) -> None:
             guard(address)
             dialled.append(address)
 
-        downloads._transport._guard = watched  # type: ignore[attr-defined]
+        downloads._transport.guard = watched  # type: ignore[attr-defined]
         (outcome,) = await gen.many(["a"])
     assert isinstance(outcome, Failure)
     assert isinstance(outcome.error, DownloadError)

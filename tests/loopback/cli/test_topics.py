@@ -27,7 +27,7 @@ def test_they_run_one_after_the_other(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("prompts.txt").write_text("a red bicycle\n")
-    Path("products.csv").write_text("sku,title\n1,a green bicycle\n")
+    Path("products.csv").write_text("sku,prompt\n1,a green bicycle\n")
     Path("prompts.jsonl").write_text('{"text": "a blue bicycle"}\n')
     env = {
         "NBP_BASE_URL": nbp_server.openai_url,

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from nbp_async import NoRunError, Profile
+from nbp_async import JournalError, NoRunError, Profile
 from nbp_async._journal.reader import Report, read_run
 from nbp_async.fake.bank import prompt_digest
 from nbp_async.fake.process import SpawnedServer
@@ -106,7 +106,8 @@ async def has_begun(server: SpawnedServer, folder: Path) -> bool:
     """There is a journal; before there is one, nothing was sent."""
     try:
         read_run(folder)
-    except NoRunError:
+    except JournalError as exc:
+        assert isinstance(exc, NoRunError) or "its journal is empty" in str(exc)
         assert not await billed(server)
         return False
     return True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nbp_async import JournalError, NoRunError
+from nbp_async import JournalError
 from nbp_async._journal.reader import MOST_LOST_RACES, read_again, read_run
 
 
@@ -45,7 +45,7 @@ def test_a_journal_that_is_just_being_made_is_no_run_yet(tmp_path: Path) -> None
         db.execute("PRAGMA journal_mode=wal")
         db.execute("VACUUM")
     assert path.stat().st_size
-    with pytest.raises(NoRunError, match="its journal is empty"):
+    with pytest.raises(JournalError, match="its journal is empty"):
         read_run(tmp_path)
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE other (name)")

@@ -7,10 +7,12 @@ from decimal import Decimal
 import msgspec
 
 from nbp_async._base.errors import (
+    AuthError,
     JournalError,
     MalformedReplyError,
     NbpError,
     NoImageError,
+    QuotaError,
     StorageError,
     TaskOpenError,
 )
@@ -343,17 +345,20 @@ class BatchLedger:
                 model=self._job.model,
             ).billing
         if cost is None:
-            cost = item.most if billing == "maybe" else item.price
-            if isinstance(error, NoImageError) and billing == "yes":
-                cost = cost_without_image(
-                    self._prices, error.usage, price=item.price, most=item.most
-                ).dollars
-        if not of_job:
+            cost = self._cost_of_failure(item, error, billing)
+        # A refused key, or a used-up balance, is no accident of one job: the others are not sent.
+        if not of_job or isinstance(error, AuthError | QuotaError):
             self._call.record_error(error)
         attempt = self._record(item, billing, cost, error)
         failure = item.failed(error, attempt)
         await self._finish(item, failure)
         return failure
+
+    def _cost_of_failure(self, item: BatchItem, error: NbpError, billing: Billing) -> Decimal:
+        if isinstance(error, NoImageError) and billing == "yes":
+            prices, usage = self._prices, error.usage
+            return cost_without_image(prices, usage, price=item.price, most=item.most).dollars
+        return item.most if billing == "maybe" else item.price
 
     def _cost(self, item: BatchItem, answer: Answer) -> AnswerCost:
         images = max(1, len(answer.images or answer.links))

@@ -100,8 +100,6 @@ def describe(
     ) -> Image:
         kept, url = found
         facts = kept.facts
-        size = facts.width, facts.height
-        width, height = pixels if size == pixels else size  # numbers that all outcomes share
         return Image(
             index=index,
             prompt=prompt,
@@ -109,13 +107,13 @@ def describe(
             earlier=earlier,
             stored=kept.stored,
             format=facts.format,
-            width=width,
-            height=height,
+            width=facts.width,
+            height=facts.height,
             url=url,
             url_expires=expires if url else None,
             model=answer.model,
             usage=answer.usage,
-            mismatch=mismatch(pixels, size),
+            mismatch=mismatch(pixels, (facts.width, facts.height)),
             extras=extras,
             notes=answer.notes + facts.notes,
         )

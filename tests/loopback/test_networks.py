@@ -60,7 +60,8 @@ async def test_calls_polls_and_links_go_by_the_same_proxy(
     assert len(batch.images) == 1
     to_vendor = [head for head in proxy.heads if "images.invalid" in head[0]]
     to_store = [head for head in proxy.heads if "images.invalid" not in head[0]]
-    assert len(to_vendor) == (1 if via == "held" else 2)  # polls share a connection
+    # Polls share a connection, unless the kept one ends just when it is wanted.
+    assert len(to_vendor) in ((1,) if via == "held" else (2, 3))
     assert len(to_store) == 1
     token = f"X-Gateway-Token: {HEADER['X-Gateway-Token']}"
     assert all(token in head for head in to_vendor)

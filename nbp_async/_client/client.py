@@ -325,11 +325,11 @@ class Client(OnlyAsync):
         return EndpointAccount(self.profile, self._key, self._options.account)
 
     def _open(self) -> Parts:
-        if self._closed:
-            raise ClosedError(CLOSED)
-        if self.server is not None and not self.server.started:
-            raise ClosedError(NOT_OPEN)
         with self._opening:  # the loops of several threads may come at once: one gets it
+            if self._closed:  # asked in here, for its owner may close it while another one waits
+                raise ClosedError(CLOSED)
+            if self.server is not None and not self.server.started:
+                raise ClosedError(NOT_OPEN)
             if self._parts is None:
                 warn_about_settings(self.profile, self.timeouts)
                 self._parts = Parts(self._options, self._account, self._totals)

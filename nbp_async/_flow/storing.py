@@ -1,7 +1,6 @@
 """From a complete answer to an Image: store its bytes, follow its links, describe it."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from nbp_async._base.errors import DownloadError, MalformedReplyError, NbpError
 from nbp_async._dialects.base import Answer
@@ -121,7 +120,6 @@ def describe(
     return one(received[0], attempts, earlier, tuple(map(one, received[1:])))
 
 
-@lru_cache(maxsize=64)  # so that outcomes share the words
 def mismatch(expected: tuple[int, int] | None, got: tuple[int, int]) -> str:
     """How the pixels differ from what was requested, in words, or ""."""
     if expected is None or got in (expected, (0, 0)):  # an SVG may not say

@@ -15,4 +15,4 @@ def join_in_memory(chunks: Sequence[bytes], counter: MemoryCounter | None = None
     for chunk in chunks:
         hasher.update(chunk)
     data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    return Stored(len(data), hasher.digest(), "", MemoryBytes(data, counter))
+    return Stored(len(data), hasher.digest(), MemoryBytes(data, counter))

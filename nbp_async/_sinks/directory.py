@@ -24,6 +24,7 @@ from nbp_async._models.outcomes import Stored
 from nbp_async._sinks.chunks import join_in_memory
 from nbp_async._sinks.file_threads import FileThreads, storage_error, unusable_folder
 from nbp_async._sinks.part_file import PartFile, delete_stale_files
+from nbp_async._stores.stored import SpilledFile
 
 _FLUSH_BYTES = 768 * 1024  # of an image that are gathered for one visit to a thread (0.1 ms)
 _FLUSH_BYTES_UNDER_LOAD = 128 * 1024  # the same while many images wait, to bound the memory
@@ -182,7 +183,9 @@ class DirectoryWriter:
             self._fall_back(exc)
             return exc
         self._part, self._chunks = None, []
-        self.stored = Stored(part.size, digest, path, None, self._sink.keep)
+        keep = self._sink.keep
+        where = path if keep is None else SpilledFile(path, keep)
+        self.stored = Stored(part.size, digest, where)
         return None
 
     def _fall_back(self, exc: OSError) -> None:

@@ -78,7 +78,7 @@ class MemorySink:
         if self._spill is not None:
             self._error = self._error or self._spill.error
         self.held += stored.size
-        return msgspec.structs.replace(stored, held=MemoryBytes(stored.held.data, self))
+        return msgspec.structs.replace(stored, where=MemoryBytes(stored.held.data, self))
 
     def release(self, size: int) -> None:
         """See `MemoryCounter`."""

@@ -27,19 +27,40 @@ class MemoryBytes(msgspec.Struct, frozen=True, eq=False, gc=False):
         return f"MemoryBytes({len(self.data)} bytes)"
 
 
+class SpilledFile(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A temporary file, and its folder, which is deleted when nothing refers to it any more."""
+
+    path: str
+    folder: object
+
+
 class Stored(msgspec.Struct, frozen=True, gc=False):
     """Where an image's bytes are: a file, an object in a store, or memory.
 
     Attributes:
         size: Length in bytes.
         digest: SHA-256 of the bytes.
-        path: The file, or the object's address (`s3://…`), or "" while the bytes are in memory.
-        held: The bytes in memory, or None.
-        keep: An object that must live as long as the bytes (a folder of temporary files), or None.
+        where: The file, or the object's address (`s3://…`); a temporary file; the bytes in memory;
+            "" where they are not here.
     """
 
     size: int
     digest: bytes
-    path: str = ""
-    held: MemoryBytes | None = None
-    keep: object = None
+    where: str | SpilledFile | MemoryBytes = ""
+
+    @property
+    def path(self) -> str:
+        """The file, or the object's address, or "" while the bytes are in memory."""
+        if isinstance(self.where, str):
+            return self.where
+        return "" if isinstance(self.where, MemoryBytes) else self.where.path
+
+    @property
+    def held(self) -> MemoryBytes | None:
+        """The bytes in memory, or None."""
+        return self.where if isinstance(self.where, MemoryBytes) else None
+
+    @property
+    def is_temporary(self) -> bool:
+        """It is a file that goes with the last image that refers to it."""
+        return isinstance(self.where, SpilledFile)

@@ -17,7 +17,7 @@ _SUFFIX = {"jpeg": ".jpg"}  # of all others, the suffix is the name
 
 def is_lasting(image: Image) -> bool:
     """The image is in a store, or in a file that is not temporary."""
-    return bool(image.location) and (image.path is None or not image.stored.keep)
+    return bool(image.location) and not image.stored.is_temporary
 
 
 def save_elsewhere(image: Image, folders: Iterable[Path], console: Console) -> Path | None:

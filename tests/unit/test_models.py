@@ -26,7 +26,7 @@ def attempt(billing: str, number: int = 1) -> Attempt:
 
 
 def image(index: int, *attempts: Attempt) -> Image:
-    stored = Stored(3, b"\0" * 32, held=MemoryBytes(b"abc"))
+    stored = Stored(3, b"\0" * 32, where=MemoryBytes(b"abc"))
     return Image(
         index=index,
         prompt=Prompt(text="a cat"),

@@ -60,7 +60,7 @@ def test_an_image_that_is_not_here_says_so_and_where_it_was(place: str, says: st
 
 def test_bytes_in_memory_have_a_picture_until_their_process_ends(tmp_path: Path) -> None:
     data = picture(tmp_path).read_bytes()
-    held = replace(image(""), stored=Stored(len(data), b"\1" * 32, held=MemoryBytes(data)))
+    held = replace(image(""), stored=Stored(len(data), b"\1" * 32, where=MemoryBytes(data)))
     assert "<img" in held._repr_html_()
     html = image("")._repr_html_()
     assert "were in the memory of a process that has ended" in html

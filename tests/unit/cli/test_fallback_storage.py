@@ -18,7 +18,7 @@ DATA = png(4, 4)
 
 
 def image(index: int = 0, extras: tuple[Image, ...] = ()) -> Image:
-    stored = Stored(len(DATA), hashlib.sha256(DATA).digest(), "", MemoryBytes(DATA))
+    stored = Stored(len(DATA), hashlib.sha256(DATA).digest(), MemoryBytes(DATA))
     return Image(
         index=index,
         prompt=Prompt(text="a"),

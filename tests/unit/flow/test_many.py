@@ -199,10 +199,7 @@ async def test_a_million_prompts_make_no_million_tasks() -> None:
 
 
 async def test_outcomes_share_what_is_equal_so_that_a_million_of_them_fit() -> None:
-    """Besides its image an outcome keeps less than 870 bytes, as the allocator was asked for.
-
-    Its prompt knows its row in a table: 8 bytes, also where there is none.
-    """
+    """Besides its image an outcome keeps less than 850 bytes, as the allocator was asked for."""
     transport = FakeTransport(default=good())
     transport.keep_requests = False
     async with client(transport) as gen:
@@ -213,7 +210,7 @@ async def test_outcomes_share_what_is_equal_so_that_a_million_of_them_fit() -> N
         gc.collect()
         kept = tracemalloc.get_traced_memory()[0] - sum(i.stored.size for i in batch.images)
         tracemalloc.stop()
-    assert kept / len(batch) < 870
+    assert kept / len(batch) < 850
     assert len({id(number) for image in batch.images for number in image.pixels}) <= 2
     assert transport.billed == 200 + len(batch.images)
 

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from tests.listening import listening
+
 _Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -50,23 +52,14 @@ async def forward_proxy(
     rules: ForwardProxy, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[ForwardProxy]:
     """Run it until the block ends."""
-    tasks: set[asyncio.Task[None]] = set()
 
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(_serve(rules, reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _serve(rules, reader, writer)
 
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    rules.port = listener.sockets[0].getsockname()[1]
-    rules.scheme = "http" if tls is None else "https"
-    try:
+    async with listening(serve, tls) as port:
+        rules.port = port
+        rules.scheme = "http" if tls is None else "https"
         yield rules
-    finally:
-        listener.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _serve(

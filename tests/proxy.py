@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.listening import listening
+
 
 @dataclass
 class Between:
@@ -32,22 +34,13 @@ async def between(
     """Stand before the server at this address until the block ends."""
     rules = Between(cut_up=cut_up, piece=piece)
     host, port = server.rpartition("/")[2].split(":")
-    tasks: set[asyncio.Task[None]] = set()
 
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(_pass(rules, (host, int(port)), reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _pass(rules, (host, int(port)), reader, writer)
 
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0)
-    rules.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(serve) as own_port:
+        rules.url = f"http://127.0.0.1:{own_port}"
         yield rules
-    finally:
-        listener.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _pass(

@@ -7,6 +7,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+from tests.listening import listening
+
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -119,9 +121,9 @@ class RawServer:
 async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
     """Serve on a free port of 127.0.0.1 until the block ends; a failed handler fails the test."""
     raw = RawServer()
-    tasks: set[asyncio.Task[None]] = set()
 
-    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raw.connections += 1
         try:
             await handler(Peer(raw, reader, writer))
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
@@ -131,22 +133,11 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
         finally:
             writer.close()
 
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raw.connections += 1
-        task = asyncio.create_task(run(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    raw.port = server.sockets[0].getsockname()[1]
-    raw.url = f"{'https' if tls else 'http'}://127.0.0.1:{raw.port}/v1/images"
     try:
-        yield raw
+        async with listening(serve, tls) as raw.port:
+            raw.url = f"{'https' if tls else 'http'}://127.0.0.1:{raw.port}/v1/images"
+            yield raw
     finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)
     if raw.failures:
         raise raw.failures[0]

@@ -12,6 +12,7 @@ not kept, and no pixels are decoded.
 | AVIF, HEIC | boxes | after the last whole one |
 """
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 from nbp_async._base.errors import NotAnImageError
@@ -28,7 +29,7 @@ _JPEG_END = b"\xff\xd9"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
-class PartWalk:
+class PartWalk(ABC):
     """Goes from part to part; a format says how long the part is that begins somewhere.
 
     Attributes:
@@ -66,9 +67,9 @@ class PartWalk:
         self._rest = data[at:] if self.end is None else b""
         self._skip = max(0, at - len(data))
 
+    @abstractmethod
     def _part(self, data: bytes, at: int) -> int:
         """The length of the part that begins at `at`; 0 until enough of it is here."""
-        raise NotImplementedError
 
 
 class PngWalk(PartWalk):

@@ -9,9 +9,10 @@ was cut is an error. What it inflates to is bounded by what came: 20 kB must not
 
 import re
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 from nbp_async._base.errors import BodyTooLargeError, MalformedReplyError, TruncatedError
 
@@ -199,13 +200,12 @@ def _open(coding: str) -> Inflater:
     return _Zlib({"gzip": 31, "deflate": 15, "raw deflate": -15}[coding])
 
 
-class _Zlib:
-    """gzip, which may have several members; and deflate, with the header of zlib or without."""
+class _PartedStream(ABC):
+    """A coding whose data may have several parts: the members of gzip, the frames of zstd."""
 
-    def __init__(self, wbits: int) -> None:
-        self._wbits = wbits
-        self._stream = zlib.decompressobj(wbits)
-        self._next = _NextPart(_GZIP if wbits == 31 else b"")
+    def __init__(self, magic: bytes) -> None:
+        self._stream = self._open()
+        self._next = _NextPart(magic)
 
     @property
     def ended(self) -> bool:
@@ -218,11 +218,48 @@ class _Zlib:
                 data = self._next.begins(data)
                 if not data:
                     break
-                self._stream = zlib.decompressobj(self._wbits)
-            found.append(self._stream.decompress(data, most))
-            most -= len(found[-1])
-            data = self._stream.unused_data if self._stream.eof else b""
+                self._stream = self._open()
+            piece, later = self._step(data, most)
+            found.append(piece)
+            most -= len(piece)
+            data = (self._stream.unused_data if self._stream.eof else b"") + later
         return b"".join(found)
+
+    @abstractmethod
+    def _open(self) -> Any:
+        """The decompressor of one part."""
+
+    @abstractmethod
+    def _step(self, data: bytes, most: int) -> tuple[bytes, bytes]:
+        """Decompress some of the data; what came out, and the data that is for later."""
+
+
+class _Zlib(_PartedStream):
+    """gzip; and deflate, with the header of zlib or without, which has one part."""
+
+    def __init__(self, wbits: int) -> None:
+        self._wbits = wbits
+        super().__init__(_GZIP if wbits == 31 else b"")
+
+    def _open(self) -> Any:
+        return zlib.decompressobj(self._wbits)
+
+    def _step(self, data: bytes, most: int) -> tuple[bytes, bytes]:
+        return self._stream.decompress(data, most), b""
+
+
+class _Zstd(_PartedStream):
+    def __init__(self) -> None:
+        import zstandard
+
+        self._context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+        super().__init__(_ZSTD)
+
+    def _open(self) -> Any:
+        return self._context.decompressobj()
+
+    def _step(self, data: bytes, most: int) -> tuple[bytes, bytes]:  # noqa: ARG002  see _ZSTD_SLICE
+        return self._stream.decompress(data[:_ZSTD_SLICE]), data[_ZSTD_SLICE:]
 
 
 class _Brotli:
@@ -242,35 +279,6 @@ class _Brotli:
         found = [self._stream.process(data, output_buffer_limit=most)]
         while (left := most - sum(map(len, found))) > 0 and not self._stream.can_accept_more_data():
             found.append(self._stream.process(b"", output_buffer_limit=left))
-        return b"".join(found)
-
-
-class _Zstd:
-    """zstd, which may have several frames."""
-
-    def __init__(self) -> None:
-        import zstandard
-
-        self._context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-        self._stream = self._context.decompressobj()
-        self._next = _NextPart(_ZSTD)
-
-    @property
-    def ended(self) -> bool:
-        return self._stream.eof and not self._next.held
-
-    def inflate(self, data: bytes, most: int) -> bytes:
-        found: list[bytes] = []
-        while data and most > 0:
-            if self._stream.eof:
-                data = self._next.begins(data)
-                if not data:
-                    break
-                self._stream = self._context.decompressobj()
-            found.append(self._stream.decompress(data[:_ZSTD_SLICE]))
-            most -= len(found[-1])
-            rest = self._stream.unused_data if self._stream.eof else b""
-            data = rest + data[_ZSTD_SLICE:]
         return b"".join(found)
 
 

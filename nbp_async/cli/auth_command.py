@@ -21,15 +21,10 @@ from nbp_async.cli.key_file import (
 )
 from nbp_async.cli.machine_checks import CheckResult
 from nbp_async.cli.output import print_line, stderr_console
-from nbp_async.cli.value_completion import complete_endpoint
+from nbp_async.cli.shared_options import endpoint_option
 from nbp_async.display.formats import printable
 
-_endpoint_option = click.option(
-    "--endpoint",
-    metavar="NAME|URL|FILE",
-    shell_complete=complete_endpoint,
-    help="Whose key. Default: what the environment says, else Google.",
-)
+_endpoint_option = endpoint_option("Whose key. Default: what the environment says, else Google.")
 
 
 @click.group()

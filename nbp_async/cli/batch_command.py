@@ -47,6 +47,7 @@ from nbp_async.cli.shared_options import (
     add_options,
     destination_options,
     dry_run_option,
+    endpoint_option,
     json_option,
     payment_options,
     resume_options,
@@ -54,7 +55,6 @@ from nbp_async.cli.shared_options import (
     service_options,
 )
 from nbp_async.cli.stop_handler import StopHandler
-from nbp_async.cli.value_completion import complete_endpoint
 from nbp_async.display.formats import format_dollars, plural, printable
 from nbp_async.display.progress import FailureGroups
 from nbp_async.display.progress_counter import ProgressCounter
@@ -73,12 +73,9 @@ Exit code 3: something could not be submitted.
 """
 _run_options = add_options(
     run_argument,
-    click.option(
-        "--endpoint",
+    endpoint_option(
+        "Where its jobs are. Default: as its journal says; name a relay here or in NBP_BASE_URL.",
         metavar="NAME|URL",
-        shell_complete=complete_endpoint,
-        help="Where its jobs are. Default: as its journal says; name a relay here or in "
-        "NBP_BASE_URL.",
     ),
     endpoint_network_options,
 )

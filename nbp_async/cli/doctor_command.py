@@ -18,8 +18,8 @@ from nbp_async.cli import exit_codes, machine_checks
 from nbp_async.cli.key_file import chosen_key, chosen_profile
 from nbp_async.cli.machine_checks import CheckResult
 from nbp_async.cli.network_options import ClientSettings, endpoint_network_options
+from nbp_async.cli.shared_options import endpoint_option, model_option
 from nbp_async.cli.table_approval import key_to_send
-from nbp_async.cli.value_completion import complete_endpoint, complete_model
 from nbp_async.display.formats import printable
 
 _STYLES = {"ok": "green", "warn": "yellow", "bad": "bold red", "skipped": "dim"}
@@ -29,18 +29,8 @@ _LEAST_COLUMN = 24  # characters
 
 
 @click.command()
-@click.option(
-    "--endpoint",
-    metavar="NAME|URL|FILE",
-    shell_complete=complete_endpoint,
-    help="As for `nbp many`.",
-)
-@click.option(
-    "--model",
-    metavar="NAME",
-    shell_complete=complete_model,
-    help="The model to ask. Default: the endpoint's.",
-)
+@endpoint_option("As for `nbp many`.")
+@model_option("The model to ask. Default: the endpoint's.")
 @click.option(
     "--out",
     "folder",

@@ -15,13 +15,18 @@ from nbp_async import (
     fetch_run,
 )
 from nbp_async.cli import exit_codes
-from nbp_async.cli.destination import Destination, DestinationType
+from nbp_async.cli.destination import Destination
 from nbp_async.cli.error_text import error_text
 from nbp_async.cli.fallback_storage import image_locations
 from nbp_async.cli.network_options import ClientSettings, network_options
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
 from nbp_async.cli.run_reader import RunReader
-from nbp_async.cli.shared_options import link_option, links_allowed, run_argument
+from nbp_async.cli.shared_options import (
+    link_option,
+    links_allowed,
+    run_argument,
+    target_option,
+)
 from nbp_async.display.formats import format_dollars, format_seconds, plural, printable
 from nbp_async.display.link_expiry import LinkExpiry
 
@@ -40,12 +45,7 @@ Exit code 3: something is still a link, or was lost.
 
 @click.command(help=_HELP)
 @run_argument
-@click.option(
-    "--to",
-    "target",
-    type=DestinationType(),
-    help="A folder or a store for them. Default: where the run's other images are.",
-)
+@target_option
 @link_option
 @network_options
 def fetch(

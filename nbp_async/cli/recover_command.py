@@ -16,12 +16,17 @@ from nbp_async import (
     recover_run,
 )
 from nbp_async.cli import exit_codes
-from nbp_async.cli.destination import Destination, DestinationType
+from nbp_async.cli.destination import Destination
 from nbp_async.cli.error_text import error_text
 from nbp_async.cli.fallback_storage import image_locations
 from nbp_async.cli.network_options import ClientSettings, network_options
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
-from nbp_async.cli.shared_options import link_option, links_allowed, run_argument
+from nbp_async.cli.shared_options import (
+    link_option,
+    links_allowed,
+    run_argument,
+    target_option,
+)
 from nbp_async.display.formats import format_dollars, plural, printable
 
 _HELP = """\
@@ -45,12 +50,7 @@ Exit code 3: an answer still cannot be read.
     type=click.Choice(get_args(DialectName)),
     help="The API that they are answers of. Default: the one that was asked, then the others.",
 )
-@click.option(
-    "--to",
-    "target",
-    type=DestinationType(),
-    help="A folder or a store for them. Default: where the run's other images are.",
-)
+@target_option
 @link_option
 @network_options
 def recover(

@@ -85,11 +85,27 @@ def via_option(*modes: str) -> Decorator:
     )
 
 
+def endpoint_option(text: str, *, metavar: str = "NAME|URL|FILE") -> Decorator:
+    """`--endpoint`; `text` is what help says of it."""
+    return click.option("--endpoint", metavar=metavar, shell_complete=complete_endpoint, help=text)
+
+
+def model_option(text: str) -> Decorator:
+    """`--model`; `text` is what help says of it."""
+    return click.option("--model", metavar="NAME", shell_complete=complete_model, help=text)
+
+
 tier_option = click.option(
     "--tier",
     type=click.Choice(option_fields(CallOptions)["tier"].choices),
     help="Service tier of held calls: flex costs half at Google and takes up to 15 minutes; "
     "priority costs more. Default: standard.",
+)
+target_option = click.option(
+    "--to",
+    "target",
+    type=DestinationType(),
+    help="A folder or a store for them. Default: where the run's other images are.",
 )
 run_argument = click.argument("where", metavar="DIR", type=click.Path(path_type=Path))
 dry_run_option = click.option(
@@ -161,19 +177,11 @@ _service_options = add_options(
         metavar="USD",
         help="What an image costs, in place of the prices that are known.",
     ),
-    click.option(
-        "--model",
-        metavar="NAME",
-        shell_complete=complete_model,
-        help="The model. Default: NBP_MODEL, or the endpoint's.",
-    ),
-    click.option(
-        "--endpoint",
-        metavar="NAME|URL|FILE",
-        shell_complete=complete_endpoint,
-        help="google, apiyi, apiyi-http, apiyi-gemini, openai, openrouter, a task service, a base "
+    model_option("The model. Default: NBP_MODEL, or the endpoint's."),
+    endpoint_option(
+        "google, apiyi, apiyi-http, apiyi-gemini, openai, openrouter, a task service, a base "
         "URL, or a .toml file that describes a service. Default: NBP_BASE_URL or NBP_ENDPOINT, "
-        "else the vendor whose key is set.",
+        "else the vendor whose key is set."
     ),
     endpoint_network_options,
     json_option,

@@ -1,11 +1,16 @@
 """What the answers of a call are asked to be: base64, links, or what the endpoint sends anyway."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from nbp_async._base.errors import ConfigError
 from nbp_async._client.options import ImageOptions
 from nbp_async._dialects.body_template import has_place
 from nbp_async._models.outcomes import Via
 from nbp_async._vendors.profiles import Profile
 from nbp_async._vendors.services import ResponseFormat
+
+_BY_TASK: tuple[Via, ...] = ("poll", "webhook")
 
 
 def answer_format(options: ImageOptions, profile: Profile, via: Via) -> ResponseFormat | None:
@@ -33,13 +38,18 @@ def answer_format(options: ImageOptions, profile: Profile, via: Via) -> Response
             option="response_format",
             value=wanted,
         )
-    if wanted is None and (options.links == "keep" or via in ("poll", "webhook")):
+    if wanted is None and (options.links == "keep" or via in _BY_TASK):
         return "url"
     return wanted
 
 
+def task_body(profile: Profile, via: Via) -> Mapping[str, Any]:
+    """The template of a request whose image comes as a task; empty for all other requests."""
+    return profile.tasks.body if via in _BY_TASK and profile.tasks is not None else {}
+
+
 def _has_choice(profile: Profile, via: Via) -> bool:
-    body = profile.tasks.body if via in ("poll", "webhook") and profile.tasks is not None else {}
+    body = task_body(profile, via)
     if body:
         return has_place(body, "{response_format}")
     return profile.dialect == "openai_images" and profile.response_format is not None

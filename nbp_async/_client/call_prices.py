@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import get_args
 
-from nbp_async._client.answer_format import answer_format
+from nbp_async._client.answer_format import answer_format, task_body
 from nbp_async._client.options import ImageOptions, SharedOptions
 from nbp_async._dialects.body_template import has_place
 from nbp_async._flow.job_prices import JobPrices
@@ -67,8 +67,8 @@ def job_prices(
 
 def request_places(profile: Profile, via: Via) -> RequestPlaces:
     """Which options a request to this endpoint has a place for."""
-    if via in ("poll", "webhook") and profile.tasks is not None and profile.tasks.body:
-        quality = has_place(profile.tasks.body, "{quality}")
+    if body := task_body(profile, via):
+        quality = has_place(body, "{quality}")
         return RequestPlaces(profile.name, tier=False, quality=quality, thinking=False)
     is_google = profile.dialect == "gemini"
     tier = is_google and via == "held"

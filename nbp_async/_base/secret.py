@@ -107,9 +107,15 @@ def _meant(match: re.Match[str]) -> str:
 
 
 def _hide(needles: tuple[str, ...], text: str, *, cut: bool) -> str:
+    if len(text) < _SHORTEST:
+        return text
     plain, layers = _SPELLED.sub(_meant, text), 1
-    while layers < _MOST_LAYERS and (within := _SPELLED.sub(_meant, plain)) != plain:
-        plain, layers = within, layers + 1
+    if plain != text:
+        while layers < _MOST_LAYERS and (within := _SPELLED.sub(_meant, plain)) != plain:
+            plain, layers = within, layers + 1
+    # Every header and answer comes by here: what has not even a beginning ends here, quickly.
+    if not any(needle[:_BEGINNING] in plain for needle in needles):
+        return text
     ends = _cut_ends(plain) if cut else []
     spans = sorted({span for needle in needles for span in _spans(needle, plain, ends)})
     if not spans:

@@ -100,6 +100,22 @@ class OnlyVia:
     via: str
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A value that people give for this option, and that another option has.
+
+    Attributes:
+        value: What they give.
+        why: What it is instead.
+        option, instead: The option for it, and its value there.
+    """
+
+    value: str
+    why: str
+    option: str
+    instead: str
+
+
 class _HiddenValue:
     """A value that messages do not repeat."""
 
@@ -122,6 +138,7 @@ class FieldRule:
     wanted: str
     read: Callable[[Any, str], object] | None
     hidden: bool
+    elsewhere: tuple[Elsewhere, ...]
 
     def error(self, given: object) -> ConfigError:
         """The field cannot hold what was given."""
@@ -133,7 +150,10 @@ class FieldRule:
         if self.hidden or shown is None:
             kind = "None" if given is None else f"a value of type {type(given).__name__}"
             words, shown = f"{words}, not {kind}", None
-        return ConfigError(f"{words}.", option=self.name, value=shown)
+        meant = [one for one in self.elsewhere if isinstance(given, str) and one.value == given]
+        words = "; ".join((words, *(one.why for one in meant)))
+        remedy = {one.option: one.instead for one in meant}
+        return ConfigError(f"{words}.", option=self.name, value=shown, remedy=remedy)
 
 
 def known_names(**others: str) -> Callable[[type[Value]], type[Value]]:
@@ -214,6 +234,7 @@ def _rule_of(name: str, hint: object, default: object) -> FieldRule:
         wanted_by(hint),
         reads[0] if reads else None,
         any(mark is HIDDEN for mark in marks),
+        tuple(mark for mark in marks if isinstance(mark, Elsewhere)),
     )
 
 

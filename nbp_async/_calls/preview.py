@@ -40,7 +40,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         seconds: How long they take at least, with these slots, rate and spend limit, if an image
             takes 100 s; 0 with the batch API.
         batch: They go by the batch API, at any time within a day.
-        disk_needed: Bytes that the images need, about; 0 without a folder or a store.
+        disk_needed: Bytes that the images need, about; 0 without a folder or a store, and where
+            links are kept.
         disk_free: Bytes that are free in the folder, or None without one.
         store: The store that they go to, which says nothing of free space; "" without one. What
             is `there` is so by the journal: the store is asked by the call itself.
@@ -105,11 +106,11 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
             yield "by the batch API: within a day, and given up after two"
         elif self.to_send:
             yield f"at least {_span(self.seconds)}, if an image takes {TYPICAL_HOLD:.0f} s"
-        if self.disk_free is not None and self.to_send:
+        if self.disk_free is not None and self.disk_needed:
             short = "" if self.fits else " - NOT ENOUGH"
             needed, free = _weight(self.disk_needed), _weight(self.disk_free)
             yield f"disk: about {needed} needed, {free} free{short}"
-        if self.store and self.to_send:
+        if self.store and self.disk_needed:
             yield f"store: about {_weight(self.disk_needed)} to {self.store}"
 
 
@@ -124,6 +125,7 @@ def preview(
     store: str = "",
     only: frozenset[int] | None = None,
     batch: bool = False,
+    keeps_links: bool = False,
 ) -> Preview:
     """Look at each job, and at what the journal knows of it; count those at the places `only`."""
     found = Counter[str]()
@@ -131,10 +133,10 @@ def preview(
     for job, kind in _kinds(jobs, standing, account, again):
         if only is not None and job.index not in only:
             continue
-        found[kind] += 1
+        # Where links are kept, one that is known is there already.
+        found["there" if keeps_links and kind == "link" else kind] += 1
         if kind == "new":
-            cost += job.price
-            most += job.most
+            cost, most = cost + job.price, most + job.most
             needed += expected_bytes(job.canvas.tier)
     return Preview(
         images=found.total(),
@@ -148,7 +150,7 @@ def preview(
         most=most,
         seconds=0.0 if batch else _least(limits, found["new"], cost),
         batch=batch,
-        disk_needed=needed if folder is not None or store else 0,
+        disk_needed=needed if (folder is not None or store) and not keeps_links else 0,
         disk_free=None if folder is None else shutil.disk_usage(_existing(folder)).free,
         store=store,
     )

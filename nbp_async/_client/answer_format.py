@@ -43,6 +43,11 @@ def answer_format(options: ImageOptions, profile: Profile, via: Via) -> Response
     return wanted
 
 
+def are_links_kept(options: ImageOptions, profile: Profile, via: Via) -> bool:
+    """The results are links: nothing is downloaded, and no room is needed for it."""
+    return options.links == "keep" and (via in _BY_TASK or _has_choice(profile, via))
+
+
 def task_body(profile: Profile, via: Via) -> Mapping[str, Any]:
     """The template of a request whose image comes as a task; empty for all other requests."""
     return profile.tasks.body if via in _BY_TASK and profile.tasks is not None else {}

@@ -10,9 +10,11 @@ from nbp_async._models.settings import Limits
 
 
 def preview_call(
-    jobs: JobSource, options: CallOptions, limits: Limits, owner: str
+    jobs: JobSource, options: CallOptions, limits: Limits, owner: str, *, keeps_links: bool
 ) -> Preview | None:
     """What the call would do now; None where its prompts are not known before they are drawn.
+
+    `keeps_links`: its results are links.
 
     Raises:
         InvalidPrompt: One of the prompts cannot be sent.
@@ -42,5 +44,6 @@ def preview_call(
         store=str(options.store or ""),
         only=jobs.wanted,
         batch=options.via == "batch",
+        keeps_links=keeps_links,
     )
     return found if room is None else msgspec.structs.replace(found, room=max(ZERO, room))

@@ -16,6 +16,7 @@ from nbp_async._calls.plan import Plan, Stream, describe
 from nbp_async._calls.preview import Preview
 from nbp_async._calls.retry_failed import RetryFailed, RetryRequest
 from nbp_async._calls.running import Running, drain
+from nbp_async._client.answer_format import are_links_kept
 from nbp_async._client.call_preview import preview_call
 from nbp_async._client.call_prices import job_prices, with_defaults, with_price
 from nbp_async._client.endpoint_account import EndpointAccount, choose_via
@@ -304,7 +305,11 @@ class Client(OnlyAsync):
         return Call(open_parts, jobs, width=width, progress=options.progress)
 
     def _preview(self, jobs: JobSource, options: CallOptions) -> Callable[[], Preview | None]:
-        return lambda: preview_call(jobs, options, self.limits, self._account.owner)
+        full = with_defaults(options, self._options)
+        via = choose_via(options, self.profile, self._options.webhook)
+        keeps = are_links_kept(full, self.profile, via)
+        owner = self._account.owner
+        return lambda: preview_call(jobs, options, self.limits, owner, keeps_links=keeps)
 
     def _retrier(self, jobs: JobSource, options: CallOptions) -> RetryFailed:
         durable = options.has_journal

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from nbp_async._base.errors import ConfigError
-from nbp_async._base.fields import HIDDEN, Form, OnlyVia, check_fields
+from nbp_async._base.fields import HIDDEN, Elsewhere, Form, OnlyVia, check_fields
 from nbp_async._base.option_fields import option_fields
 from nbp_async._base.secret import Secret
 from nbp_async._client.download_options import DownloadOptions
@@ -31,6 +31,10 @@ from nbp_async._vendors.prices import ServiceTier
 from nbp_async._vendors.profiles import DialectName, Profile
 from nbp_async._vendors.services import ResponseFormat
 from nbp_async._webhooks.webhook import Webhook
+
+_NO_BATCH_TIER = Elsewhere(
+    "batch", "the batch API is a way of delivery, with its own price", "via", "batch"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,7 @@ class ImageOptions:
     model: str | None = None
     quality: str | None = None
     thinking: str | None = None
-    tier: ServiceTier | None = None
+    tier: Annotated[ServiceTier | None, _NO_BATCH_TIER] = None
     via: Via | None = None
     out: Annotated[
         str | Path | Sink | None, Form('a folder, a store such as "s3://bucket/prefix", or a Sink')
@@ -259,7 +263,7 @@ class SharedOptions(DownloadOptions):
     model: str | None = None
     quality: str | None = None
     thinking: str | None = None
-    tier: ServiceTier | None = None
+    tier: Annotated[ServiceTier | None, _NO_BATCH_TIER] = None
     price: Dollars | None = None
     retry: Retry | None = None
     transport: Literal["aiohttp", "httpx"] | Transport = "aiohttp"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from nbp_async._base.errors import ClosedError, ConfigError
 from nbp_async._batch_api.batch_delivery import BatchDelivery
+from nbp_async._client.answer_format import are_links_kept
+from nbp_async._client.call_prices import with_defaults
 from nbp_async._client.deliveries import Deliveries
 from nbp_async._client.downloads import downloader
 from nbp_async._client.endpoint_account import EndpointAccount, choose_via
@@ -180,7 +182,11 @@ class Parts:
 
     def _space(self, options: ImageOptions) -> DiskSpace | None:
         folder = options.folder
-        return None if folder is None else DiskSpace(folder, self.resources.files)
+        if folder is None:
+            return None
+        full = with_defaults(options, self._options)
+        links = are_links_kept(full, self.endpoint.profile, self._via(options))
+        return DiskSpace(folder, self.resources.files, for_images=not links)
 
     def _past(self, options: CallOptions, tasks: TaskClient | None) -> ResumeState | None:
         if not options.has_journal:

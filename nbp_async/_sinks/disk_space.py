@@ -20,14 +20,27 @@ def expected_bytes(tier: str) -> int:
 
 
 class DiskSpace:
-    """Measures the free space of a folder's disk, at most once a second."""
+    """Measures the free space of a folder's disk, at most once a second.
+
+    Args:
+        folder: The folder.
+        threads: Measure it.
+        min_free: Bytes that stay free.
+        for_images: Images come into it, and not only what is known of them.
+    """
 
     def __init__(
-        self, folder: str | Path, threads: FileThreads, *, min_free: int = MIN_FREE
+        self,
+        folder: str | Path,
+        threads: FileThreads,
+        *,
+        min_free: int = MIN_FREE,
+        for_images: bool = True,
     ) -> None:
         self._folder = Path(folder)
         self._threads = threads
         self._min_free = min_free
+        self._for_images = for_images
         self._free = 0
         self._measured_at: float | None = None
         self._measuring = asyncio.Lock()
@@ -43,7 +56,7 @@ class DiskSpace:
                 if not self._is_recent():
                     self._free = await self._threads.run(self._measure)
                     self._measured_at = asyncio.get_running_loop().time()
-        needed = self._min_free + expected_bytes(tier) * in_flight
+        needed = self._min_free + expected_bytes(tier) * in_flight * self._for_images
         if self._free < needed:
             raise StorageError(
                 f"Not sent: the disk of {self._folder} has {self._free / 1e6:.0f} MB left, and "

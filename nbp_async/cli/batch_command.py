@@ -49,6 +49,8 @@ from nbp_async.cli.shared_options import (
     dry_run_option,
     endpoint_option,
     json_option,
+    keep_links_option,
+    link_option,
     payment_options,
     resume_options,
     run_argument,
@@ -65,6 +67,7 @@ Submit the prompts of FILE (- for stdin) as batch jobs, and end when all jobs ar
 
 They cost half, and take up to a day. DIR is the run; a line for each job goes to stdout: its name,
 its images and the US dollars that they may cost, or with --json an object. FILE is as for nbp many.
+There is no --links and no --response-format: Google's and OpenAI's batch APIs send base64.
 
 The same command continues where the last one ended: what is submitted or here already is not
 bought again. Ctrl-C creates no more jobs; those that are created continue.
@@ -151,12 +154,16 @@ def status(where: Path, endpoint: str | None, network: ClientSettings, as_json: 
     type=DestinationType(),
     help="Where its images belong, if the journal is elsewhere and does not name it.",
 )
+@keep_links_option
+@link_option
 @json_option
 def fetch(
     where: Path,
     endpoint: str | None,
     network: ClientSettings,
     out: Path | str | None,
+    links: str | None,
+    allow_http: bool | None,
     as_json: bool,
 ) -> None:
     """Get the images of the jobs of the run in DIR; print each path on stdout as it comes.
@@ -169,7 +176,8 @@ def fetch(
     folder = where if where.is_dir() else where.parent
 
     async def work() -> int:
-        run = open_batch_run(where, endpoint, network, out)
+        about_links = {"links": links or "fetch", "allow_http": allow_http}
+        run = open_batch_run(where, endpoint, network | about_links, out)
         return await _fetch(run, folder, where, as_json)
 
     exit_codes.run(work)

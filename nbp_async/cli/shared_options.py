@@ -95,9 +95,19 @@ def model_option(text: str) -> Decorator:
     return click.option("--model", metavar="NAME", shell_complete=complete_model, help=text)
 
 
+class _TierType(click.Choice[str]):
+    """A service tier. The batch API is none, though it has a price of its own as they have."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The tier; for "batch" the option that is meant."""
+        if value == "batch":
+            self.fail("the batch API is a way of delivery: nbp many --via batch.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 tier_option = click.option(
     "--tier",
-    type=click.Choice(option_fields(CallOptions)["tier"].choices),
+    type=_TierType(option_fields(CallOptions)["tier"].choices),
     help="Service tier of held calls: flex costs half at Google and takes up to 15 minutes; "
     "priority costs more. Default: standard.",
 )
@@ -118,14 +128,13 @@ json_option = click.option(
 )
 # For commands that fetch images by their links.
 link_option = library_option(ClientOptions, "allow_http")
+keep_links_option = library_option(
+    CallOptions,
+    "links",
+    more="fetch (default): its image is downloaded; keep: the link is the result.",
+)
 answer_options = add_options(
-    library_option(CallOptions, "response_format"),
-    library_option(
-        CallOptions,
-        "links",
-        more="fetch (default): its image is downloaded; keep: the link is the result.",
-    ),
-    link_option,
+    library_option(CallOptions, "response_format"), keep_links_option, link_option
 )
 # Paying again, for what earlier calls of the run left.
 resume_options = add_options(

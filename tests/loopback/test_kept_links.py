@@ -1,5 +1,6 @@
 """Links that are the result: billed, nothing downloaded, and fetched later if it is wanted."""
 
+import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from nbp_async import (
     read_run,
 )
 from nbp_async._journal.base import MANIFEST
+from nbp_async._sinks.disk_space import MIN_FREE
 from nbp_async.fake import FakeServer, faults
 from tests.loopback.oracle import assert_settled
 
@@ -93,6 +95,32 @@ async def test_a_run_of_kept_links_is_bought_once_and_fetched_later(tmp_path: Pa
         assert all(one.resumed and one.path is not None for one in known.images)
         assert server.stats().requests == 2
         assert server.bank.billed == first.billing.spent == read_run(tmp_path).totals.spent
+
+
+async def test_kept_links_need_no_room_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But what comes as base64 all the same does: the endpoint has no choice."""
+    room = MIN_FREE + 100
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(room, 0, room))
+    async with relay() as (server, gen):
+        plan = gen.many(["a", "b"], size="4K", out=tmp_path, links="keep")
+        found = plan.preview()
+        assert (found.to_send, found.disk_needed, found.fits) == (2, 0, True)
+        assert "disk" not in "\n".join(found.lines())
+        assert len((await plan).images) == 2
+        kept = gen.many(["a", "b"], size="4K", out=tmp_path, links="keep")
+        assert (kept.preview().there, kept.preview().linked) == (2, 0)
+        fetched = gen.many(["a", "b"], size="4K", out=tmp_path)
+        assert (fetched.preview().there, fetched.preview().linked) == (0, 2)
+        kept.close()
+        fetched.close()
+        google = Profile(name="vendor", base_url=server.gemini_url, dialect="gemini")
+        async with Client(google, server.key, links="keep") as other:
+            plan = other.many(["a", "b"], size="4K", out=tmp_path / "other")
+            assert not plan.preview().fits
+            assert isinstance((await plan).stopped, StorageError)
+        assert server.stats().requests == 2
 
 
 async def test_the_same_call_without_keep_downloads_what_was_kept(tmp_path: Path) -> None:

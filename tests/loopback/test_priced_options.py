@@ -184,7 +184,7 @@ async def test_thinking_is_asked_for_and_billed_as_text() -> None:
 @pytest.mark.parametrize(
     ("model", "asked", "says"),
     [
-        (PRO, {"tier": "batch"}, "flex"),
+        (PRO, {"tier": "batch"}, "\"flex\".*way of delivery.* Pass via='batch'"),
         (PRO, {"quality": "high"}, "no choice of quality"),
         (PRO, {"thinking": "high"}, "no choice of thinking"),
         (NEW, {"thinking": "hi"}, "minimal, medium, high"),

@@ -1,5 +1,6 @@
 """`nbp batch`: jobs handed in, asked for, fetched and cancelled by commands that do not wait."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from nbp_async import read_run
+from nbp_async import Client, Profile, read_run
 from nbp_async._batch_api import batch_pool as batch
 from nbp_async._batch_api import gemini_batch
 from nbp_async.cli.app import app
@@ -175,6 +176,24 @@ def test_a_key_is_sent_only_where_somebody_but_the_journal_says(slow: FakeServer
     kept = nbp(slow, "batch status shop", key="", url="")
     assert kept.exit_code == 0, kept.output
     assert len(kept.stdout.splitlines()) == 2
+
+
+async def submit_links(server: FakeServer, base_url: str) -> None:
+    """A relay with a batch API whose results are links."""
+    relay = Profile(name="relay", base_url=base_url, batches=True, response_format="url")
+    async with Client(relay, KEY) as gen:
+        await gen.many(["a", "b"], size="1K", via="batch", out="shop", wait=False)
+
+
+def test_results_that_are_links_are_kept_or_fetched(server: FakeServer) -> None:
+    url = server.openai_url
+    asyncio.run(submit_links(server, url))
+    while (kept := nbp(server, "batch fetch shop --links keep", url=url)).exit_code == 3:
+        time.sleep(0.01)
+    assert len([line for line in kept.stdout.splitlines() if line.startswith("http")]) == 2
+    assert server.stats().downloads == 0
+    assert read_run("shop").states == {"answered": 2}
+    assert server.bank.billed == read_run("shop").totals.spent
 
 
 def test_a_refused_key_has_its_own_code(slow: FakeServer) -> None:

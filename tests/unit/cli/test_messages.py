@@ -23,6 +23,7 @@ MISTAKES = {
     "a rate that is none": f"{MANY} --rate 60",
     "a spend limit that is none": f"{MANY} --spend 50",
     "a cap that is none": f"{MANY} --max-cost much",
+    "a tier that is a way of delivery": f"{MANY} --tier batch",
     "paying twice without a cap": f"{MANY} --resend-ambiguous",
     "a column that is not there": "many products.csv --out shop",
     "a column of a text": f"{MANY} --prompt-column text",

@@ -78,6 +78,7 @@ MISTAKES = {
         'gen.many(["a cat"], via="poll")',
         'gen.many(["a cat"], via="webhook")',
         'gen.many(["a cat"], via="batch")',
+        'gen.many(["a cat"], tier="batch")',
         'await gen.one("a cat", via="batch")',
         'await gen.many(["a cat"], out="prompts.txt")',
         'await gen.many(["a cat"], out="prompts.txt/catalogue")',

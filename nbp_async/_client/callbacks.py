@@ -8,6 +8,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from nbp_async._base.secret import Secret
 from nbp_async._dialects.task_dialect import TaskImages
 from nbp_async._flow.task_client import TaskClient
 from nbp_async._pacing.poll_hints import PollHints
@@ -44,7 +45,9 @@ class Callbacks:
             client's own; None where the endpoint has no tasks.
     """
 
-    def __init__(self, webhook: Webhook, profile: Profile, tasks: TaskClient | None) -> None:
+    def __init__(
+        self, webhook: Webhook, profile: Profile, key: Secret, tasks: TaskClient | None
+    ) -> None:
         # Imported here because few clients need a server.
         from nbp_async._webhooks.hook_server import HookServer
         from nbp_async._webhooks.receiver import Receiver
@@ -52,7 +55,7 @@ class Callbacks:
         self.scheme = webhook.scheme
         self.hints = PollHints() if tasks is None else tasks.hints
         self._pending = frozenset() if tasks is None else tasks.dialect.table.pending
-        self._receiver = Receiver(webhook, self._notify, on_rejected=self._warn_once)
+        self._receiver = Receiver(webhook, self._notify, on_rejected=self._warn_once, hide=[key])
         self._server = HookServer(self._receiver)
         self._opening = asyncio.Lock()
         self._warned: set[str] = set()

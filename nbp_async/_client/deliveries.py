@@ -73,7 +73,8 @@ class Deliveries:
     def _listener(self) -> Callbacks | None:
         """Where vendors call back; None without a webhook."""
         if self._callbacks is None and self._webhook is not None:
-            self._callbacks = Callbacks(self._webhook, self._endpoint.profile, self._tasks)
+            endpoint = self._endpoint
+            self._callbacks = Callbacks(self._webhook, endpoint.profile, endpoint.key, self._tasks)
         return self._callbacks
 
     def _listen(self) -> Callable[[], Awaitable[None]] | None:

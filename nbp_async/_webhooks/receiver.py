@@ -13,17 +13,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from hmac import compare_digest
 from inspect import isawaitable
 from typing import Any
 
 from aiohttp import web
 
+from nbp_async._base.secret import Secret
 from nbp_async._webhooks.inbox import Inbox, InboxFullError, MemoryInbox, SqliteInbox
 from nbp_async._webhooks.jwks import PublicKeys
-from nbp_async._webhooks.signature import verify
+from nbp_async._webhooks.signature import VerificationRules, verify
+from nbp_async._webhooks.verification_keys import Key
 from nbp_async._webhooks.webhook import Webhook
 from nbp_async._webhooks.webhook_message import (
     InvalidSignatureError,
@@ -84,6 +86,8 @@ class Receiver:
             that is logged, and an inbox on disk dispatches the event again at the next start.
         on_rejected: Called with the reason when a webhook is turned away; for people to read.
         public_keys: The sender's public keys; by default fetched from the sender.
+        hide: Keys that the sender may repeat: neither the inbox nor `on_event` gets them. The
+            signature counts for the bytes as they came.
         now: Seconds since 1970.
 
     Attributes:
@@ -98,6 +102,7 @@ class Receiver:
         *,
         on_rejected: Callable[[str], object] | None = None,
         public_keys: PublicKeys | None = None,
+        hide: Sequence[Secret] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         self.webhook = webhook
@@ -107,6 +112,7 @@ class Receiver:
         self._on_rejected = on_rejected or (
             lambda why: log.info("A webhook was rejected: %s.", why)
         )
+        self._hide = tuple(hide)
         self._now = now
         self._secrets = webhook.keys()
         jwks_url = webhook.rules(0).scheme.jwks_url
@@ -203,13 +209,28 @@ class Receiver:
         while True:
             try:
                 if len(message.body) > _LARGE:
-                    return await asyncio.to_thread(verify, message, rules, keys, now)
-                return verify(message, rules, keys, now)
+                    return await asyncio.to_thread(self._read, message, rules, keys, now)
+                return self._read(message, rules, keys, now)
             except UnknownKeyError:
                 keys = () if public is None or has_newest else await public.newer()
                 has_newest = True
                 if not keys:
                     raise
+
+    def _read(
+        self, message: WebhookMessage, rules: VerificationRules, keys: Sequence[Key], now: float
+    ) -> WebhookEvent:
+        """Verify it; what is kept and passed on has none of the keys that are to be hidden."""
+        event = verify(message, rules, keys, now)
+        for secret in self._hide:
+            event = replace(
+                event,
+                id=secret.hide(event.id),
+                task=secret.hide(event.task),
+                state=secret.hide(event.state),
+                body=secret.hide_bytes(event.body),
+            )
+        return event
 
     async def _accept(self, event: WebhookEvent) -> None:
         """Keep the event, then dispatch it; a duplicate has been dispatched before."""

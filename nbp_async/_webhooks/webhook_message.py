@@ -111,7 +111,7 @@ class WebhookEvent:
         task: The id of the task that it is about, or "". A hint: ask the service what is true.
         state: What it says of the task, in lower case, or "".
         scheme: How it was signed.
-        body: Its bytes, as they came.
+        body: Its bytes as they came, without the keys that the receiver was told to hide.
         received_at: When it came, in seconds since 1970.
     """
 

@@ -10,6 +10,7 @@ import stat
 import tempfile
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,6 +132,13 @@ def chosen_profile(endpoint: str | None, environ: Mapping[str, str]) -> Profile:
     if not keys or usual.origin in keys:
         return usual
     return find_profile(next(iter(keys.values())).endpoint)
+
+
+def known_keys(environ: Mapping[str, str]) -> list[Secret]:
+    """The key of the usual endpoint, if there is one: services may repeat it."""
+    with suppress(ConfigError):
+        return [chosen_key(chosen_profile(None, environ), environ)]
+    return []
 
 
 def chosen_key(profile: Profile, environ: Mapping[str, str]) -> Secret:

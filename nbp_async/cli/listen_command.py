@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from nbp_async.cli import exit_codes
+from nbp_async.cli.key_file import known_keys
 from nbp_async.cli.output import print_line, stderr_console
 from nbp_async.cli.stop_handler import STOP_SIGNALS
 from nbp_async.cli.webhook_options import SCHEMES, read_secrets, secret_options
@@ -111,7 +112,10 @@ async def _listen(webhook: "Webhook", line_of: Callable[["WebhookEvent"], str]) 
             print_line(console, f"Rejected {printable(reason, 200)}")
 
     receiver = Receiver(
-        webhook, lambda event: printer.print(line_of(event)), on_rejected=on_rejected
+        webhook,
+        lambda event: printer.print(line_of(event)),
+        on_rejected=on_rejected,
+        hide=known_keys(os.environ),
     )
     server = HookServer(receiver)
     for number in STOP_SIGNALS:

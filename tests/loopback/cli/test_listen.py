@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nbp_async.fake import FakeServer
-from tests.loopback.cli.vendor import Nbp, Shell
+from tests.loopback.cli.vendor import KEY, Nbp, Shell
 from tests.loopback.fake.api_client import open_client
 from tests.loopback.fake.task_client import submit
 from tests.loopback.webhooks.sender import SECRET, Line, signed
@@ -44,6 +44,19 @@ async def test_each_event_is_a_line_of_json_and_people_are_told_the_rest(shell: 
     assert (code, out) == (0, [])
     assert "1 webhook accepted; 1 duplicate, 1 rejected" in err
     assert SECRET not in err
+
+
+async def test_the_key_that_a_service_repeats_is_not_printed(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NBP_API_KEY", KEY)
+    nbp, line = await listen(shell, "--json")
+    body = json.dumps({"task_id": "t-7", "status": f"done {KEY}", "note": KEY}).encode()
+    assert await line.post(*await signed(body=body)) == 200
+    facts = json.loads(await nbp.writes())
+    assert (facts["state"], facts["body"]["note"]) == ("done [hidden]", "[hidden]")
+    nbp.terminate()
+    assert (await nbp.end())[0] == 0
 
 
 async def test_without_json_it_is_a_line_for_people(shell: Shell) -> None:

@@ -3,13 +3,14 @@
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from nbp_async._base.secret import Secret
 from nbp_async._webhooks.hook_server import HookServer
 from nbp_async._webhooks.receiver import Receiver
 from nbp_async._webhooks.webhook import Webhook
@@ -69,12 +70,12 @@ class Line:
 
 @asynccontextmanager
 async def receiving(
-    *, tell: Any = None, **settings: Any
+    *, tell: Any = None, hide: Sequence[Secret] = (), **settings: Any
 ) -> AsyncIterator[tuple[Receiver, list[WebhookEvent], Line]]:
     """A receiver that listens, what it was told, and a line to it."""
     events: list[WebhookEvent] = []
     settings.setdefault("secret", SECRET)
-    receiver = Receiver(Webhook(**settings), tell or events.append)
+    receiver = Receiver(Webhook(**settings), tell or events.append, hide=hide)
     server = HookServer(receiver)
     await server.open()
     try:

@@ -13,9 +13,15 @@ from pathlib import Path
 import pytest
 
 from nbp_async._base.errors import ConfigError
+from nbp_async._base.secret import Secret
+from nbp_async._client.callbacks import Callbacks
+from nbp_async._vendors.profiles import Profile
 from nbp_async._webhooks.inbox import RETENTION, InboxFullError, MemoryInbox, SqliteInbox
+from nbp_async._webhooks.webhook import Webhook
 from nbp_async._webhooks.webhook_message import WebhookEvent
-from tests.loopback.webhooks.sender import Line, receiving, signed
+from tests.loopback.webhooks.sender import SECRET, Line, receiving, signed
+
+KEY = "sk-canary-key-that-must-never-be-seen-0001"
 
 CHILD = '''
 import asyncio, os, resource, signal, sys
@@ -157,6 +163,45 @@ async def test_the_words_are_forgotten_once_they_were_handed_on(tmp_path: Path) 
     assert [kept.id for kept in await again.open()] == ["b"]
     await again.aclose()
     assert (tmp_path / "in.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_key_in_a_webhook_is_never_in_the_file(tmp_path: Path) -> None:
+    """Not before it is dispatched either; and the signature is that of the bytes as they came."""
+    escaped = "".join(f"\\u{ord(sign):04x}" for sign in KEY)
+    text = json.dumps({"task_id": "t-7", "status": "done", "key": KEY, "more": "MORE"})
+    text = text.replace("MORE", escaped)
+    bodies: list[bytes] = []
+
+    def on_event(event: WebhookEvent) -> asyncio.Future[None]:
+        bodies.append(event.body)
+        return dispatched
+
+    dispatched: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    inbox = tmp_path / "in.sqlite3"
+    async with receiving(tell=on_event, inbox=inbox, hide=[Secret(KEY)]) as (_, _, line):
+        assert await line.post(*await signed(body=text.encode())) == 200
+        files = [path.read_bytes() for path in tmp_path.iterdir()]
+        assert sum(b"t-7" in content for content in files) == 1, "it waits to be dispatched"
+        assert not any(KEY.encode() in content for content in files)
+        assert not any(escaped.encode() in content for content in files)
+        dispatched.set_result(None)
+    shown = json.loads(bodies[0])
+    assert (shown["task_id"], shown["key"], shown["more"]) == ("t-7", "[hidden]", "[hidden]")
+
+
+async def test_a_client_hides_its_own_key(tmp_path: Path) -> None:
+    """What was dispatched is in the file's free pages for a while: there is no key in them."""
+    profile = Profile(name="v", base_url="https://v.example")
+    hook = Webhook(secret=SECRET, inbox=tmp_path / "in.sqlite3")
+    callbacks = Callbacks(hook, profile, Secret(KEY), None)
+    await callbacks.open()
+    body = json.dumps({"task_id": "t-7", "status": "done", "key": KEY}).encode()
+    assert await Line(callbacks.url).post(*await signed(body=body)) == 200
+    await callbacks.hints.wait("t-7", 5.0)
+    contents = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert any(b"t-7" in content for content in contents)
+    assert not any(KEY.encode() in content for content in contents)
+    await callbacks.aclose()
 
 
 async def test_a_file_of_another_kind_or_of_another_process_is_refused(tmp_path: Path) -> None:

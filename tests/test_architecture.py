@@ -43,6 +43,7 @@ HOME_OF_OPTIONAL: dict[str, set[str]] = {
     "jinja2": {"display"},
     "platformdirs": {"cli"},
     "httpx": {"_transports"},
+    "httptools": {"_transports"},
     "brotli": {"_transports"},
     "zstandard": {"_transports"},
     "uvloop": set(),

@@ -246,7 +246,9 @@ class SharedOptions(DownloadOptions):
         price: US dollars of an image, whatever its size, model and tier, in place of the prices
             that are known (`nbp prices`); None (default) for these.
         retry: What to try again; see `Retry`. By default nothing that may have been billed.
-        transport: "aiohttp" (default), "httpx" (extra [httpx]), or an object of your own.
+        transport: "aiohttp" (default); "direct" (extra [direct]), under which held calls cost less
+            CPU and memory; "httpx" (extra [httpx]); or an object of your own. See
+            `nbp help transports`.
         links: For calls that name none: "fetch" (default) or "keep"; see `CallOptions.links`.
         response_format: For calls that name none: "url" or "b64_json"; see
             `CallOptions.response_format`.
@@ -266,7 +268,7 @@ class SharedOptions(DownloadOptions):
     tier: Annotated[ServiceTier | None, _NO_BATCH_TIER] = None
     price: Dollars | None = None
     retry: Retry | None = None
-    transport: Literal["aiohttp", "httpx"] | Transport = "aiohttp"
+    transport: Literal["aiohttp", "direct", "httpx"] | Transport = "aiohttp"
     links: Links = "fetch"
     response_format: ResponseFormat | None = None
     listeners: Annotated[Sequence[Listener], Form("a list of listeners")] = ()

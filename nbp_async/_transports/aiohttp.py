@@ -6,14 +6,12 @@ reads no variable of the environment: the stage timer is the only timer, the gat
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
-from yarl import URL
 
 from nbp_async._base.errors import ClosedError, NbpError
 from nbp_async._base.http import HttpRequest, ReplyHead
@@ -32,6 +30,8 @@ from nbp_async._transports.certificates import shared_context
 from nbp_async._transports.coded_reply import CodedReply
 from nbp_async._transports.network import Network, check_link
 from nbp_async._transports.proxies import ProxyAddress, refused_by_proxy
+from nbp_async._transports.request_urls import RequestUrls
+from nbp_async._transports.response_heads import MAX_FIELD
 from nbp_async._transports.sockets import make_socket
 from nbp_async._transports.stage_timer import StageTimer
 from nbp_async._transports.transport_errors import (
@@ -42,10 +42,8 @@ from nbp_async._transports.transport_errors import (
 )
 
 READ_BUFFER = 64 * 1024  # bytes; aiohttp stops reading a connection at twice this
-MAX_FIELD = 96 * 1024  # bytes of one header; gateways add policies and cookies of 17 kB
 MAX_HEADERS = 1000
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-_PRINTABLE = "".join(map(chr, range(33, 127)))
 _IDLE = 2.0  # seconds that a reused connection may have been idle
 
 
@@ -77,7 +75,7 @@ class AiohttpTransport:
         self._tls = True if trust.is_usual else shared_context(trust)
         self._closed = False
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._urls: dict[str, URL] = {}
+        self.urls = RequestUrls()
 
     def send(self, request: HttpRequest, timer: StageTimer) -> "AiohttpReply":
         return AiohttpReply(self, request, timer)
@@ -95,15 +93,6 @@ class AiohttpTransport:
         if session is None:
             session = self._sessions[guarded] = self._open(self.guard if guarded else None)
         return session
-
-    def url(self, text: str) -> URL:
-        """Parse each URL once: apart from image links, a client uses the same few."""
-        url = self._urls.get(text)
-        if url is None:
-            if len(self._urls) >= 100:
-                self._urls.clear()
-            url = self._urls[text] = _as_spelled(text)
-        return url
 
     def _open(self, guard: Callable[[str], None] | None) -> aiohttp.ClientSession:
         idle: dict[str, Any] = {"keepalive_timeout": _IDLE} if self.reuse else {}
@@ -130,17 +119,6 @@ class AiohttpTransport:
             max_field_size=MAX_FIELD,
             max_headers=MAX_HEADERS,
         )
-
-
-def _as_spelled(text: str) -> URL:
-    """The URL as it is: a link may be signed, and with `%2F` spelled anew its signature is wrong.
-
-    Only what a request cannot hold is encoded: spaces, and what is not ASCII.
-    """
-    scheme, _, rest = text.partition("://")
-    host = re.split("[/?#]", rest, maxsplit=1)[0]
-    origin = f"{scheme}://{host}" if host.isascii() else str(URL(f"{scheme}://{host}"))
-    return URL(origin + quote(rest[len(host) :], safe=_PRINTABLE), encoded=True)
 
 
 class AiohttpReply(CodedReply):
@@ -178,7 +156,7 @@ class AiohttpReply(CodedReply):
             try:
                 response = await self.session.request(
                     request.method,
-                    self._owner.url(request.url),
+                    self._owner.urls.parse(request.url),
                     data=body,
                     allow_redirects=False,
                     middlewares=None if body is not None else (self._send_once,),

@@ -85,6 +85,7 @@ def shared_context(source: TrustSource) -> ssl.SSLContext:
 @lru_cache(maxsize=8)
 def _shared(source: TrustSource, _changed: int) -> ssl.SSLContext:
     context = new_context(source)
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(("http/1.1",))
     return context
 

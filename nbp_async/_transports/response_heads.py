@@ -7,6 +7,7 @@ that the rest could be taken for. Lengths that differ are left to the parser, wh
 
 import re
 
+MAX_FIELD = 96 * 1024  # bytes of one header; gateways add policies and cookies of 17 kB
 _LONGEST = 160 * 1024  # bytes of a head that are held; the parser's own limits are lower
 _START = b"HTTP/"
 _END = re.compile(rb"\n\r?\n")

@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote, unquote
 
 import aiohttp
@@ -32,6 +32,7 @@ from nbp_async._models.outcomes import Via
 from nbp_async.cli.app import app
 from nbp_async.telemetry import OpenTelemetry
 from tests.pictures import png
+from tests.transports import TRANSPORTS, Name
 
 pytestmark = pytest.mark.looptime
 
@@ -285,7 +286,7 @@ async def make(
     folder: Path,
     cases: tuple[str, ...],
     via: Via,
-    transport: Literal["aiohttp", "httpx"],
+    transport: Name,
     **options: Any,
 ) -> tuple[Batch, list[Any], Vendor]:
     """A prompt for each case in each spelling."""
@@ -309,9 +310,6 @@ async def make(
             spoken = f"{gen!r} {gen.bill()!r} {gen.statistics()!r}"
             assert not search("client", spoken)
     return batch, list(spans.get_finished_spans()), server
-
-
-TRANSPORTS = pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
 
 
 @pytest.fixture(autouse=True)

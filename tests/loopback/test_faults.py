@@ -17,9 +17,13 @@ from nbp_async.fake import FakeServer, faults
 from nbp_async.fake.faults import Fault
 from tests.loopback.oracle import assert_settled, file_descriptors
 from tests.loopback.play import KEY, now, play, profile
+from tests.transports import PAID_TRANSPORTS
 
 pytestmark = pytest.mark.looptime
 
+BAD_CHUNK = faults.raw(
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{", keep_open=True
+)
 # fault, the error's class ("" for an image), who pays, how many requests arrive
 LOST: list[tuple[Fault, str, str, int]] = [
     (faults.disconnect(), "DisconnectedError", "maybe", 1),
@@ -42,12 +46,7 @@ LOST: list[tuple[Fault, str, str, int]] = [
         "maybe",
         1,
     ),
-    (
-        faults.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{", keep_open=True),
-        "BadHeadError",
-        "maybe",
-        1,
-    ),
+    (BAD_CHUNK, "BadHeadError", "maybe", 1),
     (faults.status(500, billed=True), "ServerError", "maybe", 1),
     (
         faults.status(502, body="<html><title>502 Bad Gateway</title></html>"),
@@ -117,13 +116,22 @@ SURVIVED: list[Fault] = [
 ]
 
 
+@PAID_TRANSPORTS
 @pytest.mark.parametrize("dialect", ["openai_images", "gemini"])
 @pytest.mark.parametrize(("fault", "error", "billing", "arrivals"), [*LOST, *SPOILT, *REFUSED])
 async def test_what_goes_wrong_has_its_name_and_its_bill_and_is_not_sent_again(
-    fault: Fault, error: str, billing: str, arrivals: int, dialect: DialectName, tmp_path: Path
+    fault: Fault,
+    error: str,
+    billing: str,
+    arrivals: int,
+    dialect: DialectName,
+    tmp_path: Path,
+    transport: str,
 ) -> None:
-    outcome, vendor = await play(fault, dialect=dialect, out=tmp_path / "out")
+    outcome, vendor = await play(fault, dialect=dialect, out=tmp_path / "out", transport=transport)
     assert isinstance(outcome, Failure), outcome
+    if transport == "direct" and fault is BAD_CHUNK:
+        error, billing = "TruncatedError", "yes"  # it has read the head, although both came at once
     assert type(outcome.error).__name__ == error, outcome.error
     if error == "NoImageError" and dialect == "openai_images":
         billing = "maybe"  # charged by tokens, and a relay tells of none
@@ -132,12 +140,13 @@ async def test_what_goes_wrong_has_its_name_and_its_bill_and_is_not_sent_again(
     assert KEY not in str(outcome.error) + repr(outcome.error) + repr(outcome)
 
 
+@PAID_TRANSPORTS
 @pytest.mark.parametrize("dialect", ["openai_images", "gemini"])
 @pytest.mark.parametrize("fault", SURVIVED, ids=repr)
 async def test_what_can_be_survived_brings_the_image_and_is_billed_once(
-    fault: Fault, dialect: DialectName, tmp_path: Path
+    fault: Fault, dialect: DialectName, tmp_path: Path, transport: str
 ) -> None:
-    outcome, vendor = await play(fault, dialect=dialect, out=tmp_path / "out")
+    outcome, vendor = await play(fault, dialect=dialect, out=tmp_path / "out", transport=transport)
     assert isinstance(outcome, Image), outcome
     assert vendor.bank.billed_for("a red bicycle") <= 1 + len(outcome.extras)
 

@@ -16,6 +16,7 @@ from nbp_async.fake import FakeServer
 from tests.forward_proxy import ForwardProxy, forward_proxy
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY
+from tests.transports import TRANSPORTS, Name
 
 pytestmark = [
     pytest.mark.looptime,
@@ -45,9 +46,9 @@ async def office(**rules: Any) -> AsyncIterator[tuple[FakeServer, ForwardProxy, 
 
 
 @pytest.mark.parametrize("via", ["held", "poll"])
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@TRANSPORTS
 async def test_calls_polls_and_links_go_by_the_same_proxy(
-    via: Literal["held", "poll"], transport: Literal["aiohttp", "httpx"]
+    via: Literal["held", "poll"], transport: Name
 ) -> None:
     async with office() as (server, proxy, profile):
         way = proxy.with_user(f"anna:{PASSWORD}")
@@ -68,9 +69,9 @@ async def test_calls_polls_and_links_go_by_the_same_proxy(
     assert not any(token in head or KEY in str(head) for head in to_store)
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@TRANSPORTS
 async def test_a_proxy_that_wants_a_password_lets_nothing_out(
-    transport: Literal["aiohttp", "httpx"],
+    transport: Name,
 ) -> None:
     async with office() as (server, proxy, profile):
         way = proxy.with_user("anna:wrong")

@@ -19,6 +19,7 @@ from nbp_async import Client, Failure, Image, Profile, ProxyRefusedError, Retry
 from nbp_async.cli.help_command import topics
 from tests.pictures import png
 from tests.raw_server import RawServer, framed, keeping, serving
+from tests.transports import TRANSPORTS
 
 pytestmark = pytest.mark.skipif(
     shutil.which("tinyproxy") is None, reason="needs tinyproxy (apt-get install tinyproxy)"
@@ -84,7 +85,7 @@ def options_of_the_guide(proxy: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["forwarded", "tunnelled"])
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@TRANSPORTS
 async def test_an_image_comes_by_it_as_the_guide_says(
     tmp_path: Path, transport: Any, tls: bool
 ) -> None:
@@ -101,7 +102,7 @@ async def test_an_image_comes_by_it_as_the_guide_says(
     assert log.count("CONNECT 127.0.0.1" if tls else f"POST {server.url}") == 2
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@TRANSPORTS
 @pytest.mark.parametrize("tls", [False, True], ids=["forwarded", "tunnelled"])
 async def test_without_the_password_nothing_comes_to_the_vendor(
     tmp_path: Path, transport: Any, tls: bool
@@ -118,7 +119,7 @@ async def test_without_the_password_nothing_comes_to_the_vendor(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@TRANSPORTS
 async def test_a_vendor_that_it_does_not_reach_is_not_billed(
     tmp_path: Path, transport: Any
 ) -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -18,6 +18,7 @@ from nbp_async.fake import FakeServer, faults
 from nbp_async.telemetry import OpenTelemetry
 from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, profile
+from tests.transports import NAMES
 
 pytestmark = pytest.mark.looptime
 PROMPT = "a red bicycle that nobody may hear of"
@@ -180,8 +181,7 @@ async def test_no_log_of_any_library_has_the_key_or_a_signed_links_query(
     """Everything that is logged at DEBUG, with tracebacks, while all kinds of things go wrong."""
     caplog.set_level(logging.DEBUG)
     links: list[str] = []
-    transports: tuple[Literal["aiohttp", "httpx"], ...] = ("aiohttp", "httpx")
-    for transport in transports:
+    for transport in NAMES:
         async with (
             FakeServer(keys=[KEY], latency=1.0, delivery="url") as server,
             Client(

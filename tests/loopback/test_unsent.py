@@ -27,6 +27,7 @@ from nbp_async.testing.journal import inline_journal
 from tests.loopback.oracle import assert_settled, file_descriptors
 from tests.loopback.play import KEY, now, profile
 from tests.pictures import png
+from tests.transports import TRANSPORTS
 
 virtual = pytest.mark.looptime
 
@@ -160,7 +161,7 @@ def certificate(authority: trustme.CA, why: str) -> SSLContext:
 
 @virtual
 @pytest.mark.parametrize("why", ["expired", "another name", "unknown authority", ""])
-@pytest.mark.parametrize("transport", ["aiohttp", "httpx"])
+@TRANSPORTS
 async def test_a_host_that_cannot_prove_itself_gets_no_prompt_and_no_second_try(
     why: str, transport: str, tmp_path: Path
 ) -> None:

@@ -14,6 +14,10 @@ KINDS = [
     Kind("aiohttp", reuse=True),
     Kind("httpx"),
     Kind("httpx", tls=True),
+    Kind("direct"),
+    Kind("direct", tls=True),
+    Kind("direct", reuse=True),
+    Kind("direct", tls=True, reuse=True),
 ]
 
 

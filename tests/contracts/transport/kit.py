@@ -13,7 +13,7 @@ from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._transports.aiohttp import AiohttpTransport
 from nbp_async._transports.base import Transport
 from nbp_async._transports.httpx import HttpxTransport
-from nbp_async._transports.network import network_of
+from nbp_async._transports.network import Network, network_of
 from nbp_async._transports.proxies import ProxyAddress
 from nbp_async._transports.stage_timer import StageTimer
 from tests.raw_server import Handler, RawServer, serving
@@ -33,6 +33,17 @@ class Kind:
 
     def __str__(self) -> str:
         return self.library + "-tls" * self.tls + "-reuse" * self.reuse
+
+    def transport(self, network: Network) -> Transport:
+        """A transport of this kind; without its package, the test is skipped."""
+        if self.library == "httpx":
+            return HttpxTransport(vendor="shop", network=network)
+        if self.library == "direct":
+            pytest.importorskip("httptools")
+            from nbp_async._transports.direct import DirectTransport
+
+            return DirectTransport(vendor="shop", reuse=self.reuse, network=network)
+        return AiohttpTransport(vendor="shop", reuse=self.reuse, network=network)
 
 
 @dataclass(frozen=True)
@@ -86,14 +97,10 @@ class Line:
         self.ca_file = ca_file
         self.transport = self.make(ca_file)
 
-    def make(
-        self, ca: str | None, proxy: ProxyAddress | None = None
-    ) -> AiohttpTransport | HttpxTransport:
+    def make(self, ca: str | None, proxy: ProxyAddress | None = None) -> Transport:
         """A further transport of this kind, which trusts other authorities, or goes by a proxy."""
         network = network_of(proxy, ca, None, trust_env=False)
-        if self.kind.library == "httpx":
-            return HttpxTransport(vendor="shop", network=network)
-        return AiohttpTransport(vendor="shop", reuse=self.kind.reuse, network=network)
+        return self.kind.transport(network)
 
     def serving(
         self, handler: Handler, name: str = "127.0.0.1"

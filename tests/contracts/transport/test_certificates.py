@@ -21,9 +21,7 @@ from nbp_async._base.errors import (
     ConnectError,
     DisconnectedError,
 )
-from nbp_async._transports.aiohttp import AiohttpTransport
 from nbp_async._transports.base import Transport
-from nbp_async._transports.httpx import HttpxTransport
 from nbp_async._transports.network import network_of
 from tests.contracts.transport.kit import Kind, Line
 from tests.raw_server import answering, framed, serving
@@ -33,7 +31,7 @@ NOW = datetime.now(UTC)
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 
 
-@pytest.fixture(params=["aiohttp", "httpx"])
+@pytest.fixture(params=["aiohttp", "httpx", "direct"])
 def line(request: pytest.FixtureRequest, authority: trustme.CA, ca_file: str) -> Line:
     return Line(Kind(request.param, tls=True), authority, ca_file)
 
@@ -135,9 +133,7 @@ async def test_a_handshake_that_fails_is_told_in_the_words_of_tls(line: Line) ->
 
 def transport_of(line: Line, ca: str | None = None, certificates: str | None = None) -> Transport:
     network = network_of(None, ca, certificates, trust_env=False)
-    if line.kind.library == "httpx":
-        return HttpxTransport(vendor="shop", network=network)
-    return AiohttpTransport(vendor="shop", network=network)
+    return line.kind.transport(network)
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "system", "ca"])

@@ -68,11 +68,11 @@ class NbpError(Exception):
         column: Its column in a file, as the file spells it; else "".
         where: Where it stands: `"prompts.csv, line 7"`; "" if `index` says it all.
         remedy: Options that solve it, each with a value to pass, as `{"max_cost": "45"}`.
+        remedy_start: What stands before them, where they solve it in one case only.
         hint: What to do about it, in one sentence; may be empty.
         billing: What the vendor charges, by the kind of error; its outcome says it exactly.
         cost: Dollars that were billed, or may have been.
-        attempts: What was sent for the prompt; filled in where `one` raises it.
-        outcome: The `Failure` that it is the error of, where `one` raises it; else None.
+        attempts, outcome: What was sent for the prompt, and its `Failure`, where `one` raises it.
         unread: Where an answer is kept that could not be read, or "": `nbp recover` reads it again.
         is_transient: Whether the same request may succeed later, whatever it costs.
     """
@@ -86,6 +86,7 @@ class NbpError(Exception):
     row: int | None = None
     column: str = ""
     where: str = ""
+    remedy_start: str = "Pass"
     _effect: ClassVar[str] = ""
     _advice: ClassVar[str] = ""
 
@@ -124,7 +125,7 @@ class NbpError(Exception):
         start = f"{write(self.option, self.value)}: " if self.option else ""
         effect = "" if self._effect in self.message else self._effect
         options = " and ".join(write(name, value) for name, value in self.remedy.items())
-        remedy = f"Pass {options}." if options else ""
+        remedy = f"{self.remedy_start} {options}." if options else ""
         kept = f"Its answer is kept in {self.unread}." if self.unread else ""
         return " ".join(filter(None, (start + self.message, effect, remedy, self.hint, kept)))
 

@@ -79,7 +79,6 @@ class Plan(NotAwaited, Coroutine[Any, Any, Batch]):
         try:
             preview = self._preview()
         except InvalidPrompt as bad:
-            bad.error.index = bad.index
             raise bad.error from None
         if preview is None:
             raise ConfigError(

@@ -111,9 +111,7 @@ class JobSource:
                 prompt = as_prompt(value, self._defaults)
                 self._prices.of(prompt)
             except ConfigError as exc:
-                exc.index = index
-                if isinstance(self._prompts, PromptRows):
-                    self._prompts.locate(exc, index)
+                self._locate(exc, index)
                 raise
             images += prompt.n
             if index % _SLICE == _SLICE - 1:
@@ -128,9 +126,20 @@ class JobSource:
         """
         if isinstance(self._prompts, _LISTED):
             copy = JobSource(self._prompts, prices=self._prices, defaults=self._defaults)
-            for value in self._prompts:
-                yield copy._job(value)
+            for index, value in enumerate(self._prompts):
+                try:
+                    job = copy._job(value)
+                except InvalidPrompt as bad:
+                    self._locate(bad.error, index)
+                    raise
+                yield job
                 yield from copy._copies
+
+    def _locate(self, error: ConfigError, index: int) -> None:
+        """Let it say where the prompt stands: its place in the list, and in its table or file."""
+        error.index = index
+        if isinstance(self._prompts, PromptRows):
+            self._prompts.locate(error, index)
 
     async def draw(self) -> Job | None:
         """The next job, or None when there are no more.

@@ -215,7 +215,7 @@ class Ledger:
             cost, note = self._cost(billing, error, usage, attempt)
             attempt.cost_note = note
             if note:
-                log.warning("Prompt %d: %s.", self._job.index, note)
+                log.warning("%s: %s.", _image_name(self._job.index, self._job.prompt), note)
         recorded = Attempt(
             number=attempt.number,
             billing=billing,
@@ -301,15 +301,19 @@ def warn_of_cost(index: int, prompt: Prompt, attempt: Attempt) -> None:
     if attempt.billing == "no" or not attempt.error:
         return
     log.warning(
-        "Image %d%s %s billed $%s and is not here (request id: %s): %s",
-        index + 1,
-        "" if prompt.row is None else f" (row {prompt.row})",
+        "%s %s billed $%s and is not here (request id: %s): %s",
+        _image_name(index, prompt),
         "was" if attempt.billing == "yes" else "may have been",
         f"{attempt.cost.normalize():f}",
         attempt.request_id or "none",
         attempt.error,
         extra={"billing": attempt.billing},
     )
+
+
+def _image_name(index: int, prompt: Prompt) -> str:
+    """The image as people count, from 1, and where its prompt stands."""
+    return f"Image {index + 1}" + ("" if prompt.row is None else f" (row {prompt.row})")
 
 
 def _usage_of(attempt: LiveAttempt, error: NbpError | None) -> Usage | None:

@@ -224,5 +224,5 @@ def _cost(head: KeptHead, answer: Answer, attempt: Attempt) -> Decimal:
     images = max(1, len(answer.images or answer.links))
     cost = answer_cost(head.prices, answer.usage, price=booked, most=booked, images=images)
     if cost.note:
-        log.warning("Prompt %d: %s.", head.index, cost.note)
+        log.warning("Image %d: %s.", head.index + 1, cost.note)
     return cost.dollars

@@ -65,7 +65,7 @@ def fields_by_name(
 
     Raises:
         ConfigError: `column` is not there, two names mean the same field, or a name that is
-            unknown is close to one that is.
+            unknown is close to one that is. The name that could be left out is its `column`.
     """
     text = _text_name(names, noun) if column is None else _named(column, names, noun)
     found = {} if text is None else {text: "text"}
@@ -74,18 +74,18 @@ def fields_by_name(
         exact = [name for name in named if squeeze(name) == squeeze(field)]
         chosen = exact or named
         if field != "text" and len(chosen) > 1:
-            raise ConfigError(
-                f"two {noun}s mean the same: {chosen[0]!r} and {chosen[1]!r}. Keep one of them."
-            )
+            raise _two_columns(f"two {noun}s mean the same", *chosen[:2])
         if field != "text" and chosen:
             found[chosen[0]] = field
     for name in names:
         near = "" if name in found or field_of(name) else option_near(name)
         if near and near not in found.values():
-            raise ConfigError(
-                f"did you mean {near!r}? The {noun} {name!r} is close to it, and is no option. "
-                f"Rename it: to {near!r} if it is the option, else to something else."
+            error = ConfigError(
+                f"did you mean {near!r}? The {noun} {name!r} is close to it, and is no option.",
+                hint=f"Rename it to {near!r} if it is the option.",
             )
+            error.column = name
+            raise error
     return found
 
 
@@ -101,13 +101,17 @@ def names_listed(names: Iterable[str]) -> str:
     return ", ".join(given[:_MOST_NAMED]) + (", …" if len(given) > _MOST_NAMED else "") or "none"
 
 
+def _two_columns(what: str, first: str, second: str) -> ConfigError:
+    error = ConfigError(f"{what}: {first!r} and {second!r}. Keep one of them.")
+    error.column = second if second != first else ""
+    return error
+
+
 def _text_name(names: Collection[str], noun: str) -> str | None:
     for key in _TEXTS:
         same = [name for name in names if squeeze(name) == key]
         if len(same) > 1:
-            raise ConfigError(
-                f"two {noun}s hold prompts: {same[0]!r} and {same[1]!r}. Keep one of them."
-            )
+            raise _two_columns(f"two {noun}s hold prompts", *same[:2])
         if same:
             return same[0]
     return None

@@ -3,7 +3,7 @@
 import io
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any, BinaryIO, ClassVar, overload
@@ -19,7 +19,7 @@ from nbp_async._prompt_files.file_content import STDIN, FileContent
 from nbp_async._prompt_files.file_rows import FileNotes, FileRow, not_understood
 from nbp_async._prompt_files.json_rows import rows_of_json, rows_of_json_lines
 from nbp_async._prompt_files.plain_text import items_of_markdown, lines_of_text
-from nbp_async._prompt_files.row_prompts import RowPrompts, place_of
+from nbp_async._prompt_files.row_prompts import RowPrompts, locate
 from nbp_async._prompt_files.workbooks import rows_of_parquet, rows_of_xlsx
 
 _TEXTS = {
@@ -48,8 +48,8 @@ class PromptFile(PromptRows):
     | `.xlsx`, `.parquet` | a row of the first sheet, or of the table: extra `[frames]` |
 
     Columns, or fields of an object, whose names are those of options (`size`, `Aspect Ratio`, `n`)
-    are options of their row; others are ignored, which `str` of the file says. The text is in
-    `prompt`, `text` or `prompt text`.
+    are options of their row, unless `ignore` names them; others are ignored, which `str` of the
+    file says. The text is in `prompt`, `text` or `prompt text`.
 
     Iterating reads the file again, so that a million prompts are never in memory. So does an index
     or a slice: use them for a look at the first prompts.
@@ -81,12 +81,13 @@ class PromptFile(PromptRows):
         kind: str,
         *,
         column: str | None = None,
+        ignore: Sequence[str] = (),
         progress: Callable[[int], object] | None = None,
     ) -> None:
         self.name = name
         self.format = kind
         self._content = content
-        self._column = column
+        self._column, self._ignore = column, ignore
         self.rows = self.skipped = self.images = 0
         with _named(self.name):
             is_text = kind in _TEXTS
@@ -95,7 +96,7 @@ class PromptFile(PromptRows):
 
     def _count(self, progress: Callable[[int], object] | None) -> None:
         notes, sizes = FileNotes(), set()
-        made = RowPrompts(notes, self._column)
+        made = RowPrompts(notes, self._column, self._ignore)
         for _, prompt in self._read(notes, made):
             self.rows += 1
             if progress is not None and self.rows % _STEP == 0:
@@ -105,6 +106,7 @@ class PromptFile(PromptRows):
                 continue
             self.images += prompt.n
             sizes.add(prompt.size)
+        made.check_ignored()
         self._noun, self.sheet = notes.noun, notes.sheet
         self.other_sheets = tuple(notes.other_sheets)
         self.delimiter, self.outside = notes.delimiter, notes.outside
@@ -165,10 +167,11 @@ class PromptFile(PromptRows):
         cells = row.cells if isinstance(row.cells, Mapping) else {}
         named = [name for name, field in self.uses.items() if field == error.option]
         error.row, error.column = row.row, next((name for name in named if name in cells), "")
-        error.where = f"{self.name}, {place_of(notes, row.line, error)}"
+        locate(error, notes, row.line)
+        error.where = f"{self.name}, {error.where}"
 
     def _again(self, notes: FileNotes) -> Iterator[tuple[FileRow, Prompt]]:
-        for row, prompt in self._read(notes, RowPrompts(notes, self._column)):
+        for row, prompt in self._read(notes, RowPrompts(notes, self._column, self._ignore)):
             if prompt is not None:
                 yield row, prompt
 
@@ -203,6 +206,7 @@ def read_prompts(
     path: str | os.PathLike[str],
     *,
     column: str | None = None,
+    ignore: str | Sequence[str] = (),
     format: str | None = None,  # noqa: A002  what people call it
     progress: Callable[[int], object] | None = None,
 ) -> PromptFile:
@@ -224,6 +228,8 @@ def read_prompts(
     Args:
         path: The file, or `-` for stdin.
         column: The column, or the field of an object, that holds the prompts.
+        ignore: Columns, or fields, that are not used although their names are those of options, or
+            close to one.
         format: One of `PromptFile.FORMATS`; None for what the ending says, "txt" for stdin.
         progress: Called with the number of rows read so far, after each 10,000.
 
@@ -232,13 +238,17 @@ def read_prompts(
     """
     name = "stdin" if path == STDIN else os.fspath(path)
     kind = _format_of(name, format)
-    if column is not None and kind in _WITHOUT_COLUMNS:
+    ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    named = column if column is not None else next(iter(ignored), None)
+    if named is not None and kind in _WITHOUT_COLUMNS:
         raise ConfigError(
-            f"{name} has no columns.", hint=f"Leave out the name of the column, {column!r}."
+            f"{name} has no columns.", hint=f"Leave out the name of the column, {named!r}."
         )
+    if column is not None and column in ignored:
+        raise ConfigError("this column holds the prompts.", option="ignore", value=column)
     with _named(name):
         content = FileContent(os.fspath(path))
-    return PromptFile(content, name, kind, column=column, progress=progress)
+    return PromptFile(content, name, kind, column=column, ignore=ignored, progress=progress)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """From rows of a file to prompts: which names are used and which ignored, and what cells hold."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nbp_async._base.errors import ConfigError, NbpError
@@ -10,6 +10,7 @@ from nbp_async._models.prompt_columns import (
     fields_by_name,
     is_missing,
     no_such_name,
+    squeeze,
 )
 from nbp_async._models.prompts import Prompt
 from nbp_async._prompt_files.file_rows import FileNotes, FileRow
@@ -24,15 +25,18 @@ class RowPrompts:
     Args:
         notes: What the parser notes about the file.
         column: The column that holds the prompts; None for the usual names.
+        ignore: Columns that are not used, whatever their names mean.
 
     Attributes:
         uses: The field of a prompt that each name stands for, in the order of the file.
         ignores: Names that stand for none.
     """
 
-    def __init__(self, notes: FileNotes, column: str | None) -> None:
+    def __init__(self, notes: FileNotes, column: str | None, ignore: Sequence[str] = ()) -> None:
         self._notes = notes
         self._column = column
+        self._unseen = dict.fromkeys(ignore)
+        self._ignore = ignore
         self._known: dict[tuple[str, ...], Names] = {}
         self.uses: Names = {}
         self.ignores: dict[str, None] = {}
@@ -52,7 +56,7 @@ class RowPrompts:
         except ConfigError as exc:
             titles = [name for name, field in names.items() if field == exc.option]
             exc.row, exc.column = row.row, "".join(titles)
-            exc.where = place_of(self._notes, row.line, exc)
+            locate(exc, self._notes, row.line)
             raise
 
     def _names(self, cells: Mapping[str, Any] | None, line: int) -> Names:
@@ -72,21 +76,53 @@ class RowPrompts:
             try:
                 known = self._known[names] = self._fields(names)
             except ConfigError as exc:
+                if exc.column:
+                    exc.remedy = {"ignore": exc.column}
+                    exc.remedy_start = f"To leave a {self._noun} out, pass"
                 exc.where = f"{self._notes.place} {line}"
                 raise
             self.uses |= {name: known[name] for name in names if name in known}
             self.ignores |= dict.fromkeys(name for name in names if name not in known)
         return known
 
+    def check_ignored(self) -> None:
+        """Make sure that the columns to ignore were there; to be called after the last row.
+
+        Raises:
+            ConfigError: One was not.
+        """
+        for name in self._unseen:
+            error = no_such_name(name, (*self.uses, *self.ignores), self._noun)
+            if self._notes.header is None:
+                error.args = (f"has {error.message}",)
+            else:
+                error.where = f"{self._notes.place} {self._notes.header_line}"
+            raise error
+
+    @property
+    def _noun(self) -> str:
+        return "field" if self._notes.header is None else "column"
+
+    def _without_ignored(self, names: tuple[str, ...]) -> list[str]:
+        left = list(names)
+        for name in self._ignore:
+            exact = [each for each in left if each == name]
+            same = exact or [each for each in left if squeeze(each) == squeeze(name)]
+            left = [each for each in left if each not in same]
+            if same:
+                self._unseen.pop(name, None)
+        return left
+
     def _fields(self, names: tuple[str, ...]) -> Names:
-        noun = "field" if self._notes.header is None else "column"
-        found = fields_by_name(names, self._column, noun)
+        noun = self._noun
+        left = self._without_ignored(names)
+        found = fields_by_name(left, self._column, noun)
         if "text" in found.values():
             return found
         if noun == "column" and len(names) == 1:
             return {names[0]: "text"}
-        usual = next((name for name in ("prompt", "text") if suggest(name, names)), "prompt")
-        error = no_such_name(usual, names, noun)
+        usual = next((name for name in ("prompt", "text") if suggest(name, left)), "prompt")
+        error = no_such_name(usual, left, noun)
         error.remedy = {"column": "NAME"}
         raise error
 
@@ -111,7 +147,14 @@ class RowPrompts:
         return str(cell).strip()
 
 
-def place_of(notes: FileNotes, line: int, error: NbpError) -> str:
-    """Where a mistake stands: its line, and its column if that is spelled in another way."""
+def locate(error: NbpError, notes: FileNotes, line: int) -> None:
+    """Say where a mistake stands, its column as well if that is spelled in another way.
+
+    The column of an option may be meant as something else: then it can be left out.
+    """
     column = f" ({error.column})" if error.column and error.column != error.option else ""
-    return f"{notes.place} {line}{column}"
+    error.where = f"{notes.place} {line}{column}"
+    if error.column and error.option != "text" and not error.remedy:
+        noun = "field" if notes.header is None else "column"
+        error.remedy, error.hint = {"ignore": error.column}, ""
+        error.remedy_start = f"If the {noun} means something else, pass"

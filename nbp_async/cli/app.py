@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from nbp_async import __version__
+from nbp_async.cli.warning_lines import warnings_printed
 from nbp_async.display.formats import suggest
 
 _WELCOME = """\
@@ -86,3 +87,5 @@ def app(ctx: click.Context) -> None:
     """Hundreds of Nano Banana Pro images at once; nothing paid for is lost."""
     if ctx.invoked_subcommand is None:
         click.echo(_WELCOME)
+    else:
+        ctx.with_resource(warnings_printed(ctx))

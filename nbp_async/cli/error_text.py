@@ -1,5 +1,7 @@
 """The library's errors in the words of the command line: `--size 4k2`, not `size='4k2'`."""
 
+import shlex
+
 import click
 
 from nbp_async import NbpError
@@ -31,4 +33,5 @@ def as_flag(option: str, value: object) -> str:
         return as_keyword(option, value)
     if value is None or isinstance(value, bool):
         return flags[option]
-    return printable(f"{flags[option]} {value}")
+    typed = str(value)
+    return printable(f"{flags[option]} {shlex.quote(typed) if ' ' in typed else typed}")

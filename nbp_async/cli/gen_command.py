@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from nbp_async.display.formats import format_bytes, format_dollars, format_secon
 
 _LONGEST_NAME = 48
 _MOST_IN_FLIGHT = 50
+STDIN = "-"
 _JPEG_SUFFIXES = {".jpg", ".jpeg"}
 
 
@@ -84,7 +86,11 @@ def gen(
     as_json: bool,
     **call: Any,
 ) -> None:
-    """Make one image of PROMPT. Its path goes to stdout; its time and cost, to stderr."""
+    """Make one image of PROMPT (- for stdin). Its path goes to stdout, time and cost to stderr.
+
+    From stdin the whole text is one prompt, line breaks included; `nbp many -` makes an image of
+    each line.
+    """
     for reference in references:
         if not reference.startswith("https://") and not Path(reference).is_file():
             raise exit_codes.InvalidUseError(
@@ -92,6 +98,7 @@ def gen(
             )
     _refuse_file(prompt)
     console = stderr_console()
+    prompt = _read_stdin(console) if prompt == STDIN else prompt
     name = ImageNamer(prompt, target, count, console, force=force)
     taken = None if force else next(filter(os.path.lexists, name.targets), None)
     if taken is not None:
@@ -110,6 +117,18 @@ def gen(
         as_json=as_json,
     )
     exit_codes.run(lambda: make_images(options))
+
+
+def _read_stdin(console: Console) -> str:
+    if sys.stdin.isatty():
+        print_line(console, "Type the prompt; Enter and Ctrl-D end it.")
+    try:
+        prompt = sys.stdin.buffer.read().decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise exit_codes.InvalidUseError("stdin is not UTF-8. Nothing was sent.") from None
+    if not prompt:
+        raise exit_codes.InvalidUseError("stdin holds no prompt. Nothing was sent.")
+    return prompt
 
 
 def _refuse_file(prompt: str) -> None:

@@ -9,23 +9,47 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 
+import click
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from nbp_async import Image, Listener, Outcome, Preview, PromptFile
 
+_CONSOLE = "nbp_async.console"  # of a command's context
+
 
 def stderr_console() -> Console:
-    """The console on stderr. It honours NO_COLOR, FORCE_COLOR and TERM=dumb."""
+    """The console on stderr, of which a command has one: it knows where a bar is drawn."""
+    context = click.get_current_context(silent=True)
+    return _new_console() if context is None else command_console(context)
+
+
+def command_console(context: click.Context) -> Console:
+    """The console of a command, whichever thread asks."""
+    if _CONSOLE not in context.meta:
+        context.meta[_CONSOLE] = _new_console()
+    console: Console = context.meta[_CONSOLE]
+    return console
+
+
+def _new_console() -> Console:
+    """It honours NO_COLOR, FORCE_COLOR and TERM=dumb."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def print_line(console: Console, text: str) -> None:
-    """Print a line without markup; a terminal wraps it between words, and keeps its indent."""
+def print_line(console: Console, text: str, *, label: str = "") -> None:
+    """Print a line without markup; a terminal wraps it between words, and keeps its indent.
+
+    Args:
+        console: Where.
+        text: The line.
+        label: What stands before it, in yellow where there are colours.
+    """
     inner = text.lstrip(" ")
     if not console.is_terminal or inner == text:
-        console.print(Text(text), soft_wrap=not console.is_terminal)
+        line = Text.assemble((label, "yellow"), " " if label else "", text)
+        console.print(line, soft_wrap=not console.is_terminal)
         return
     indent = (0, 0, 0, len(text) - len(inner))
     console.print(Padding(Text(inner), indent, expand=False))

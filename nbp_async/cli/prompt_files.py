@@ -19,8 +19,9 @@ class FileOptions:
     """A file of prompts, and how it is to be read."""
 
     file: str
-    column: str | None
-    format: str | None
+    column: str | None = None
+    ignore: tuple[str, ...] = ()
+    format: str | None = None
 
     def read(self, console: Console) -> PromptFile:
         """The prompts of the file, or of stdin if it is `-`.
@@ -38,6 +39,7 @@ class FileOptions:
             return read_prompts(
                 self.file,
                 column=self.column,
+                ignore=self.ignore,
                 format=self.format,
                 progress=show if is_shown else None,
             )
@@ -48,7 +50,7 @@ class FileOptions:
 
 
 def file_options(command: Command) -> Command:
-    """`FILE`, `--prompt-column` and `--format`; the command gets them as `source`."""
+    """`FILE`, the options of its columns, and `--format`; the command gets them as `source`."""
 
     @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
     @click.option(
@@ -58,12 +60,27 @@ def file_options(command: Command) -> Command:
         help="Column of a table, or field of a JSON object, that holds the prompt.",
     )
     @click.option(
+        "--ignore-column",
+        "ignore",
+        metavar="NAME",
+        multiple=True,
+        help="A column whose name is that of an option, or close to one, and that means something "
+        "else; may be given more than once.",
+    )
+    @click.option(
         "--format",
         type=click.Choice(PromptFile.FORMATS),
         help="What FILE is. Default: what its ending says; of stdin, txt.",
     )
     @functools.wraps(command)
-    def with_source(file: str, column: str | None, format: str | None, **others: Any) -> Any:  # noqa: A002
-        return command(source=FileOptions(file=file, column=column, format=format), **others)
+    def with_source(
+        file: str,
+        column: str | None,
+        ignore: tuple[str, ...],
+        format: str | None,  # noqa: A002
+        **others: Any,
+    ) -> Any:
+        source = FileOptions(file=file, column=column, ignore=ignore, format=format)
+        return command(source=source, **others)
 
     return cast("Command", with_source)

@@ -74,7 +74,7 @@ async def test_tokens_out_of_all_proportion_are_named_and_not_booked(
     (note,) = image.notes
     assert "would cost $120, out of all proportion" in note
     assert f"${image.cost.normalize():f} is booked" in note
-    assert note in caplog.text
+    assert f"Image 1: {note}." in caplog.text
 
 
 async def test_a_relative_link_leads_to_the_endpoint() -> None:

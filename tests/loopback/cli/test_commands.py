@@ -38,6 +38,15 @@ async def test_gen_names_the_file_after_the_prompt_and_replaces_none(shell: Shel
     assert {path.name for path in shell.folder.iterdir()} == set(names)
 
 
+async def test_gen_takes_all_of_stdin_for_one_prompt(shell: Shell, vendor: Vendor) -> None:
+    text = "\ufeffA poster:\n\n  - a red bicycle\n  - « vélo »\n"
+    code, out, _ = await (await shell.nbp("gen", "-", "--size", "1K", text=text)).end()
+    assert (code, out) == (0, ["a-poster-a-red-bicycle-vélo.png"])
+    assert [body["prompt"] for body in vendor.asked] == [text[1:].strip()]
+    code, out, err = await (await shell.nbp("gen", "-", text=" \n")).end()
+    assert (code, out, err) == (2, [], "Error: stdin holds no prompt. Nothing was sent.\n")
+
+
 async def test_gen_overwrites_nothing_unless_it_is_told_to(shell: Shell, vendor: Vendor) -> None:
     (shell.folder / "bike.png").write_bytes(b"mine")
     (shell.folder / "bike-2.png").symlink_to("nowhere")

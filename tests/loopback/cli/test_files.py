@@ -67,6 +67,10 @@ async def test_what_is_not_understood_is_refused_before_anything_is_sent(
     code, out, err = await (await shell.nbp("many", "shop.csv", "--out", "shop")).end()
     assert (code, out) == (2, [])
     assert "Error: shop.csv, line 4 (Size): size='9K': nano-banana-pro draws" in err
+    assert err.endswith("If the column means something else, pass --ignore-column Size.\n")
+    words = ("many", "shop.csv", "--out", "shop", "--dry-run", "--ignore-column", "Size")
+    code, out, _ = await (await shell.nbp(*words)).end()
+    assert (code, out[0].split("; ")[1:3]) == (0, ["uses prompt", "ignores sku, Size"])
     code, _, err = await (await shell.nbp("gen", "shop.csv")).end()
     assert code == 2
     assert "shop.csv is a file: nbp many shop.csv --out DIR" in err

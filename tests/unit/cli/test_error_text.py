@@ -14,6 +14,7 @@ from nbp_async.cli.many_command import many
         ("max_cost", "45", "--max-cost 45"),
         ("max_cost", None, "--max-cost"),
         ("resend_ambiguous", True, "--resend-ambiguous"),
+        ("ignore", "Aspect Ratioo", "--ignore-column 'Aspect Ratioo'"),
         ("wait", False, "--no-wait"),
         ("via", "batch", "--via batch"),
         ("link_hosts", "a", "link_hosts='a'"),

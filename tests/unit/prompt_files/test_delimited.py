@@ -113,6 +113,45 @@ def test_two_columns_for_one_thing_are_refused(header: str) -> None:
     assert "line 1: two columns" in refused("p.csv", f"{header}\na,b\n")
 
 
+def test_a_refusal_says_how_to_leave_a_column_out() -> None:
+    said = refused("p.csv", "prompt,siez\na,large\n")
+    assert said.endswith(
+        "To leave a column out, pass ignore='siez'. Rename it to 'size' if it is the option."
+    )
+    said = refused("p.csv", "prompt,N\na,large\n")
+    assert said.endswith("Nothing was sent. If the column means something else, pass ignore='N'.")
+    said = refused("p.jsonl", '{"text": "a", "Seed": "x"}\n')
+    assert said.endswith("If the field means something else, pass ignore='Seed'.")
+    assert "ignore" not in refused("p.csv", f"prompt\n{'a' * 131_073}\n")
+
+
+@pytest.mark.parametrize("name", ["Size", "siez", "Aspect Ratioo", "n"])
+def test_a_column_that_means_something_else_can_be_left_out(name: str) -> None:
+    content = f"prompt,{name},seed\na,large,7\n"
+    for ignore in (name, name.lower(), [name]):
+        file = read("p.csv", content, ignore=ignore)
+        assert (file.uses, file.ignores) == ({"prompt": "text", "seed": "seed"}, (name,))
+        assert [(p.size, p.n, p.seed) for p in file] == [(None, 1, 7)]
+
+
+def test_of_two_columns_for_one_thing_either_can_be_left_out() -> None:
+    content = "prompt,size,Size\na,1K,2K\n"
+    assert refused("p.csv", content).endswith("To leave a column out, pass ignore='Size'.")
+    assert [p.size for p in read("p.csv", content, ignore="Size")] == ["1K"]
+    assert [p.size for p in read("p.csv", content, ignore="size")] == ["2K"]
+    assert "pass ignore" not in refused("p.csv", "prompt,prompt\na,b\n")
+
+
+def test_what_is_to_be_left_out_must_be_there_and_not_be_the_prompts() -> None:
+    content = "prompt,Size\na,1K\n"
+    said = refused("p.csv", content, ignore=["Size", "colour"])
+    assert said.startswith("p.csv, line 1: no column 'colour'; it has prompt, Size. Nothing")
+    assert "no column 'prompt'; it has Size" in refused("p.csv", content, ignore="prompt")
+    with pytest.raises(ConfigError, match="ignore='Size': this column holds the prompts"):
+        read("p.csv", content, ignore="Size", column="Size")
+    assert "has no columns." in refused("p.txt", "a\n", ignore="Size")
+
+
 def test_a_column_of_prompts_may_be_named_as_an_option() -> None:
     assert texts("p.csv", "size,other\nlarge,b\n", column="size") == ["large"]
 

@@ -1,5 +1,6 @@
 """What is made of a file's prompts, joined to its rows."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pandas
@@ -68,14 +69,21 @@ async def first_of(gen: Client, path: Path) -> object:
     return await anext(aiter(gen.stream(read_prompts(path))))
 
 
+async def preview_of(gen: Client, path: Path) -> object:
+    with closing(gen.many(read_prompts(path))) as plan:
+        return plan.preview()
+
+
 async def test_a_mistake_in_the_last_row_is_found_before_anything_is_sent(tmp_path: Path) -> None:
     path = tmp_path / "shop.csv"
     path.write_text(TABLE + "5,a ferry,9K,\n")
     async with FakeServer(keys=[KEY]) as server, Client(profile(server, "gemini"), KEY) as gen:
-        for make in (all_of, first_of):
+        for make in (all_of, first_of, preview_of):
             with pytest.raises(ConfigError, match=r"shop\.csv, line 6 \(Size\): size='9K'") as said:
                 await make(gen, path)
             assert (said.value.index, said.value.row, said.value.column) == (3, 4, "Size")
-            assert str(said.value).endswith("Nothing was sent.")
+            assert str(said.value).endswith(
+                "Nothing was sent. If the column means something else, pass ignore='Size'."
+            )
         assert server.stats().requests == 0
         await assert_settled(gen, server, [])

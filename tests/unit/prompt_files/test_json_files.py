@@ -18,6 +18,14 @@ ASKED = [
 ]
 
 
+def test_a_field_that_means_something_else_can_be_left_out() -> None:
+    content = '{"text": "a"}\n{"text": "b", "Size": "large"}\n'
+    file = read("p.jsonl", content, ignore="Size")
+    assert (file.ignores, [p.size for p in file]) == (("Size",), [None, None])
+    said = refused("p.jsonl", content, ignore=["Size", "colour"])
+    assert said.startswith("p.jsonl has no field 'colour'; it has text, Size.")
+
+
 @pytest.mark.parametrize("name", ["p.json", "p.jsonl", "p.ndjson"])
 def test_a_value_a_line(name: str) -> None:
     content = "\n".join(map(json.dumps, OBJECTS)).replace("\n", "\n\n", 1)

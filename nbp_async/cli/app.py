@@ -1,5 +1,5 @@
 """The group of commands. A command's module is imported only when the command is called:
-`nbp --help` must not import an HTTP client to print ten lines.
+`nbp --help` must not import an HTTP client to print ten lines, nor the Tab key to complete one.
 """
 
 from importlib import import_module
@@ -7,8 +7,6 @@ from importlib import import_module
 import click
 
 from nbp_async import __version__
-from nbp_async.cli.warning_lines import warnings_printed
-from nbp_async.display.formats import suggest
 
 _WELCOME = """\
 nbp makes hundreds of Nano Banana Pro images at once; nothing paid for is lost.
@@ -55,6 +53,10 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
+        if ctx.resilient_parsing:  # the Tab key was pressed
+            from nbp_async.cli.completion_table import completed_command
+
+            return completed_command(cmd_name)
         command: click.Command = getattr(
             import_module(f"nbp_async.cli.{cmd_name}_command"), cmd_name
         )
@@ -63,7 +65,9 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in _COMMANDS:
+        if args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            from nbp_async.display.formats import suggest
+
             suggestion = suggest(args[0], _COMMANDS)
             ctx.fail(f"No such command {args[0]!r}: {suggestion}nbp --help lists them.")
         return super().resolve_command(ctx, args)
@@ -88,4 +92,6 @@ def app(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         click.echo(_WELCOME)
     else:
+        from nbp_async.cli.warning_lines import warnings_printed
+
         ctx.with_resource(warnings_printed(ctx))

@@ -20,6 +20,7 @@ from nbp_async.cli.key_file import (
     write_keys,
 )
 from nbp_async.cli.machine_checks import CheckResult
+from nbp_async.cli.network_options import ClientSettings, endpoint_network_options
 from nbp_async.cli.output import print_line, stderr_console
 from nbp_async.cli.shared_options import endpoint_option
 from nbp_async.display.formats import printable
@@ -45,9 +46,14 @@ def auth() -> None:
     help="First ask the vendor whether it accepts the key, at no cost. A key that it refuses is "
     "not stored.",
 )
-def set_key(endpoint: str | None, check: bool) -> None:
+@endpoint_network_options
+def set_key(endpoint: str | None, check: bool, network: ClientSettings) -> None:
     """Ask for a key, and store it. If stdin is not a terminal, its first line is the key."""
     profile = _profile(endpoint)
+    with exit_codes.errors_as(exit_codes.InvalidUseError):
+        options = ClientOptions(**network)
+        if check:
+            options.tls_context()  # before the key is typed, if the file is missing
     if sys.stdin.isatty():
         question = f"API key for {profile.name}, sent to {profile.origin} (hidden)"
         given = click.prompt(question, hide_input=True, err=True)
@@ -59,7 +65,7 @@ def set_key(endpoint: str | None, check: bool) -> None:
     with _key_errors(path, "Nothing was stored."):
         key = check_key(given, profile, "what was typed")
         keys = read_keys(path)
-        result = _check_with_vendor(profile, key) if check else None
+        result = _check_with_vendor(profile, key, options) if check else None
         keys[profile.origin] = StoredKey(endpoint=_name_of(endpoint, profile), key=key)
         write_keys(path, keys)
     console = stderr_console()
@@ -104,7 +110,7 @@ def remove(endpoint: str | None) -> None:
         click.echo(f"{variable} is still set in this shell.", err=True)
 
 
-def _check_with_vendor(profile: Profile, key: Secret) -> CheckResult:
+def _check_with_vendor(profile: Profile, key: Secret, options: ClientOptions) -> CheckResult:
     """Whether the vendor accepts the key, asked at no cost.
 
     Raises:
@@ -112,7 +118,7 @@ def _check_with_vendor(profile: Profile, key: Secret) -> CheckResult:
     """
     from nbp_async.cli.endpoint_checks import ask_about_key  # here: it imports an HTTP client
 
-    result = asyncio.run(ask_about_key(profile, key, ClientOptions()))
+    result = asyncio.run(ask_about_key(profile, key, options))
     if result.state != "bad":
         return result
     words = (

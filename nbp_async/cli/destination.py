@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 import click
+from click.shell_completion import CompletionItem
 
 from nbp_async import ConfigError, parse_out
 from nbp_async.cli import exit_codes
@@ -89,6 +90,15 @@ class DestinationType(click.ParamType[str | Path]):
     """A folder, or the address of a place in a store."""
 
     name = "DIR|URL"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """The shell's own folders."""
+        return [CompletionItem(incomplete, type="dir")]
 
     def convert(
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None

@@ -24,7 +24,7 @@ from nbp_async.cli.shared_options import (
     tier_option,
     via_option,
 )
-from nbp_async.cli.value_completion import complete_ratio
+from nbp_async.cli.value_completion import complete_file, complete_ratio
 from nbp_async.display.formats import format_bytes, format_dollars, format_seconds
 
 _LONGEST_NAME = 48
@@ -63,6 +63,7 @@ _JPEG_SUFFIXES = {".jpg", ".jpeg"}
     "references",
     metavar="FILE|URL",
     multiple=True,
+    shell_complete=complete_file,
     help="An image to work from; may be given more than once.",
 )
 @click.option(

@@ -4,17 +4,12 @@ from importlib.resources import files
 
 import click
 from click.shell_completion import CompletionItem
-from rich.console import Console
-from rich.markdown import Markdown
-from rich.theme import Theme
 
 from nbp_async.cli import exit_codes
 from nbp_async.display.formats import suggest
 
 _FOLDER = files("nbp_async.cli") / "topics"
 _WIDEST = 100
-# rich's own theme puts code on black, on a light terminal too, and colours headings.
-_PLAIN = Theme({"markdown.code": "bold", "markdown.table.header": "none"})
 _LINE = "  {name:<{wide}}  {summary}"
 
 
@@ -54,9 +49,19 @@ def help(topic: str | None) -> None:  # noqa: A001  the command's name
         raise exit_codes.InvalidUseError(
             f"No topic {topic!r}: {suggest(topic, known)}nbp help lists them."
         )
-    console = Console(highlight=False, theme=_PLAIN)
+    _print_topic(known[topic])
+
+
+def _print_topic(text: str) -> None:
+    from rich.console import Console  # here: the Tab key completes topics without it
+    from rich.markdown import Markdown
+    from rich.theme import Theme
+
+    # rich's own theme puts code on black, on a light terminal too, and colours headings.
+    plain = Theme({"markdown.code": "bold", "markdown.table.header": "none"})
+    console = Console(highlight=False, theme=plain)
     if console.is_terminal:
         width = min(_WIDEST, console.width)
-        console.print(Markdown(known[topic], code_theme="ansi_dark"), width=width)
+        console.print(Markdown(text, code_theme="ansi_dark"), width=width)
     else:
-        click.echo(known[topic], nl=False)
+        click.echo(text, nl=False)

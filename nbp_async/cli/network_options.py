@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from nbp_async import ClientOptions, option_fields
+from nbp_async.cli.value_completion import complete_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 ClientSettings = dict[str, Any]
@@ -15,7 +16,7 @@ ClientSettings = dict[str, Any]
 _FIELDS = option_fields(ClientOptions)
 _PROXY = click.option("--proxy", metavar="URL", help=_FIELDS["proxy"].summary)
 _TRUST_ENV = click.option("--trust-env", is_flag=True, help=_FIELDS["trust_env"].summary)
-_CA = click.option("--ca", metavar="FILE", help=_FIELDS["ca"].summary)
+_CA = click.option("--ca", metavar="FILE", shell_complete=complete_file, help=_FIELDS["ca"].summary)
 _CERTIFICATES = click.option(
     "--certificates",
     type=click.Choice(_FIELDS["certificates"].choices),

@@ -33,6 +33,11 @@ def complete_endpoint(
     return known or [CompletionItem(incomplete, type="file")]
 
 
+def complete_file(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The shell's own files."""
+    return [CompletionItem(incomplete, type="file")]
+
+
 complete_model = offer(lambda _: (name for m in models() for name in (m.name, *m.aliases)))
 complete_size = offer(lambda known: (size for m in known for size in m.sizes))
 complete_ratio = offer(lambda known: (ratio for m in known for ratio in m.ratios))

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from nbp_async.cli.app import app
 from nbp_async.fake import FakeServer
+from tests.forward_proxy import ForwardProxy, forward_proxy
 
 
 async def set_key(url: str, key: str, path: Path, *words: str) -> Result:
@@ -44,6 +45,32 @@ async def test_a_key_that_the_vendor_refuses_is_not_kept(path: Path) -> None:
         assert done.exit_code == 0
     assert path.exists()
     assert "AIza-wrong" not in done.output
+
+
+async def test_the_vendor_is_asked_by_the_proxy_and_with_the_headers_of_the_options(
+    path: Path,
+) -> None:
+    async with FakeServer(latency=0.0) as server:
+        port = int(server.base_url.rpartition(":")[2])
+        url = f"http://images.invalid:{port}/v1"
+        async with forward_proxy(ForwardProxy(leads_to=port, user="anna:pa55word")) as proxy:
+            ways = ["--proxy", proxy.with_user("anna:pa55word"), "--header", "X-Team: art"]
+            done = await set_key(url, server.key, path, *ways)
+    assert done.exit_code == 0
+    assert "accepted by images.invalid" in done.stderr
+    assert "X-Team: art" in proxy.heads[0]
+    assert server.key in path.read_text()
+    assert "pa55word" not in done.output + path.read_text()
+
+
+@pytest.mark.parametrize("words", [("--proxy", "socks5://proxy.example"), ("--ca", "none.pem")])
+async def test_an_option_that_cannot_work_stores_nothing(
+    path: Path, words: tuple[str, str]
+) -> None:
+    done = await set_key("https://images.invalid/v1", "sk-0123456789ab", path, *words)
+    assert done.exit_code == 2
+    assert words[0] in done.stderr
+    assert not path.exists()
 
 
 async def test_where_nobody_answers_the_key_is_kept_and_that_is_said(path: Path) -> None:

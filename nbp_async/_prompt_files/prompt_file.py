@@ -228,8 +228,7 @@ def read_prompts(
     Args:
         path: The file, or `-` for stdin.
         column: The column, or the field of an object, that holds the prompts.
-        ignore: Columns, or fields, that are not used although their names are those of options, or
-            close to one.
+        ignore: Columns, or fields, that are not used, whatever their names mean.
         format: One of `PromptFile.FORMATS`; None for what the ending says, "txt" for stdin.
         progress: Called with the number of rows read so far, after each 10,000.
 
@@ -239,6 +238,13 @@ def read_prompts(
     name = "stdin" if path == STDIN else os.fspath(path)
     kind = _format_of(name, format)
     ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    _check_columns(name, kind, column, ignored)
+    with _named(name):
+        content = FileContent(os.fspath(path))
+    return PromptFile(content, name, kind, column=column, ignore=ignored, progress=progress)
+
+
+def _check_columns(name: str, kind: str, column: str | None, ignored: tuple[str, ...]) -> None:
     named = column if column is not None else next(iter(ignored), None)
     if named is not None and kind in _WITHOUT_COLUMNS:
         raise ConfigError(
@@ -246,9 +252,6 @@ def read_prompts(
         )
     if column is not None and column in ignored:
         raise ConfigError("this column holds the prompts.", option="ignore", value=column)
-    with _named(name):
-        content = FileContent(os.fspath(path))
-    return PromptFile(content, name, kind, column=column, ignore=ignored, progress=progress)
 
 
 @contextmanager

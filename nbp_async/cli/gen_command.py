@@ -89,17 +89,15 @@ def gen(
 ) -> None:
     """Make one image of PROMPT (- for stdin). Its path goes to stdout, time and cost to stderr.
 
-    From stdin the whole text is one prompt, line breaks included; `nbp many -` makes an image of
-    each line.
+    From stdin all text is one prompt; `nbp many -` makes an image of each line.
     """
     for reference in references:
         if not reference.startswith("https://") and not Path(reference).is_file():
             raise exit_codes.InvalidUseError(
                 f"--ref {reference}: there is no such file. Nothing was sent."
             )
-    _refuse_file(prompt)
     console = stderr_console()
-    prompt = _read_stdin(console) if prompt == STDIN else prompt
+    prompt = _given_prompt(prompt, console)
     name = ImageNamer(prompt, target, count, console, force=force)
     taken = None if force else next(filter(os.path.lexists, name.targets), None)
     if taken is not None:
@@ -120,16 +118,20 @@ def gen(
     exit_codes.run(lambda: make_images(options))
 
 
-def _read_stdin(console: Console) -> str:
+def _given_prompt(prompt: str, console: Console) -> str:
+    """The prompt, or all the text on stdin."""
+    if prompt != STDIN:
+        _refuse_file(prompt)
+        return prompt
     if sys.stdin.isatty():
         print_line(console, "Type the prompt; Enter and Ctrl-D end it.")
     try:
-        prompt = sys.stdin.buffer.read().decode("utf-8-sig").strip()
+        text = sys.stdin.buffer.read().decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise exit_codes.InvalidUseError("stdin is not UTF-8. Nothing was sent.") from None
-    if not prompt:
+    if not text:
         raise exit_codes.InvalidUseError("stdin holds no prompt. Nothing was sent.")
-    return prompt
+    return text
 
 
 def _refuse_file(prompt: str) -> None:

@@ -22,6 +22,7 @@ from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._batch_api.batch_dialect import BatchDialect, JobStatus, Source
 from nbp_async._batch_api.result_lines import (
     DocumentDecoder,
+    InlineResultDecoder,
     ResultDecoder,
     ResultLine,
     ResultPiece,
@@ -36,6 +37,7 @@ from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._transports.stage_timer import StageTimer
 
 MOST_RESULTS = 16 * 1024**3  # bytes of one file of results, which never is in memory
+LOOKS = (0.0, 10.0, 60.0)  # seconds before each look at results that cannot be read
 _TRIES = 5
 _FIRST_REST, _LONGEST_REST = 2.0, 60.0  # seconds
 _MOST_PAGES = 100
@@ -112,6 +114,38 @@ class BatchClient:
     async def poll(self, job: str, on_line: OnLine) -> JobStatus:
         """How a job stands. Results that come with it are handed on as those of a file are."""
         results = self.dialect.poll_decoder(self._profile)
+        return await self._poll(job, on_line, results)
+
+    async def poll_results(
+        self, job: str, on_line: OnLine
+    ) -> tuple[JobStatus, MalformedReplyError | None]:
+        """The same, and why not all of the results that came can be read, or None.
+
+        A poll is free, and what came may have been damaged on its way. So a document with results
+        is read again, and only what is broken three times in the same way is broken at the vendor:
+        of that, the results that are whole are handed on, and the bytes of others with an error.
+
+        Raises:
+            NbpError: It cannot be polled now. Results that were handed on by then are whole.
+        """
+        first: tuple[str, int] | None = None
+        problem: MalformedReplyError | None = None
+        for seconds in LOOKS:
+            await asyncio.sleep(seconds)
+            results = self.dialect.poll_decoder(self._profile)
+            try:
+                return await self._poll(job, on_line, results), None
+            except MalformedReplyError as exc:
+                found = (str(exc), results.size)
+                if not results.has_begun or found != (first or found):
+                    raise
+                first, problem = found, exc
+        request = self.dialect.poll(self._profile, self._key, job)
+        results = self.dialect.poll_decoder(self._profile, salvage=True)
+        await self._read(request, results, on_line, salvage=True)
+        return JobStatus(job), problem
+
+    async def _poll(self, job: str, on_line: OnLine, results: InlineResultDecoder) -> JobStatus:
         await self._read(self.dialect.poll(self._profile, self._key, job), results, on_line)
         return self.dialect.read_status(results.document)
 
@@ -131,17 +165,29 @@ class BatchClient:
         request = self.dialect.download(self._profile, self._key, file)
         await self._read(request, self.dialect.result_decoder(self._profile), on_line)
 
-    async def _read(self, request: HttpRequest, results: ResultDecoder, on_line: OnLine) -> None:
+    async def _read(
+        self,
+        request: HttpRequest,
+        results: ResultDecoder,
+        on_line: OnLine,
+        *,
+        salvage: bool = False,
+    ) -> None:
+        """Hand on each result; `salvage`: the data may end anywhere."""
         files = self.endpoint.resources.files
         exchange = _ResultsExchange(self.endpoint.dialect, self._sink, results, on_line, files)
         try:
             try:
                 await self._send(exchange, request, _EndDecoder(results), self._timer())
-            except TruncatedError:
-                if results.last is None or not exchange.is_framed:
+            except MalformedReplyError as exc:
+                # A download that is whole, of a file that ends within a line.
+                is_read = isinstance(exc, TruncatedError) and results.last and exchange.is_framed
+                if not (salvage or is_read):
                     raise
-                # The download is whole: it is the file that ends within a line.
+                if salvage:
+                    results.close()
             if results.last is not None:
+                await exchange.spool_more(results.tail)
                 await exchange.end_line(results.last)
         finally:
             exchange.line.discard()
@@ -227,6 +273,11 @@ class _ResultsExchange(Exchange):
         line.discard()
         self.line = self._next()
 
+    async def spool_more(self, data: bytes) -> None:
+        """These bytes are of the result that is arriving."""
+        assert self.line.spool is not None, "each result has one"
+        await self.line.spool.write(data)
+
     def _next(self) -> Exchange:
         line = Exchange(self.dialect, self._sink)
         line.spool = spool_for(self._sink, self._files)
@@ -238,8 +289,7 @@ class _ResultsExchange(Exchange):
         await asyncio.sleep(0)
 
     async def _take_piece(self, piece: ResultPiece) -> None:
-        assert self.line.spool is not None, "each result has one"
-        await self.line.spool.write(piece.data)
+        await self.spool_more(piece.data)
         await self.line.collector.take(piece.parts)
         if piece.line is not None:
             await self.end_line(piece.line)

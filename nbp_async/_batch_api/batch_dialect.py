@@ -164,8 +164,11 @@ class BatchDialect(Protocol):
         """A fresh decoder for a file of results."""
         ...
 
-    def poll_decoder(self, profile: Profile) -> InlineResultDecoder:
-        """A fresh decoder for the response to a poll; there may be results in it."""
+    def poll_decoder(self, profile: Profile, *, salvage: bool = False) -> InlineResultDecoder:
+        """A fresh decoder for the response to a poll; there may be results in it.
+
+        `salvage`: it is broken, and its results are to be read as far as they are whole.
+        """
         ...
 
     def line_decoder(self, profile: Profile) -> KeptLineDecoder:

@@ -25,6 +25,7 @@ from nbp_async._base.errors import (
     StorageError,
     TaskFailedError,
     TaskLostError,
+    TaskOpenError,
 )
 from nbp_async._base.http import Billing
 from nbp_async._base.task_handle import Handle
@@ -107,6 +108,7 @@ class BatchJob:
         self._strays = StrayResults(client.endpoint, record, price)
         self._order = ResultOrder(record.keys)
         self._failed: list[tuple[BatchItem, Failure]] = []
+        self._problem: TaskOpenError | None = None
 
     @asynccontextmanager
     async def charged(self, dollars: Decimal) -> AsyncIterator[None]:
@@ -201,6 +203,7 @@ class BatchJob:
 
         Raises:
             StoppedError: The call was stopped. The job goes on at the vendor.
+            TaskOpenError: Its results are broken, and some of them never came.
         """
         rest, unknown = FIRST_POLL, 0
         while self.waiting:
@@ -211,6 +214,8 @@ class BatchJob:
                 await self.bring()
             except StorageError as exc:
                 self._call.stop(exc)
+            except TaskOpenError:
+                raise
             except NbpError as exc:
                 log.warning("Batch job %s cannot be polled now: %s", self.record.name, exc)
                 gone = isinstance(exc, InvalidRequestError) and exc.status in (404, 410)
@@ -233,14 +238,15 @@ class BatchJob:
 
         Raises:
             StorageError: Its images cannot be kept here. They stay at the vendor.
+            TaskOpenError: Its results are broken at the vendor, and some of them never came.
             NbpError: It cannot be polled now. What came is safe, and the rest stays at the vendor.
         """
         self._order.begin()
         try:
-            status = await self._client.poll(self.record.id, self._take)
+            status = await self._poll()
             if self._order.end():
                 # Results without keys: only now is it known what they can be joined by.
-                status = await self._client.poll(self.record.id, self._take)
+                status = await self._poll()
             if status.state != "open":
                 for file in status.files:
                     await self._client.download(file, self._take)
@@ -248,6 +254,33 @@ class BatchJob:
         finally:
             await self._hand_out_failures()
         return status
+
+    async def _poll(self) -> JobStatus:
+        status, problem = await self._client.poll_results(self.record.id, self._take)
+        if problem is None:
+            return status
+        name = self.record.name
+        log.warning("The results of batch job %s are broken at the vendor: %s", name, problem)
+        if self.waiting:
+            self._problem = TaskOpenError(
+                f"Its results are broken at the vendor: {problem}",
+                task=name,
+                hint=self._strays.hint,
+            )
+            raise self._problem
+        return JobStatus(status.id, state="done")
+
+    def open(self, item: BatchItem, why: NbpError | None = None) -> Failure:
+        """The outcome of a line that stays at the vendor when this call ends; `why`, if known."""
+        failure, why = item.open(self.record.name), why or self._problem
+        if why is None:
+            return failure
+        name = self.record.name
+        error = TaskOpenError(
+            f"It is in batch job {name}, whose results could not be fetched: {why}", task=name
+        )
+        error.__cause__ = why
+        return msgspec.structs.replace(failure, error=error)
 
     async def cancel(self) -> None:
         """Ask the vendor to begin nothing more of it. What is rendered by now is charged."""

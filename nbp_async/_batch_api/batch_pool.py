@@ -95,14 +95,14 @@ class BatchPool(PoolBase):
         for job in left.values():
             for item in job.waiting.values():
                 if item.job is not None:
-                    await self._hand_out(item.open(job.record.name))
+                    await self._hand_out(job.open(item))
 
     def _abandon(self) -> None:
         """What stays at the vendor is in the plan's `partial`."""
         for job in self._open.values():
             for item in job.waiting.values() if job.record.state != "planned" else ():
                 if item.job is not None:
-                    left = item.open(job.record.name)
+                    left = job.open(item)
                     self._call.dropped.append(left)
                     self._call.listeners.notify("on_outcome", left)
 

@@ -28,6 +28,7 @@ from nbp_async._batch_api.result_lines import (
     ResultFileDecoder,
     ResultLine,
 )
+from nbp_async._batch_api.salvaged_results import SalvagedResultDecoder
 from nbp_async._dialects.body_template import encode_json
 from nbp_async._dialects.gemini import KEYS, GeminiNative, read_answer
 from nbp_async._dialects.reply_fields import (
@@ -185,8 +186,9 @@ class GeminiBatch:
     def result_decoder(self, profile: Profile) -> ResultFileDecoder:
         return ResultFileDecoder(KEYS, lambda document: _read_line(document, profile))
 
-    def poll_decoder(self, profile: Profile) -> InlineResultDecoder:
-        return InlineResultDecoder(KEYS, lambda document: _read_line(document, profile), _INLINED)
+    def poll_decoder(self, profile: Profile, *, salvage: bool = False) -> InlineResultDecoder:
+        kind = SalvagedResultDecoder if salvage else InlineResultDecoder
+        return kind(KEYS, lambda document: _read_line(document, profile), _INLINED)
 
     def line_decoder(self, profile: Profile) -> KeptLineDecoder:
         return KeptLineDecoder(KEYS, lambda document: _read_line(document, profile))

@@ -142,7 +142,7 @@ class OpenAIBatch:
     def result_decoder(self, profile: Profile) -> ResultFileDecoder:
         return ResultFileDecoder(KEYS, lambda document: _read_line(document, profile))
 
-    def poll_decoder(self, profile: Profile) -> InlineResultDecoder:
+    def poll_decoder(self, profile: Profile, *, salvage: bool = False) -> InlineResultDecoder:  # noqa: ARG002
         return InlineResultDecoder(KEYS, lambda document: _read_line(document, profile))
 
     def line_decoder(self, profile: Profile) -> KeptLineDecoder:

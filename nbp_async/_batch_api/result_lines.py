@@ -22,8 +22,9 @@ _BETWEEN = re.compile(rb"[{\]]")
 _CUT_KEY = re.compile(rb'"\w*+(?:"\s{0,16}(?::\s{0,16})?)?\Z')
 _LONGEST_KEY = 128  # bytes, with what may follow it
 _SPACE = b" \t\r\n"  # Google sends inline results twice, indented by different amounts
-_HEAD = 256  # bytes of a result in which its key is looked for if it cannot be read
-_KEY_IN_HEAD = re.compile(rb'"(?:key|custom_id)"\s*:\s*"([\w\-]{1,64})"')
+# Bytes but white space at both ends of a result: its key is in them, if it cannot be read.
+_END = 256
+_KEY_IN_TEXT = re.compile(rb'"(?:key|custom_id)"\s*:\s*"([\w\-]{1,64})"')
 
 
 class ResultLine(msgspec.Struct, frozen=True):
@@ -76,6 +77,11 @@ class ResultDecoder(Protocol):
         """The result that ends with the data, without a mark of its own; else None."""
         ...
 
+    @property
+    def tail(self) -> bytes:
+        """Bytes at the end of `last` that no piece had; usually none."""
+        ...
+
     def feed(self, data: bytes) -> list[ResultPiece]:
         """Take data, give the pieces of results that are in it."""
         ...
@@ -125,6 +131,7 @@ class ResultFileDecoder:
     """
 
     complete = False  # another line may always follow
+    tail = b""
 
     def __init__(self, keys: Keys, read: Callable[[object], ResultLine]) -> None:
         self._line = _ResultReader(keys, read)
@@ -176,17 +183,23 @@ class InlineResultDecoder:
     Attributes:
         document: The rest of the document, at the end; results are null in it.
         last: None: each result ends with its own brace.
+        size: Bytes that came so far.
+        has_begun: A result is among them, or the beginning of one.
     """
 
     last: ResultLine | None = None
+    tail = b""
 
     def __init__(
         self, keys: Keys, read: Callable[[object], ResultLine], arrays: tuple[bytes, ...] = ()
     ) -> None:
         names = b"|".join(map(re.escape, arrays)) or b"(?!)"
         self._array = re.compile(rb'"(?:' + names + rb')"\s{0,16}:\s{0,16}\[')
-        self._whole = DocumentDecoder(keys)
+        self._keys = keys
+        self._whole = self._new_document()
         self._line = _ResultReader(keys, read)
+        self.size = 0
+        self.has_begun = False
         self._within = False  # inside the array
         self._inside = False  # inside a result
         self._count = 0  # of results that have ended in this array
@@ -204,6 +217,7 @@ class InlineResultDecoder:
         return not self._within and not self._rest and self._whole.complete
 
     def feed(self, data: bytes) -> list[ResultPiece]:
+        self.size += len(data)
         data, self._rest = self._rest + data, b""
         found: list[ResultPiece] = []
         at = 0
@@ -227,6 +241,9 @@ class InlineResultDecoder:
         self.document = self._whole.document
         return answer
 
+    def _new_document(self) -> DocumentDecoder:
+        return DocumentDecoder(self._keys)
+
     def _outside(self, data: bytes, at: int) -> int:
         array = self._array.search(data, at)
         self._within, self._count = array is not None, 0
@@ -245,7 +262,7 @@ class InlineResultDecoder:
         self._whole.feed(data[at:end])
         if sign is not None and sign[0] == b"{":
             self._whole.feed(b"null")
-            self._inside = True
+            self._inside = self.has_begun = True
             return end
         self._within = sign is None
         return end
@@ -330,7 +347,7 @@ class _ResultReader:
         self._scan = JsonScan(keys)
         self.clean: Clean = bytes
         self._error: MalformedReplyError | None = None
-        self._head = b""
+        self._head = self._tail = b""
         self._checksum = 0
         self.begun = False
         self.cut: TruncatedError | None = None
@@ -339,8 +356,10 @@ class _ResultReader:
         if not self.begun and not data.strip():
             return []
         self.begun = True
-        self._head += data[: _HEAD - len(self._head)]
-        self._checksum = zlib.crc32(data.translate(None, _SPACE), self._checksum)
+        plain = data.translate(None, _SPACE)
+        self._head += plain[: _END - len(self._head)]
+        self._tail = (self._tail + plain[-_END:])[-_END:]
+        self._checksum = zlib.crc32(plain, self._checksum)
         if self._error is not None:
             return []
         self._scan.clean = self.clean
@@ -350,11 +369,16 @@ class _ResultReader:
             self._error = exc.with_traceback(None)  # its frames hold what was being read
             return []
 
-    def end(self) -> ResultLine:
-        """The result; the next one may begin."""
+    def end(self, *, at_its_end: bool = True) -> ResultLine:
+        """The result; the next one may begin.
+
+        If nobody knows where it ends, its checksum is that of its beginning: the same result, in
+        another place, has other bytes after it.
+        """
         line = self._end()
-        checksum = self._checksum
-        self._scan, self._error, self._head = JsonScan(self._keys), None, b""
+        checksum = self._checksum if at_its_end else zlib.crc32(self._head)
+        self._scan, self._error = JsonScan(self._keys), None
+        self._head = self._tail = b""
         self.begun, self._checksum = False, 0
         return msgspec.structs.replace(line, checksum=checksum)
 
@@ -367,5 +391,5 @@ class _ResultReader:
             except MalformedReplyError as exc:
                 error = exc.with_traceback(None)
                 self.cut = error if isinstance(error, TruncatedError) else None
-        found = _KEY_IN_HEAD.search(self._head)
+        found = _KEY_IN_TEXT.search(self._head) or _KEY_IN_TEXT.search(self._tail)
         return ResultLine("" if found is None else found[1].decode(), error=error)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from nbp_async._base.errors import NbpError, StorageError, TaskOpenError
+from nbp_async._base.errors import NbpError, StorageError
 from nbp_async._batch_api.batch_client import BatchClient
 from nbp_async._batch_api.batch_dialect import JobStatus
 from nbp_async._batch_api.batch_job import BatchJob, BatchOptions, reopened
@@ -91,7 +91,7 @@ async def fetch_jobs(
     async def bring(job: BatchJob) -> None:
         why = await _bring(call, job)
         for item in list(job.waiting.values()):
-            deliver(_still_open(item, job.record.name, why))
+            deliver(job.open(item, why))
 
     try:
         await _in_turn(bring, await reopened(client, options, call, record))
@@ -114,17 +114,6 @@ async def _bring(call: CallState, job: BatchJob) -> NbpError | None:
             call.stop(exc)  # the other jobs' images would be lost on the same disk
         return exc
     return None
-
-
-def _still_open(item: BatchItem, name: str, why: NbpError | None) -> Outcome:
-    failure = item.open(name)
-    if why is None:
-        return failure
-    error = TaskOpenError(
-        f"It is in batch job {name}, whose results could not be fetched: {why}", task=name
-    )
-    error.__cause__ = why
-    return msgspec.structs.replace(failure, error=error)
 
 
 async def _status(client: BatchClient, record: JobRecord) -> JobStatus | None:

@@ -305,7 +305,7 @@ def mixed_results(
 ) -> Fault:
     """A batch job's results lack so many lines, have unknown ones, or have some twice.
 
-    `changed` come twice with another image, and `broken` lines of a file end in the middle. With
+    `changed` come twice with another image, and the last `broken` ones end in the middle. With
     `keyless` the results have no keys, and are in the order of the requests.
     """
     return MixedResults(missing, unknown, twice, changed, broken, keyless)

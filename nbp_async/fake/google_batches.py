@@ -300,17 +300,15 @@ class GoogleBatches(BatchApi):
         return OutgoingWebhook(f"evt_{job.id}", job.id, job.callback, msgspec.json.encode(event))
 
     def result_line(self, job: FakeJob, line: BatchLine) -> Pieces:
-        start = [b'{"key":', msgspec.json.encode(line.key), b","]
-        if line.is_broken:
-            text = b"".join([*start, *self._outcome(job, line)])
-            return [text[: len(text) // 2], b"\n"]
-        return [*start, *self._outcome(job, line), b"}\n"]
+        return [b'{"key":', msgspec.json.encode(line.key), b",", *self._outcome(job, line), b"\n"]
 
     def _outcome(self, job: FakeJob, line: BatchLine) -> list[bytes]:
         if line.refused is None:
-            return [b'"response":', *self.engine.payload(job, line).pieces]
+            pieces = [b'"response":', *self.engine.payload(job, line).pieces, b"}"]
+            text = b"".join(pieces) if line.is_broken else b""
+            return [text[: len(text) // 2]] if line.is_broken else pieces
         error = table(msgspec.json.decode(error_body("google", line.refused))).get("error")
-        return [b'"error":' + msgspec.json.encode(error)]
+        return [b'"error":' + msgspec.json.encode(error), b"}"]
 
     def _document(self, job: FakeJob, *, inline: bool) -> list[bytes]:
         """The job as an Operation, in pieces; with its results if they are answered inline."""
@@ -365,7 +363,7 @@ class GoogleBatches(BatchApi):
                 # The request's own, whatever is in it; a line that nobody asked for has a name.
                 note = {"key": line.key} if isinstance(line.key, str) else line.key
                 results += [b'"metadata":', msgspec.json.encode(note), b","]
-            results += [*self._outcome(job, line), b"}"]
+            results += self._outcome(job, line)
         results.append(b"]}}")
         rest = {name: value for name, value in operation.items() if name != "metadata"}
         return [

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from nbp_async import (
     read_run,
     recover_run,
 )
-from nbp_async._batch_api import batch_job, gemini_batch
+from nbp_async._batch_api import batch_client, batch_job, gemini_batch
 from nbp_async._batch_api import batch_pool as batch
 from nbp_async._batch_api.journal_lines import batches_of
 from nbp_async._vendors.profiles import DialectName
@@ -91,6 +92,24 @@ async def test_a_run_in_a_moved_folder_is_resumed(server: FakeServer, tmp_path: 
         assert len(again.images) == 5
         assert server.bank.images == 5, "what was brought is not bought again"
     settled(server, tmp_path / "there")
+
+
+async def test_inline_results_that_are_broken_end_a_fetch(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gemini_batch, "MOST_INLINE", 19_000_000)
+    monkeypatch.setattr(batch_client, "LOOKS", (0.0, 0.0, 0.0))
+    server.script(faults.mixed_results(broken=1), match="create")
+    await hand_in(server, tmp_path)
+    async with BatchRun(tmp_path, environ=environ(server)) as run:
+        await over(run)
+        made = await run.fetch()
+        assert [type(f.error).__name__ for f in made.failures] == ["TruncatedError"]
+        assert len(made.images) == 4
+        assert Path(made.failures[0].unread).is_file()
+        assert [job.state for job in await run.jobs()] == ["over", "over"]
+    account = read_run(tmp_path).totals
+    assert account.spent <= server.bank.billed <= account.spent * Decimal("1.05")
 
 
 async def test_what_is_not_done_stays_and_is_named(tmp_path: Path) -> None:

@@ -17,10 +17,21 @@ def main() -> None:
         sys.exit(2)
     from nbp_async.cli.app import app
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal or a pipe may lack characters that a prompt has.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _spell_missing_characters()
     app(prog_name="nbp")
+
+
+def _spell_missing_characters() -> None:
+    """A terminal or a pipe may lack characters that a prompt has: data is escaped, so that it can
+    be read back, and what people read is spelled.
+    """
+    from nbp_async.display.spelling import HANDLER, register_spelling
+
+    register_spelling()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            for_people = stream is sys.stderr or stream.isatty()
+            stream.reconfigure(errors=HANDLER if for_people else "backslashreplace")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
             write: Writes the name of an option, as `max_cost` or `--max-cost`.
         """
         noun = "image" if self.images == 1 else "images"
-        yield f"{self.images} {noun}: {self.to_send} to make, about ${self.cost:.2f}"
+        yield f"{self.images:,} {noun}: {self.to_send:,} to make, about ${self.cost:,.2f}"
         kept = [
             (self.there, "there already"),
             (self.linked, "paid for, to be fetched by link"),
@@ -97,9 +97,9 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
                 f"were billed before and are not there: only with {write('retry_failed', None)}",
             ),
         ]
-        yield from (f"{count} {words}" for count, words in kept if count)
+        yield from (f"{count:,} {words}" for count, words in kept if count)
         if self.room is not None and self.covered < self.to_send:
-            many = f"about {self.covered}" if self.covered else "none"
+            many = f"about {self.covered:,}" if self.covered else "none"
             cap = write("max_cost", None)
             yield f"{cap} leaves {format_dollars(self.room)}: enough for {many} of them"
         if self.to_send and self.batch:

@@ -70,6 +70,8 @@ class PromptFile(PromptRows):
         uses: What each column stands for, as `{"Aspect Ratio": "aspect_ratio"}`.
         ignores: Columns that are not used.
         outside: Lines of a Markdown file that are in no list.
+        progress: Called with the number of rows read so far, after each 10,000, whenever the file
+            is read again: to check its prompts, and while they are drawn. None (default) for none.
     """
 
     FORMATS: ClassVar[tuple[str, ...]] = (*_TEXTS, *_WORKBOOKS)
@@ -92,15 +94,15 @@ class PromptFile(PromptRows):
         with _named(self.name):
             is_text = kind in _TEXTS
             self.encoding = detect_encoding(content.chunks()) if is_text else ""
-            self._count(progress)
+            self.progress = progress
+            self._count()
+            self.progress = None
 
-    def _count(self, progress: Callable[[int], object] | None) -> None:
+    def _count(self) -> None:
         notes, sizes = FileNotes(), set()
         made = RowPrompts(notes, self._column, self._ignore)
         for _, prompt in self._read(notes, made):
             self.rows += 1
-            if progress is not None and self.rows % _STEP == 0:
-                progress(self.rows)
             if prompt is None:
                 self.skipped += 1
                 continue
@@ -177,6 +179,8 @@ class PromptFile(PromptRows):
 
     def _read(self, notes: FileNotes, made: RowPrompts) -> Iterator[tuple[FileRow, Prompt | None]]:
         for row in self._rows(notes):
+            if self.progress is not None and row.row % _STEP == _STEP - 1:
+                self.progress(row.row + 1)
             yield row, made.prompt(row)
         if notes.header:  # it may be all there is
             made.fields(notes.header, notes.header_line)

@@ -38,6 +38,7 @@ from nbp_async.cli.output import (
     print_line,
     stderr_console,
 )
+from nbp_async.cli.prompt_files import rows_shown
 from nbp_async.cli.shared_options import ServiceOptions
 from nbp_async.cli.stop_handler import StopHandler
 from nbp_async.cli.table_approval import key_to_send
@@ -142,6 +143,7 @@ async def make_images(options: MakeOptions) -> int:
         warning = open_files_warning(min(options.total, options.limits.most_in_flight))
         if warning and not options.quiet:
             print_line(console, warning)
+        watch_check(options.prompts, counter)
         async with TerminalLine(lambda: counter.progress, console, quiet=options.quiet):
             with printer:  # inside, so that its last lines go above the bar
                 with stop_handler.watching(plan):
@@ -154,6 +156,17 @@ async def make_images(options: MakeOptions) -> int:
     return summary.exit_code(stopped=stop_handler.stopped, durable=options.durable)
 
 
+def watch_check(prompts: object, counter: ProgressCounter) -> None:
+    """Let the bar say how far the check of a long file is, which comes before the first request."""
+
+    def show(rows: int) -> None:
+        if not (counter.images or counter.failed or counter.in_flight):
+            counter.note = f"{rows:,} rows checked"
+
+    if isinstance(prompts, PromptFile):
+        prompts.progress = show
+
+
 def plan_images(client: Client, options: MakeOptions) -> Plan:
     """The call for these options; nothing is sent yet."""
     destination = options.destination
@@ -163,9 +176,12 @@ def plan_images(client: Client, options: MakeOptions) -> Plan:
 
 def print_preview(plan: Plan, options: MakeOptions) -> int:
     """Print what the file holds and what the call would do, and close it."""
-    with closing(plan):
-        preview = plan.preview()
     file = options.prompts if isinstance(options.prompts, PromptFile) else None
+    what = "Checking" if file is None else f"Checking {file.name}"
+    with closing(plan), rows_shown(options.console, what) as show:
+        if file is not None:
+            file.progress = show
+        preview = plan.preview()
     if options.as_json:
         click.echo(preview_json(preview, file))
     else:

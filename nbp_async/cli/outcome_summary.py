@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
-from nbp_async import AuthError, Batch, CancelledAttemptError, Failure, StoppedError
+from nbp_async import AuthError, Batch, CancelledAttemptError, Failure
 from nbp_async.cli import exit_codes
 from nbp_async.cli.error_text import error_text
 from nbp_async.display.formats import format_dollars, plural
-from nbp_async.display.progress import FailureGroups, progress_of
+from nbp_async.display.progress import FailureGroups, is_unsent, progress_of
 from nbp_async.display.progress_text import failures_text
 from nbp_async.display.run_summary import commonest
 
@@ -65,8 +65,8 @@ class OutcomeSummary:
         """The summary, and what to do next; `durable`: the same command continues the run."""
         now = self.progress
         parts = [plural(now.images, "image")]
-        parts += [f"{len(self.failures)} failed"] if self.failures else []
-        parts += [f"{self.not_sent} not sent"] if self.not_sent else []
+        parts += [f"{len(self.failures):,} failed"] if self.failures else []
+        parts += [f"{self.not_sent:,} not sent"] if self.not_sent else []
         yield " · ".join([*parts, f"{format_dollars(now.spent)} spent"])
         if count := self._mismatches.total():
             others = "image has" if count == 1 else "images have"
@@ -109,4 +109,4 @@ class OutcomeSummary:
 def _has_failed(failure: Failure) -> bool:
     if isinstance(failure.error, CancelledAttemptError):
         return False
-    return not isinstance(failure.error, StoppedError) or bool(failure.attempts)
+    return not is_unsent(failure)

@@ -1,7 +1,8 @@
 """The file of prompts that a command names, read while a terminal shows how far it is."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -9,6 +10,7 @@ import click
 from rich.console import Console
 
 from nbp_async import PromptFile, read_prompts
+from nbp_async.display.formats import printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _CLEARED = "\r\x1b[K"
@@ -29,24 +31,35 @@ class FileOptions:
         Raises:
             ConfigError: It cannot be read or understood, with file and line. Nothing was sent.
         """
-        stream, is_shown = console.file, console.is_terminal and not console.is_dumb_terminal
-
-        def show(rows: int) -> None:
-            stream.write(f"{_CLEARED}Reading {self.file}: {rows:,} rows ...")
-            stream.flush()
-
-        try:
+        with rows_shown(console, f"Reading {self.file}") as show:
             return read_prompts(
                 self.file,
                 column=self.column,
                 ignore=self.ignore,
                 format=self.format,
-                progress=show if is_shown else None,
+                progress=show,
             )
-        finally:
-            if is_shown:
-                stream.write(_CLEARED)
-                stream.flush()
+
+
+@contextmanager
+def rows_shown(console: Console, what: str) -> Iterator[Callable[[int], object] | None]:
+    """A line on a terminal that counts rows, and is gone afterwards; None elsewhere."""
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield None
+        return
+    stream = console.file
+
+    def show(rows: int) -> None:
+        count = f": {rows:,} rows ..."
+        name = printable(what, max(1, console.width - len(count) - 1))  # a line that wraps stays
+        stream.write(f"{_CLEARED}{name}{count}")
+        stream.flush()
+
+    try:
+        yield show
+    finally:
+        stream.write(_CLEARED)
+        stream.flush()
 
 
 def file_options(command: Command) -> Command:

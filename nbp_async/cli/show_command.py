@@ -89,7 +89,7 @@ def _show_table(rows: Iterator[Row]) -> None:
         for row in rows:
             sys.stdout.write(tab_separated(columns_of(row)) + "\n")
         return
-    table = RowTable(console.width)
+    table = RowTable(console.width, console.encoding)
     console.print(table.heading(), no_wrap=True, crop=True)
     for row in rows:
         console.print(table.line(columns_of(row)), no_wrap=True, crop=True)

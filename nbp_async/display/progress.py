@@ -1,20 +1,23 @@
 """How far a call is, as a value: what `Running.progress` gives and every display draws."""
 
+import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
 
-from nbp_async._base.errors import NbpError
+from nbp_async._base.errors import NbpError, StoppedError
 from nbp_async._models.outcomes import ZERO, Failure, Image, Outcome
 
 ProgressState = Literal["running", "stopping", "done", "stopped", "cancelled", "broken"]
 _MOST_INDEXES = 10
+_MOST_MESSAGES = 5  # of one class of error that are told apart
+_WITH_DIGIT = re.compile(r"[\w.:-]*\d[\w.:-]*")  # ids, hosts, counts
 
 
 class FailureGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Failures with the same class of error.
+    """Failures with the same class of error, whose messages differ in numbers and ids alone.
 
     Attributes:
         reason: The class of their errors.
@@ -40,6 +43,8 @@ class FailureGroup(msgspec.Struct, frozen=True, kw_only=True):
 class FailureGroups:
     """Groups failures by reason, one at a time, in memory that does not grow with them.
 
+    A class of error with many messages has five groups: the fifth takes all further ones.
+
     Args:
         failures: Those to begin with.
         describe: Words their errors.
@@ -48,28 +53,39 @@ class FailureGroups:
     def __init__(
         self, failures: Iterable[Failure] = (), *, describe: Callable[[NbpError], str] = str
     ) -> None:
-        self._groups: dict[str, FailureGroup] = {}
+        self._groups: dict[tuple[str, str], FailureGroup] = {}
+        self._messages: dict[str, dict[str, None]] = {}
         self._describe = describe
         for failure in failures:
             self.add(failure)
 
     def __contains__(self, reason: str) -> bool:
-        return reason in self._groups
+        return reason in self._messages
 
     def add(self, failure: Failure) -> None:
         """Count one more failure."""
         reason = type(failure.error).__name__
-        group = self._groups.get(reason) or FailureGroup(reason=reason, count=0, message="")
-        self._groups[reason] = FailureGroup(
+        message = self._describe(failure.error)
+        key = reason, self._same_message(reason, message)
+        group = self._groups.get(key) or FailureGroup(reason=reason, count=0, message="")
+        self._groups[key] = FailureGroup(
             reason=reason,
             count=group.count + 1,
-            message=self._describe(failure.error),
+            message=message,
             billed=group.billed + (failure.billing == "yes"),
             maybe_billed=group.maybe_billed + (failure.billing == "maybe"),
             spent=group.spent + failure.spent,
             maybe=group.maybe + failure.maybe_spent,
             indexes=(*group.indexes, failure.index)[:_MOST_INDEXES],
         )
+
+    def _same_message(self, reason: str, message: str) -> str:
+        known = self._messages.setdefault(reason, {})
+        said = _WITH_DIGIT.sub("#", message)
+        if said in known or len(known) < _MOST_MESSAGES:
+            known[said] = None
+            return said
+        return next(reversed(known))
 
     def by_count(self) -> tuple[FailureGroup, ...]:
         """The most frequent first."""
@@ -85,6 +101,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         total: Images that were asked for, or None while unknown.
         images: Prompts that ended with an image; `resumed` of these were made by earlier calls.
         failed: Prompts that ended without one; `reasons` groups them, the most frequent first.
+        unsent: How many of these were never sent, because the call was stopped.
         in_flight: Requests in flight, or tasks that the vendor works on.
         spent: US dollars that this call has certainly cost.
         maybe: US dollars that may have been billed in addition.
@@ -102,6 +119,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     images: int = 0
     resumed: int = 0
     failed: int = 0
+    unsent: int = 0
     reasons: tuple[FailureGroup, ...] = ()
     in_flight: int = 0
     spent: Decimal = ZERO
@@ -132,6 +150,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, (self.total or 0) - self.done)
 
 
+def is_unsent(failure: Failure) -> bool:
+    """It was never sent, because the call was stopped before."""
+    return isinstance(failure.error, StoppedError) and not failure.attempts
+
+
 def progress_of(outcomes: Iterable[Outcome], **known: Any) -> Progress:
     """Count outcomes; `known` are the fields of `Progress` that they do not tell."""
     counted = list(outcomes)
@@ -141,6 +164,7 @@ def progress_of(outcomes: Iterable[Outcome], **known: Any) -> Progress:
         images=len(images),
         resumed=sum(image.resumed for image in images),
         failed=len(failures),
+        unsent=sum(map(is_unsent, failures)),
         reasons=FailureGroups(failures).by_count(),
         spent=sum((outcome.spent for outcome in counted), ZERO),
         maybe=sum((outcome.maybe_spent for outcome in counted), ZERO),

@@ -9,7 +9,7 @@ from nbp_async._models.events import (
     Listener,
 )
 from nbp_async._models.outcomes import ZERO, Failure, Outcome
-from nbp_async.display.progress import FailureGroups, Progress
+from nbp_async.display.progress import FailureGroups, Progress, is_unsent
 
 
 class ProgressCounter(Listener):
@@ -22,6 +22,7 @@ class ProgressCounter(Listener):
     Attributes:
         peak: The most that were in flight at once.
         stopping: Nothing more is sent. Set by whoever stops the run.
+        note: What is done before the first request; gone with it.
     """
 
     def __init__(self, total: int | None, max_in_flight: int) -> None:
@@ -32,12 +33,14 @@ class ProgressCounter(Listener):
         self.images = 0
         self.resumed = 0
         self.failed = 0
+        self.unsent = 0
         self.spent = ZERO
         self.maybe = ZERO
         self.saved = ZERO
         self.failures = FailureGroups()
         self.stopping = False
         self.pause_reason = ""
+        self.note = ""
         self._pause = 0.0
         self._limit = ""
         self._attempts = 0
@@ -47,6 +50,7 @@ class ProgressCounter(Listener):
 
     def on_attempt_started(self, event: AttemptStarted) -> None:
         self.in_flight += 1
+        self.note = ""
         self.peak = max(self.peak, self.in_flight)
         if self._first_at is None:
             self._first_at = event.at
@@ -63,8 +67,10 @@ class ProgressCounter(Listener):
             self.maybe += attempt.cost
 
     def on_outcome(self, outcome: Outcome) -> None:
+        self.note = ""
         if isinstance(outcome, Failure):
             self.failed += 1
+            self.unsent += is_unsent(outcome)
             self.failures.add(outcome)
             return
         self.images += 1
@@ -91,6 +97,7 @@ class ProgressCounter(Listener):
             images=self.images,
             resumed=self.resumed,
             failed=self.failed,
+            unsent=self.unsent,
             reasons=self.failures.by_count(),
             in_flight=self.in_flight,
             spent=self.spent,
@@ -99,6 +106,7 @@ class ProgressCounter(Listener):
             left=self.left_at(self._last_at),
             paused=self._pause,
             pause_reason=self.pause_reason,
+            note=self.note,
             limit=self._limit,
         )
 

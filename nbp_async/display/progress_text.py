@@ -40,10 +40,10 @@ def facts_of(now: Progress) -> Iterator[str]:
     """The figures beside the headline."""
     if now.in_flight and not now.ended:
         yield f"{now.in_flight:,} in flight"
-    if now.failed:
-        yield f"{now.failed:,} failed"
-    if now.not_sent and now.ended:
-        yield f"{now.not_sent:,} not sent"
+    if failed := now.failed - now.unsent:
+        yield f"{failed:,} failed"
+    if not_sent := now.unsent + now.not_sent * now.ended:
+        yield f"{not_sent:,} not sent"
     if now.resumed:
         saved = f", {format_dollars(now.saved)} saved" if now.saved else ""
         yield f"{now.resumed:,} there already{saved}"

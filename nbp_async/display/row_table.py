@@ -6,6 +6,7 @@ from rich.text import Text
 from nbp_async._base.text import format_seconds, printable
 from nbp_async._models.rows import Row
 from nbp_async.display.run_summary import cost_of, state_of
+from nbp_async.display.spelling import spell
 
 TITLES = ("number", "state", "pixels", "dollars", "took", "prompt", "file or reason")
 _COLOURS = {"image": "green", "failed": "red", "lost": "red", "unclear": "yellow", "link": "cyan"}
@@ -37,9 +38,11 @@ def tab_separated(columns: tuple[str, ...]) -> str:
 
 
 class RowTable:
-    """Lines for a terminal that is `width` cells wide."""
+    """Lines for a terminal that is `width` cells wide, and has the characters of an encoding."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, encoding: str = "utf-8") -> None:
+        self._encoding = encoding
+        self._more = spell("…", encoding)  # stands where a text was cut
         self._shown = list(range(len(_WIDTHS)))
         for column in _DROPPED_FIRST:
             if self._room(width) < _PROMPT + len(_GAP) + _FILE:
@@ -61,14 +64,15 @@ class RowTable:
         return width - sum(_WIDTHS[column] + len(_GAP) for column in self._shown)
 
     def _line(self, columns: tuple[str, ...]) -> str:
-        parts = [_fit(columns[c], _WIDTHS[c], right=c in _RIGHT_ALIGNED) for c in self._shown]
-        parts += [_fit(columns[-2], self._prompt), _fit(columns[-1], self._file)]
+        fit = self._fit
+        parts = [fit(columns[c], _WIDTHS[c], right=c in _RIGHT_ALIGNED) for c in self._shown]
+        parts += [fit(columns[-2], self._prompt), fit(columns[-1], self._file)]
         return _GAP.join(parts).rstrip()
 
-
-def _fit(text: str, width: int, *, right: bool = False) -> str:
-    """The text in exactly so many terminal cells; a Chinese character takes two."""
-    taken = cell_len(text)
-    if taken > width:
-        return set_cell_size(text, width - 1) + "…" if width else ""
-    return " " * (width - taken) + text if right else text + " " * (width - taken)
+    def _fit(self, text: str, width: int, *, right: bool = False) -> str:
+        """The text in exactly so many terminal cells; a Chinese character takes two."""
+        text = spell(text, self._encoding)
+        taken, more = cell_len(text), self._more[:width]
+        if taken > width:
+            return set_cell_size(text, width - len(more)) + more
+        return " " * (width - taken) + text if right else text + " " * (width - taken)

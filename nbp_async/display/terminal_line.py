@@ -4,9 +4,9 @@ stdout is left to the data.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -19,7 +19,9 @@ from nbp_async.display.progress import Progress
 
 _WIDEST_BAR = 40
 _NARROWEST_BAR = 8  # characters: a shorter one says nothing
-_SLACK = 4  # characters kept free: a terminal that echoes ^C must not wrap the line
+_ECHO = 2  # characters kept free: a terminal that echoes ^C must not wrap the line
+_GAP = 2  # characters between cells
+_JOINT = " · "
 
 
 class TerminalLine:
@@ -79,11 +81,12 @@ class TerminalLine:
     def line(self) -> Table:
         """The line as it is now, as wide as the terminal allows."""
         now = self._read()
-        facts = Text(" · ").join(_facts(now))
-        total = "" if now.total is None else f"/{now.total}"
-        count = Text(f"{now.done}{total}", "bold")
-        room = self.console.width - count.cell_len - facts.cell_len - 4 - _SLACK
-        line = Table.grid(padding=(0, 2, 0, 0))
+        total = "" if now.total is None else f"/{now.total:,}"
+        count = Text(f"{now.done:,}{total}", "bold")
+        wide = self.console.width - count.cell_len - _GAP - _ECHO
+        facts = _fitting(_facts(now), wide)
+        room = wide - facts.cell_len - _GAP - _ECHO
+        line = Table.grid(padding=(0, _GAP, 0, 0))
         cells: list[Text | ProgressBar] = [count, facts]
         if room >= _NARROWEST_BAR:
             bar = ProgressBar(
@@ -102,26 +105,46 @@ class TerminalLine:
     def _print(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._every, self._print)
         now = self._read()
-        total = "" if now.total is None else f" of {now.total}"
-        words = ", ".join(fact.plain for fact in _facts(now))
-        self.console.print(f"{now.done}{total} done, {words}", markup=False, soft_wrap=True)
+        total = "" if now.total is None else f" of {now.total:,}"
+        words = ", ".join(fact.text.plain for fact in _facts(now))
+        self.console.print(f"{now.done:,}{total} done, {words}", markup=False, soft_wrap=True)
 
 
-def _facts(now: Progress) -> list[Text]:
-    facts = []
-    if now.done != now.total:
-        facts.append(Text(f"{now.in_flight} in flight", "cyan"))
-    if now.failed:
-        facts.append(Text(f"{now.failed} failed", "red"))
-    facts.append(Text(format_dollars(now.spent)))
+class _Fact(NamedTuple):
+    """A fact, and its rank: on a narrow terminal facts of rank 1 stay longest."""
+
+    rank: int
+    text: Text
+
+
+def _fitting(facts: Iterator[_Fact], wide: int) -> Text:
+    """As many facts as so many characters have room for, in their usual order."""
+    kept = list(facts)
+    while True:
+        line = Text(_JOINT).join([fact.text for fact in kept])
+        if line.cell_len <= wide or len(kept) < 2:
+            return line
+        kept.remove(max(kept, key=lambda fact: fact.rank))
+
+
+def _facts(now: Progress) -> Iterator[_Fact]:
+    has_ended = now.done == now.total
+    if now.note:
+        yield _Fact(2, Text(now.note, "cyan"))
+    if not has_ended:
+        yield _Fact(4, Text(f"{now.in_flight:,} in flight", "cyan"))
+    if failed := now.failed - now.unsent:
+        yield _Fact(2, Text(f"{failed:,} failed", "red"))
+    if now.unsent:
+        yield _Fact(3, Text(f"{now.unsent:,} not sent", "yellow"))
+    yield _Fact(1, Text(format_dollars(now.spent)))
     if now.maybe:
-        facts.append(Text(f"perhaps {format_dollars(now.maybe)} more", "yellow"))
-    if now.limit and not now.pause_reason and now.done != now.total:
-        facts.append(Text(f"finding the limit: {now.limit}", "cyan"))
+        yield _Fact(3, Text(f"perhaps {format_dollars(now.maybe)} more", "yellow"))
+    if now.limit and not now.pause_reason and not has_ended:
+        yield _Fact(6, Text(f"finding the limit: {now.limit}", "cyan"))
     if now.pause_reason:
-        facts.append(Text(f"paused ({now.pause_reason})", "yellow"))
+        yield _Fact(3, Text(f"paused ({now.pause_reason})", "yellow"))
     elif now.state == "stopping":
-        facts.append(Text("finishing", "yellow"))
-    elif now.left is not None and now.done != now.total:
-        facts.append(Text(f"about {format_seconds(now.left)} left", "dim"))
-    return facts
+        yield _Fact(3, Text("finishing", "yellow"))
+    elif now.left is not None and not has_ended:
+        yield _Fact(5, Text(f"about {format_seconds(now.left)} left", "dim"))

@@ -37,6 +37,15 @@ def test_a_narrow_terminal_does_without_pixels_and_seconds_and_keeps_the_file_wh
     assert "pixels" not in RowTable(80).heading().plain
 
 
+def test_columns_stand_below_each_other_where_characters_are_lacking() -> None:
+    table = RowTable(80, "ascii")
+    cells = (*IMAGE[:5], "自行车 with a very long text · and more of it", "|")
+    line = table.line(cells).plain
+    assert line.isascii()
+    assert "\\u81ea\\u884c\\u8f66 wit...  |" in line
+    assert line.index("|") == table.heading().plain.index("file or")
+
+
 @given(st.tuples(*[st.text("aé字 ·", max_size=60)] * len(TITLES)), st.integers(40, 200))
 def test_no_line_is_wider_than_the_terminal(cells: tuple[str, ...], width: int) -> None:
     assert cell_len(RowTable(width).line(cells).plain) <= width

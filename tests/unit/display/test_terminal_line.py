@@ -8,9 +8,11 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
+from nbp_async import AuthError, Failure, Prompt, StoppedError
 from nbp_async.display.progress import Progress
 from nbp_async.display.progress_counter import ProgressCounter
 from nbp_async.display.terminal_line import TerminalLine
+from tests.unit.display.examples import failure
 from tests.unit.display.test_progress_counter import end, start
 
 
@@ -86,6 +88,41 @@ def test_a_narrow_terminal_gets_the_facts_and_no_bar() -> None:
     line = drawn(TerminalLine(reader(), terminal(66)))
     assert "━" not in line
     assert "$17.29" in line
+
+
+@pytest.mark.parametrize(
+    ("width", "facts"),
+    [
+        (20, "$17.29"),
+        (40, "2 failed · $17.29"),
+        (60, "2 failed · $17.29 · perhaps $0.134 more"),
+        (80, "50 in flight · 2 failed · $17.29 · perhaps $0.134 more"),
+    ],
+)
+def test_no_fact_is_cut_and_money_and_failures_stay_longest(width: int, facts: str) -> None:
+    line = drawn(TerminalLine(reader(), terminal(width)))
+    count, _, rest = line.rstrip().partition("  ")
+    assert count == "131/200"
+    assert rest.lstrip("━╸╺ ") == facts
+    assert ("━" in rest) == (width in (40, 80))
+
+
+def test_what_was_never_sent_has_not_failed() -> None:
+    counts = ProgressCounter(12_000, 50)
+    counts.on_outcome(failure(AuthError("no.", status=401)))
+    for index in range(1, 3_000):
+        counts.on_outcome(Failure(index=index, prompt=Prompt("a"), error=StoppedError("Stopped.")))
+    line = drawn(TerminalLine(lambda: counts.progress, terminal(120)))
+    assert "3,000/12,000" in line
+    assert " 1 failed · 2,999 not sent · $0.00" in line
+
+
+def test_what_comes_before_the_first_request_is_said() -> None:
+    counts = ProgressCounter(200, 50)
+    counts.note = "120,000 rows checked"
+    assert "120,000 rows checked · 0 in flight" in drawn(
+        TerminalLine(lambda: counts.progress, terminal())
+    )
 
 
 async def test_a_terminal_gets_a_bar_that_ends_with_the_last_state() -> None:

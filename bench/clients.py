@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 
@@ -33,6 +33,7 @@ class Calls:
         size: Size that "nbp" asks for.
         form: How "nbp" wants its images: "b64_json" or "url".
         key: The key.
+        transport: What carries the calls of "nbp".
     """
 
     client: str
@@ -47,6 +48,7 @@ class Calls:
     size: str = "1K"
     form: str = "b64_json"
     key: str = "sk-bench"
+    transport: Literal["aiohttp", "direct"] = "aiohttp"
 
 
 def tls_context(task: Calls) -> ssl.SSLContext | None:
@@ -116,7 +118,9 @@ async def nbp(task: Calls, folder: Path) -> Reading:
     limits = Limits(max_in_flight=task.at_once, reuse_connections=task.reuse)
     form: Any = task.form
     profile = Profile(name="bench", base_url=task.url, response_format=form)
-    async with Client(profile, task.key, limits=limits, ca=task.ca or None) as gen:
+    async with Client(
+        profile, task.key, limits=limits, ca=task.ca or None, transport=task.transport
+    ) as gen:
         prompts = (f"prompt {number}" for number in range(task.calls))
         gc.collect()
         sampler = StallSampler() if task.stall else None

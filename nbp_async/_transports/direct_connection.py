@@ -12,14 +12,18 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
 from nbp_async._base.http import ReplyHead
 from nbp_async._transports.response_parser import ResponseParser
 from nbp_async._transports.stage_timer import LARGE
 from nbp_async._transports.tls_layer import RECORD, TlsLayer
 
-RECEIVE = 64 * 1024  # bytes that are taken from a socket at once
-_MOST_WAITING = 64 * 1024  # bytes of a body; with more, the socket is not read
+RECEIVE = 128 * 1024  # bytes that are taken from a socket at once
+# Until the first piece of a body has been read, it is less: a hundred bodies may wait for their
+# turn with it. From then on the caller holds a decode turn.
+_RECEIVE_FIRST = 32 * 1024
+_FIRST_WAITING = _RECEIVE_FIRST // 2
 _LAST_READS = 16
 _SLICE = 64 * 1024  # bytes of a large upload that are written at once
 
@@ -30,10 +34,11 @@ class SharedBuffers:
     They are memoryviews: into a bytearray, asyncio may receive zeros (python/cpython#156275).
     """
 
-    __slots__ = ("plain", "received")
+    __slots__ = ("first", "plain", "received")
 
     def __init__(self) -> None:
         self.received = memoryview(bytearray(RECEIVE))
+        self.first = self.received[:_RECEIVE_FIRST]
         self.plain = memoryview(bytearray(RECORD))
 
 
@@ -53,10 +58,12 @@ class DirectConnection(asyncio.BufferedProtocol):
         "_is_paused",
         "_is_stopped",
         "_layers",
+        "_most_waiting",
         "_on_uploaded",
         "_socket",
         "_transport",
         "_upload",
+        "_view",
         "_waiter",
         "failure",
         "idle_since",
@@ -67,6 +74,8 @@ class DirectConnection(asyncio.BufferedProtocol):
     def __init__(self, sock: socket.socket, buffers: SharedBuffers) -> None:
         self._socket = sock
         self._buffers = buffers
+        self._most_waiting = _FIRST_WAITING  # bytes of a body; with more, the socket is not read
+        self._view = buffers.first  # what is received next goes here
         self._transport: asyncio.Transport | None = None
         self._layers: list[TlsLayer] = []
         self._waiter: asyncio.Future[None] | None = None
@@ -172,7 +181,9 @@ class DirectConnection(asyncio.BufferedProtocol):
             self._waiter = None
 
     def read_on(self) -> None:
-        """Read the socket again, if it was stopped: what waited has been taken."""
+        """What waited has been taken: read the socket again if it was stopped, and more at once."""
+        self._view = self._buffers.received
+        self._most_waiting = RECEIVE
         if self._is_paused and self._transport is not None:
             self._is_paused = False
             self._transport.resume_reading()
@@ -183,6 +194,8 @@ class DirectConnection(asyncio.BufferedProtocol):
             self.response.close()
             self.response = None
         self.read_on()
+        self._view = self._buffers.first
+        self._most_waiting = _FIRST_WAITING
 
     def abort(self) -> None:
         """Close the socket now, and drop what was not sent."""
@@ -198,12 +211,11 @@ class DirectConnection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has another base
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio's signature
         """See asyncio."""
-        return self._buffers.received
+        return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
         """See asyncio."""
@@ -284,7 +296,9 @@ class DirectConnection(asyncio.BufferedProtocol):
         if response is None:
             raise EOFError  # unasked for: it would be taken for the next response
         response.feed(data)
-        if response.waiting > _MOST_WAITING and not self._is_paused:
+        # One piece may wait: who keeps up takes it before the next is here, and to stop a socket
+        # and read it again costs two calls of the system.
+        if response.waiting > self._most_waiting and not self._is_paused:
             assert self._transport is not None
             self._is_paused = True
             self._transport.pause_reading()

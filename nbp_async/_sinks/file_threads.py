@@ -12,16 +12,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from nbp_async._base.errors import StorageError
+from nbp_async._sinks.spool_files import SpoolFiles
 
 T = TypeVar("T")
 MAX_THREADS = 4
 
 
 class FileThreads:
-    """Runs blocking file work, at most four operations at once."""
+    """Runs blocking file work, at most four operations at once.
+
+    Attributes:
+        spool_files: Files for what is only held for a while; closed with the threads.
+    """
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
+        self.spool_files = SpoolFiles()
 
     async def run(self, operation: Callable[[], T]) -> T:
         """Run `operation` in a thread; an OSError becomes a StorageError that says what to do.
@@ -63,6 +69,7 @@ class FileThreads:
 
     def close(self) -> None:
         """End the threads once they are idle. Does not wait."""
+        self.spool_files.close()
         if self._pool is not None:
             self._pool.shutdown(wait=False)
             self._pool = None

@@ -17,11 +17,11 @@ import re
 import secrets
 
 from nbp_async._base.folders import file_mode, sync_folder
+from nbp_async._sinks.chunks import write_some
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 _CREATE |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _READ_BYTES = 1024 * 1024
-_MAX_CHUNKS = 512  # of one writev; systems take 1024, and some count differently
 _NAME = re.compile(r"\.(?:([0-9]{1,10})-)?[0-9a-f]{16}\.part")
 _STALE_AFTER = 86400.0  # seconds, for files whose process is not known
 
@@ -39,7 +39,7 @@ class PartFile:
     def append(self, chunks: list[bytes]) -> None:
         """Write these. Written bytes leave the list, also when an OSError is raised."""
         while chunks:
-            written = _write(self._fd, chunks)
+            written = write_some(self._fd, chunks)
             self.size += written
             while chunks and written >= len(chunks[0]):
                 chunk = chunks.pop(0)
@@ -104,13 +104,6 @@ class PartFile:
             fd, self._fd = self._fd, -1
             with contextlib.suppress(OSError):  # fsync has reported any error before
                 os.close(fd)
-
-
-def _write(fd: int, chunks: list[bytes]) -> int:
-    """Write as many of them as one call takes; returns how many bytes."""
-    if hasattr(os, "writev"):
-        return os.writev(fd, chunks[:_MAX_CHUNKS])
-    return os.write(fd, chunks[0])
 
 
 def delete_stale_files(folder: str, now: float) -> int:

@@ -1,20 +1,20 @@
 """One reply as it came, kept until it is known that its images are safe.
 
-    write ──► memory, up to 1 MiB ──► a temporary file without a name
+    write ──► memory, up to 1 MiB ──► a file without a name, which is used again
                                           │
-                     images are safe ─────┼──► discard: nothing is left, also after a kill
+                     images are safe ─────┼──► discard: it is free for the next reply
                      it cannot be read ───┴──► keep: copied to its place, without the key
 
-Most replies that cannot be read are short and never reach the disk. Of the others, what is written
-stays in the system's cache and is dropped from there, as a rule.
+Most replies that cannot be read are short and never reach a file. Of the others nothing is left
+after a kill, for a file without a name ends with its process.
 """
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import IO
 
+from nbp_async._sinks.chunks import write_some
 from nbp_async._sinks.unread import Chunks, UnreadPlace
 
 log = logging.getLogger("nbp_async")
@@ -28,13 +28,14 @@ Clean = Callable[[Iterable[bytes]], Iterator[bytes]]
 class ReplySpool:
     """The bytes of one reply. What goes wrong with it never harms the reply itself."""
 
-    __slots__ = ("_chunks", "_failure", "_file", "_place", "_waiting", "size")
+    __slots__ = ("_chunks", "_failure", "_file", "_in_file", "_place", "_waiting", "size")
 
     def __init__(self, place: UnreadPlace) -> None:
         self._place = place
         self._chunks: list[bytes] = []
         self._waiting = 0
         self._file: IO[bytes] | None = None
+        self._in_file = 0
         self._failure: OSError | None = None
         self.size = 0
 
@@ -70,19 +71,26 @@ class ReplySpool:
         return await self._place.keep(stem, self.size, chunks)
 
     def discard(self) -> None:
-        """Leave no trace of it; what was kept stays."""
+        """It is not needed any more; what was kept stays."""
         self._chunks = []
         self._waiting = 0
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            place = self._place
+            place.threads.spool_files.give_back(place.spool_folder, self._file, self._in_file)
+            self._file, self._in_file = None, 0
 
     def _flush(self) -> None:
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=self._place.spool_folder)  # noqa: SIM115
-            for chunk in self._chunks:
-                self._file.write(chunk)
+                place = self._place
+                self._file = place.threads.spool_files.take(place.spool_folder)
+            while self._chunks:
+                written = write_some(self._file.fileno(), self._chunks)
+                self._in_file += written
+                while self._chunks and written >= len(self._chunks[0]):
+                    written -= len(self._chunks.pop(0))
+                if written:
+                    self._chunks[0] = self._chunks[0][written:]
         except OSError as exc:  # a full disk: the image itself may still find room
             self._failure = exc.with_traceback(None)
         self._chunks = []
@@ -92,6 +100,8 @@ class ReplySpool:
         """All of it, piece by piece, from its beginning. Blocks."""
         if self._file is not None:
             self._file.seek(0)
-            while chunk := self._file.read(_IN_MEMORY):
+            left = self._in_file  # what follows is of an earlier reply
+            while left and (chunk := self._file.read(min(left, _IN_MEMORY))):
+                left -= len(chunk)
                 yield chunk
         yield from self._chunks

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.bodies import answer_with, png
+from bench.child import report
 from bench.meter import Meter, resident
-from nbp_async import Client, ConnectError, DisconnectedError, Limits, Profile
+from nbp_async import Client, ConnectError, DisconnectedError, Limits, Profile, recover_run
 from nbp_async.testing.journal import inline_journal
 from nbp_async.testing.transport import Canned, FakeTransport
 from nbp_async.testing.virtual_time import run_virtual
@@ -31,6 +32,8 @@ class RunTask:
         journal: Keep one.
         warm: Make some images before, which are not measured.
         resend: Dollars for sending again what may have been billed; "" to leave that as it is.
+        links: What becomes of links among the answers, "fetch" or "keep".
+        announces: Report a line when the client is open; what is killed counts from there.
     """
 
     url: str
@@ -41,16 +44,27 @@ class RunTask:
     journal: bool = True
     warm: bool = False
     resend: str = ""
+    links: Literal["fetch", "keep"] = "fetch"
+    announces: bool = False
 
 
 @dataclass(frozen=True)
 class RunDone:
-    """What a run came to; times in seconds."""
+    """What a run came to; times in seconds. `stopped`: some of its prompts were not sent."""
 
     images: int
     unclear: int
     wall: float
     cpu: float
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class RecoveryDone:
+    """How many kept answers became images, and how many are still kept."""
+
+    images: int
+    left: int
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,8 @@ async def _images(task: RunTask) -> RunDone:
     if task.resend:
         resend = {"resend_ambiguous": True, "max_cost": Decimal(task.resend)}
     async with Client(profile, task.key, limits=limits) as gen:
+        if task.announces:
+            report("open")
         if task.warm:
             await gen.many(["warm up"] * limits.most_in_flight, size="1K")
         meter = Meter()
@@ -97,10 +113,20 @@ async def _images(task: RunTask) -> RunDone:
             size="1K",
             out=Path(task.folder),
             journal=None if task.journal else False,
+            links=task.links,
             **resend,
         )
         reading = meter.read(len(batch.images))
-    return RunDone(len(batch.images), len(batch.billing.unclear), reading.wall, reading.cpu)
+    images, unclear = len(batch.images), len(batch.billing.unclear)
+    return RunDone(images, unclear, reading.wall, reading.cpu, batch.stopped is not None)
+
+
+def recover_images(task: RunTask) -> RecoveryDone:
+    """Read the kept answers of a run again; links lead to the fake server, on this machine."""
+    if task.announces:
+        report("open")
+    batch = asyncio.run(recover_run(task.folder, allow_private=True, allow_http=True))
+    return RecoveryDone(len(batch.images), len(list(Path(task.folder).glob("unread/*.reply"))))
 
 
 def make_transitions(task: CountedTask) -> RunDone:

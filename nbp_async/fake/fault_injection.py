@@ -33,6 +33,8 @@ _BY_NAME: dict[str, Callable[[], Fault]] = {
     "thought": f.thought_only,
     "noimage": f.no_image,
     "blocked": f.blocked,
+    "foreign": f.foreign,
+    "gzip": f.gzipped,
     "extra": f.extra_images,
     "downgraded": f.downgraded,
     "unfinished": f.unfinished,

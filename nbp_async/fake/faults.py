@@ -274,6 +274,11 @@ def blocked(reason: str = "PROHIBITED_CONTENT") -> Fault:
     return BadPayload("blocked", reason)
 
 
+def foreign() -> Fault:
+    """The images are in the other API's form: Google's for the images API, and its for Google's."""
+    return BadPayload("foreign")
+
+
 def unfinished() -> Fault:
     """A stream of events that ends with its drafts, although the image was made (images API)."""
     return BadPayload("unfinished")

@@ -13,7 +13,7 @@ import pybase64
 from nbp_async.fake.faults import BadPayload
 from nbp_async.fake.image_spec import ImageSpec
 from nbp_async.fake.model_table import TokenCount, fake_model
-from nbp_async.fake.payloads import Payload, Pieces, base64_pieces
+from nbp_async.fake.payloads import Payload, Pieces, base64_pieces, image_payload
 from nbp_async.fake.pictures import MIME, DrawnImage, other
 
 _TEXT = "Here is your image."
@@ -55,6 +55,8 @@ class GoogleAnswer:
         self, pictures: Sequence[DrawnImage], links: Sequence[str], draft: DrawnImage | None
     ) -> Payload:
         """The body with these images, or their links; `draft` is one that the model only tried."""
+        if self._what == "foreign":
+            return image_payload(self._request, pictures, links, tokens=None, fault=None, created=0)
         if self._fault is not None and self._what == "blocked":
             feedback = {"promptFeedback": {"blockReason": self._fault.kind}}
             documents = [[msgspec.json.encode(feedback)[:-1] + b",", *self._about(self._tokens)]]

@@ -47,6 +47,8 @@ def image_payload(
         fault: What is wrong with its images; `corrupt_payload` does the rest.
         created: Seconds since 1970.
     """
+    if fault is not None and fault.what == "foreign":
+        return _as_google(pictures, links)
     pieces = [b'{"created":%d,"id":"%b","data":[' % (created, request.encode())]
     if fault is not None and fault.what == "thought":
         pictures = links = ()
@@ -63,6 +65,20 @@ def image_payload(
         end += b',"usage":' + msgspec.json.encode(openai_usage(tokens))
     pieces.append(end + b"}")
     return Payload(pieces)
+
+
+def _as_google(pictures: Sequence[DrawnImage], links: Sequence[str]) -> Payload:
+    """The same images as Google's API would send them."""
+    parts: list[Pieces] = [
+        [b'{"fileData":{"fileUri":', msgspec.json.encode(u), b"}}"] for u in links
+    ]
+    for picture in () if links else pictures:
+        head = b'{"inlineData":{"mimeType":"%b","data":"' % MIME[picture.kind].encode()
+        parts.append([head, *picture.base64(), b'"}}'])
+    pieces = [b'{"candidates":[{"content":{"role":"model","parts":[']
+    for number, part in enumerate(parts):
+        pieces += [b"," * bool(number), *part]
+    return Payload([*pieces, b']},"finishReason":"STOP"}]}'])
 
 
 def corrupt_payload(body: Payload, fault: BadPayload | None) -> Payload:

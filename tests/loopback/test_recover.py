@@ -23,6 +23,8 @@ from nbp_async import (
 )
 from nbp_async._transports import content_coding
 from nbp_async._vendors.profiles import DialectName
+from nbp_async.fake import faults
+from tests.loopback.play import play
 from tests.pictures import png
 from tests.raw_server import Peer, RawServer, answering, framed
 from tests.raw_server import serving as raw_serving
@@ -52,6 +54,17 @@ async def ask(
     vendor = Profile(name="relay", base_url=url, dialect=dialect, model="gemini-3-pro-image")
     async with Client(vendor, KEY, account="me") as gen:
         return list(await gen.many(prompts or ["a red bicycle"], size="1K", **options))
+
+
+@pytest.mark.parametrize("dialect", ["openai_images", "gemini"])
+async def test_an_image_in_the_other_api_s_form_is_kept_and_recovered(
+    dialect: DialectName, tmp_path: Path
+) -> None:
+    outcome, server = await play(faults.foreign(), dialect=dialect, out=tmp_path)
+    assert isinstance(outcome, Failure)
+    (image,) = (await recover_run(tmp_path)).images
+    assert image.spent_earlier <= server.bank.billed <= image.spent_earlier * Decimal("1.05")
+    assert read_run(tmp_path).totals.images == 1
 
 
 async def kept(out: Path | None, body: bytes = GEMINI, *prompts: str) -> Failure:

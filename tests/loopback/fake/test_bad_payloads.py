@@ -103,6 +103,21 @@ async def test_every_image_can_be_a_thought() -> None:
     assert openai.json["data"] == []
 
 
+async def test_the_image_can_be_in_the_other_api_s_form() -> None:
+    async with vendor() as call:
+        plain = await call.images("a cat")
+        openai = await one(call, f.foreign(), "openai")
+        gemini = await one(call, f.foreign(), "gemini")
+        call.server.script(f.foreign())
+        linked = await call.images("a cat", response_format="url")
+        assert billed(call) == [True] * 4
+    (part,) = openai.json["candidates"][0]["content"]["parts"]
+    assert base64.b64decode(part["inlineData"]["data"]) == plain.image
+    assert pixels(base64.b64decode(gemini.json["data"][0]["b64_json"])) == (1024, 1024)
+    (part,) = linked.json["candidates"][0]["content"]["parts"]
+    assert part["fileData"]["fileUri"].startswith("http")
+
+
 async def test_a_success_can_have_text_only() -> None:
     async with vendor() as call:
         gemini = await one(call, f.no_image("STOP", "I would rather not."), "gemini")

@@ -34,6 +34,8 @@ def test_faults_are_values() -> None:
         ("truncated", f.bad_json()),
         ("blocked", f.blocked()),
         ("extra:2", f.extra_images(2)),
+        ("foreign", f.foreign()),
+        ("gzip", f.gzipped()),
     ],
 )
 def test_faults_have_names(name: str, fault: f.Fault) -> None:

@@ -2,7 +2,8 @@
 
 Such a cause is a refused key, a used-up balance, a wrong address or model, or answers that are
 paid for and cannot be read. To go on would ask, or buy, the same thing for each prompt that is
-left. Requests that are out by then cannot be taken back, and are waited for.
+left. Requests that are out by then cannot be taken back, and are waited for: one wave at most, and
+under a cap on dollars no wider than what that could pay at three times the price.
 
 The first request of a call is not waited for before others leave: an image takes a minute or two,
 and each call would pay that minute for the rare call that is set up wrongly.

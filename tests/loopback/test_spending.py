@@ -113,6 +113,27 @@ async def test_a_cap_holds_although_every_answer_brings_three_images(tmp_path: P
             assert "may cost $0.4" in str(again.failures[0].error)
 
 
+@pytest.mark.parametrize(("cap", "wave"), [(None, 50), ("6", 14)])
+async def test_nobody_buys_more_than_a_wave_of_what_he_cannot_read(
+    cap: str | None, wave: int, tmp_path: Path
+) -> None:
+    """200 prompts at an address that answers with a web page: three alike end it. What is out by
+    then is one wave, which a cap makes narrower, and two that took the places of the first ones.
+    """
+    async with FakeServer(latency="30-170", faults=FaultRates({faults.html_page(): 1.0})) as vendor:
+        limits = Limits(max_in_flight=50)
+        async with Client(profile(vendor, "gemini"), vendor.key, limits=limits) as gen:
+            prompts = [f"prompt {n}" for n in range(200)]
+            batch = await gen.many(prompts, size="1K", out=tmp_path, max_cost=cap)
+            await assert_settled(gen, vendor, batch, out=tmp_path)
+        assert 3 <= vendor.stats().requests <= wave + 2
+        bought = [f for f in batch.failures if f.billing == "maybe"]
+        assert len(bought) == vendor.stats().requests
+        assert all(Path(failure.unread).is_file() for failure in bought)
+        assert "3 attempts in a row ended alike" in str(batch.failures[-1].error)
+        assert vendor.bank.billed <= batch.billing.maybe
+
+
 async def test_a_cap_that_is_wide_enough_delays_nothing(tmp_path: Path) -> None:
     took: list[float] = []
     for cap in (None, 66 * PRICE):

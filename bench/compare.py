@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import shlex
+import shutil
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -184,7 +185,8 @@ def main(options: argparse.Namespace) -> int:
     run = run_of(order, found, started, time.monotonic() - clock, load)
     save(order.folder, run, found.requests)
     write_report(order.folder, run, found.requests)
-    print("\n".join(report_lines(run)))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print("\n".join(report_lines(run, width)))
     held = [words for condition in order.conditions for words in condition.held_by(run.rows)]
     for words_of in held:
         print(f"  --fail-if: {words_of}")

@@ -1,9 +1,17 @@
-"""A comparison in a terminal: first the checks, then a table for each scenario."""
+"""A comparison in a terminal: first the checks, then a table for each scenario, and why its figures
+are what they are.
+"""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from bench.records import ArticleRow, Check, Interval, Row, Run, Scenario, Trial
 from bench.table import table_lines
+
+_FEW = 50  # calls in flight, below which a program's own start is most of its figures
+_WIDEST = 100  # characters of a sentence's line
+_EACH = "in every trial"
+_LESS = ("jobs", "p99 s", "billed $", "of bound")  # columns that a narrow terminal does without
 
 
 def checks_of(
@@ -39,10 +47,12 @@ def checks_of(
         Check(
             "the witness agrees (Little's law, 2 %)", not names["witness"], _named(names["witness"])
         ),
-        Check("the server was not the bottleneck (70 % of a core)", not busy, ", ".join(busy)),
+        Check(
+            "the server was not the bottleneck (70 % of a core)", not busy, ", ".join(busy) or _EACH
+        ),
         Check("five repetitions", fewest >= 5, repeated if scaled else "none was to be repeated"),
         Check("nbp lost nothing and paid nothing twice", not ours, f"${ours:.2f}"),
-        Check("all trials are valid", not invalid, ", ".join(invalid)),
+        Check("all trials are valid", not invalid, ", ".join(invalid) or _EACH),
     ]
 
 
@@ -51,20 +61,54 @@ def _ok(trial: Trial, name: str) -> bool:
 
 
 def _named(trials: Sequence[Trial]) -> str:
-    return ", ".join(sorted({trial.row for trial in trials})) or "in every trial"
+    return ", ".join(sorted({trial.row for trial in trials})) or _EACH
 
 
-def report_lines(run: Run) -> Iterator[str]:
-    """The lines."""
+def report_lines(run: Run, width: int | None = None) -> Iterator[str]:
+    """The lines; a terminal has `width` characters in one, a file any number."""
     for check in run.checks:
         yield f"  {'ok  ' if check.ok else 'note'} {check.name}: {check.words}"
     for scenario in run.scenarios:
         rows = [row for row in run.rows if row.scenario == scenario.name]
-        yield from _table(scenario, rows)
-    yield from _article(run.article)
+        yield from _table(scenario, rows, width)
+        for sentence in sentences_of(scenario, rows):
+            lines = textwrap.wrap(sentence, min(width or _WIDEST, _WIDEST) - 2)
+            yield from ("", *(f"  {line}" for line in lines))
+    yield from _article(run.article, width)
 
 
-def _table(scenario: Scenario, rows: Sequence[Row]) -> Iterator[str]:
+def sentences_of(scenario: Scenario, rows: Sequence[Row]) -> Iterator[str]:
+    """Why the figures of a scenario are what they are."""
+    scaled = [row for row in rows if row.clock == "scaled"]
+    most = max((row.at_once for row in scaled), default=0)
+    if scaled:
+        fast = f"Here {scenario.scale:g} s pass in one. " if scenario.scale != 1 else ""
+        over = max(row.makespan.mid * (1 - row.of_bound.mid) for row in scaled) / scenario.scale
+        missing = (
+            f" What is missing to 100 % was at most {over:.1f} s on this machine: the start of "
+            "programs and first connections, which more calls would share."
+        )
+        is_plain = not scenario.faults and scenario.per_minute is None
+        yield (
+            f"{fast}of bound: the least time that so many calls at once can take, as a share of "
+            f"the time taken.{missing if is_plain and most <= _FEW else ''}"
+        )
+    if 0 < most <= _FEW:
+        yield (
+            "CPU ms and KiB/call are what a whole program takes, divided by its calls. With "
+            f"{most} in flight that is mostly what it needs to begin (modules, pool, buffers), whoever "
+            "wrote it. What one call more costs shows with hundreds: python -m bench compare "
+            "--strategies asyncio,nbp --at-once 1000 --n 3000."
+        )
+    if any(row.clock == "virtual" for row in rows):
+        yield (
+            "virtual: only waiting takes time. Such rows show in which order calls go out, and "
+            "nothing of this machine. By polls an image is noticed a little later; batch jobs take "
+            "their time, and cost half."
+        )
+
+
+def _table(scenario: Scenario, rows: Sequence[Row], width: int | None) -> Iterator[str]:
     yield f"\n{scenario.name}: {scenario.words}"
     columns = (
         "strategy",
@@ -79,7 +123,7 @@ def _table(scenario: Scenario, rows: Sequence[Row]) -> Iterator[str]:
         "billed $",
         "lost $",
     )
-    yield from table_lines(columns, map(_cells, rows), text=("clock",))
+    yield from table_lines(columns, map(_cells, rows), text=("clock",), width=width, less=_LESS)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -99,7 +143,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _article(rows: Sequence[ArticleRow]) -> Iterator[str]:
+def _article(rows: Sequence[ArticleRow], width: int | None) -> Iterator[str]:
     if not rows:
         return
     cells = (
@@ -114,7 +158,7 @@ def _article(rows: Sequence[ArticleRow]) -> Iterator[str]:
     )
     yield ""
     yield from table_lines(
-        ("the article", "says s", "theory s", "here s", "why"), cells, text=("why",)
+        ("the article", "says s", "theory s", "here s", "why"), cells, text=("why",), width=width
     )
 
 

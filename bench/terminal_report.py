@@ -96,9 +96,9 @@ def sentences_of(scenario: Scenario, rows: Sequence[Row]) -> Iterator[str]:
     if 0 < most <= _FEW:
         yield (
             "CPU ms and KiB/call are what a whole program takes, divided by its calls. With "
-            f"{most} in flight that is mostly what it needs to begin (modules, pool, buffers), whoever "
-            "wrote it. What one call more costs shows with hundreds: python -m bench compare "
-            "--strategies asyncio,nbp --at-once 1000 --n 3000."
+            f"{most} in flight that is mostly what it needs to begin (modules, pool, buffers), "
+            "whoever wrote it. What one call more costs shows with hundreds: python -m bench "
+            "compare --strategies asyncio,nbp --at-once 1000 --n 3000."
         )
     if any(row.clock == "virtual" for row in rows):
         yield (

@@ -91,8 +91,8 @@ class VendorApp:
             webhooks=self.webhooks,
         )
         self._google_batches = GoogleBatches(parts)
-        self._openai_batches = OpenAIBatches(parts)
         self._task_api = TaskApi(parts, services_of(interactions=settings.interactions))
+        self._openai_batches = OpenAIBatches(parts, self._task_api.webhooks)
 
         self._replicate = ReplicateCatalog(parts)
 

@@ -26,7 +26,7 @@ from nbp_async.fake.image_spec import ImageSpec
 from nbp_async.fake.payloads import Payload
 from nbp_async.fake.render_queue import RenderQueue
 from nbp_async.fake.seeded_random import digest, seeded_uniform
-from nbp_async.fake.signing import OutgoingWebhook
+from nbp_async.fake.signing import OutgoingWebhook, Scheme
 from nbp_async.fake.task_faults import WebhookFault
 from nbp_async.fake.vendor_parts import VendorParts
 
@@ -148,11 +148,13 @@ class BatchVendor(Protocol):
     Attributes:
         style: How it writes errors.
         rules: How it runs jobs.
+        signs: How it signs its webhooks.
         label: What its random draws are made from, so that two vendors draw apart.
     """
 
     style: ApiStyle
     rules: BatchRules
+    signs: Scheme
     label: str
 
     def id_of(self, digest: str) -> str:
@@ -167,7 +169,7 @@ class BatchVendor(Protocol):
         """Make the result files of a job that ends; returns the state in which it ends."""
         ...
 
-    def webhook(self, job: FakeJob) -> OutgoingWebhook | None:
+    def webhooks(self, job: FakeJob) -> list[OutgoingWebhook]:
         """What the vendor sends when a job is over."""
         ...
 
@@ -356,9 +358,8 @@ class BatchEngine:
             self.mark_delivered(job, delivered=False)
         self._enter(job, state)
         self._parts.responder.pending_charges.end()
-        webhook = self._vendor.webhook(job)
-        if webhook is not None:
-            self._parts.webhooks.send([webhook], "google", WebhookFault(), lambda: None)
+        for webhook in self._vendor.webhooks(job):
+            self._parts.webhooks.send([webhook], self._vendor.signs, WebhookFault(), lambda: None)
 
 
 def _keyless(line: BatchLine) -> BatchLine:

@@ -39,7 +39,7 @@ from nbp_async.fake.payloads import Payload
 from nbp_async.fake.render_queue import split_lines
 from nbp_async.fake.request_reader import read_body, read_document, require_signing
 from nbp_async.fake.responder import RequestContext, Serve
-from nbp_async.fake.signing import OutgoingWebhook
+from nbp_async.fake.signing import OutgoingWebhook, Scheme
 from nbp_async.fake.timestamps import iso_time
 from nbp_async.fake.vendor_parts import VendorParts
 
@@ -68,6 +68,7 @@ class GoogleBatches(BatchApi):
 
     style: ApiStyle = "google"
     rules = BatchRules(window=_TWO_DAYS, rendered_at=1.0, cancel_takes=0, keeps_partial=False)
+    signs: Scheme = "google"
     label = "batch"
 
     def __init__(self, parts: VendorParts) -> None:
@@ -287,17 +288,18 @@ class GoogleBatches(BatchApi):
                 job.results = self.engine.keep_results(job, lines, job.name, _JSONL)
         return state
 
-    def webhook(self, job: FakeJob) -> OutgoingWebhook | None:
+    def webhooks(self, job: FakeJob) -> list[OutgoingWebhook]:
         """The event only says that the job is over."""
         if not job.callback:
-            return None
+            return []
         event = {
             "type": f"batch.{_STATES[job.state].lower()}",
             "version": "v1",
             "timestamp": iso_time(job.times[job.state], "microseconds"),
             "data": {"id": job.id, "output_file_uri": job.results.id if job.results else ""},
         }
-        return OutgoingWebhook(f"evt_{job.id}", job.id, job.callback, msgspec.json.encode(event))
+        body = msgspec.json.encode(event)
+        return [OutgoingWebhook(f"evt_{job.id}", job.id, job.callback, body)]
 
     def result_line(self, job: FakeJob, line: BatchLine) -> Pieces:
         return [b'{"key":', msgspec.json.encode(line.key), b",", *self._outcome(job, line), b"\n"]

@@ -5,7 +5,9 @@ GET, DELETE /v1/files/{id}      what it is; /content for its bytes
 POST, GET /v1/batches           make a job (not idempotent); list all jobs by page
 GET /v1/batches/{id}            what it is; POST /cancel stops what is not rendered yet
 
-A job that expires or is cancelled has results for what was rendered by then, unlike at Google.
+A job that expires or is cancelled has results for what was rendered by then, unlike at Google. How
+it ended is told to the endpoints of its account: batch.completed, batch.failed, batch.expired or
+batch.cancelled (`openai_webhooks.py`).
 """
 
 import re
@@ -28,12 +30,13 @@ from nbp_async.fake.batch_engine import (
 )
 from nbp_async.fake.batch_files import FileStore, Pieces, StoredFile
 from nbp_async.fake.faults import NoAnswer, precedes_work
+from nbp_async.fake.openai_webhooks import OpenAIWebhooks
 from nbp_async.fake.paging import openai_page
 from nbp_async.fake.render_queue import split_lines
 from nbp_async.fake.request_reader import read_document, refusing_bad_forms
 from nbp_async.fake.responder import RequestContext, Serve
 from nbp_async.fake.seeded_random import digest
-from nbp_async.fake.signing import OutgoingWebhook
+from nbp_async.fake.signing import OutgoingWebhook, Scheme
 from nbp_async.fake.spool import Spool
 from nbp_async.fake.vendor_parts import VendorParts
 
@@ -61,10 +64,12 @@ class OpenAIBatches(BatchApi):
 
     style: ApiStyle = "openai"
     rules = BatchRules(window=_DAY, rendered_at=0.9, cancel_takes=60, keeps_partial=True)
+    signs: Scheme = "standard"
     label = "openai batch"
 
-    def __init__(self, parts: VendorParts) -> None:
+    def __init__(self, parts: VendorParts, endpoints: OpenAIWebhooks) -> None:
         super().__init__(parts)
+        self._endpoints = endpoints
         self._files = FileStore(parts.settings.clock, lambda name, _: f"file-{name[:22]}")
         self.engine = BatchEngine(parts, self, self._files)
 
@@ -238,8 +243,21 @@ class OpenAIBatches(BatchApi):
         job.problems = self.engine.keep_results(job, errors, name, "batch_output")
         return state
 
-    def webhook(self, job: FakeJob) -> OutgoingWebhook | None:  # noqa: ARG002  OpenAI sends none
-        return None
+    def webhooks(self, job: FakeJob) -> list[OutgoingWebhook]:
+        """One event for each endpoint of the account that is told of it; it says the id alone."""
+        kind = f"batch.{_STATES[job.state]}"
+        event = {
+            "id": f"evt_{digest(job.id, kind).hex()[:24]}",
+            "object": "event",
+            "created_at": int(job.times[job.state]),
+            "type": kind,
+            "data": {"id": job.id},
+        }
+        body = msgspec.json.encode(event)
+        return [
+            OutgoingWebhook(f"wh_{digest(job.id, one.id).hex()[:24]}", job.id, one.url, body)
+            for one in self._endpoints.told(job.account.key, kind)
+        ]
 
     def result_line(self, job: FakeJob, line: BatchLine) -> Pieces:
         name = digest(job.id, line.key).hex()[:24]

@@ -56,6 +56,10 @@ class OpenAIWebhooks:
         )
         return next(told, None)
 
+    def told(self, account: str, event: str) -> list[WebhookEndpoint]:
+        """All endpoints that are told of this event, such as "batch.completed"."""
+        return [one for one in self._endpoints.get(account, ()) if event in one.event_types]
+
     async def _create(self, ctx: RequestContext) -> web.StreamResponse:
         endpoints = self._of(ctx)
         document, _ = await read_document(ctx.request)

@@ -1,15 +1,18 @@
 """OpenAI's files and batches, driven by its own SDK in virtual time."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, Final
 
+import aiohttp
 import openai
 import pytest
 
 from nbp_async.fake import FakeServer, faults
+from tests.loopback.fake.task_client import hook_receiver
 
 pytestmark = pytest.mark.looptime
 KEY = "sk-fake-openai-batch"
@@ -65,6 +68,58 @@ async def test_a_job_costs_half_and_lists_its_errors() -> None:
         assert [entry.delivered for entry in server.bank.ledger] == [True] * 4
         assert server.bank.images == 4
         assert server.bank.billed < Decimal("0.134") * 4 * Decimal("0.55")
+
+
+async def endpoint(server: FakeServer, url: str, *types: str) -> str:
+    """Make an endpoint for webhooks, as an account does once; returns its secret."""
+    wanted = {"name": "n", "url": url, "event_types": types}
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session,
+        session.post(f"{server.openai_url}/webhook_endpoints", json=wanted) as answer,
+    ):
+        secret: str = (await answer.json())["signing_secret"]
+        return secret
+
+
+async def ended(client: openai.AsyncOpenAI, ending: str) -> str:
+    """Let a job end so; returns its id."""
+    if ending == "failed":
+        file = await client.files.create(file=("in.jsonl", b"no JSON\n"), purpose="batch")
+        job = await client.batches.create(
+            input_file_id=file.id, endpoint=PATH, completion_window="24h"
+        )
+    else:
+        job = await create(client, line("a"))
+    if ending == "cancelled":
+        await client.batches.cancel(job.id)
+    return job.id
+
+
+@pytest.mark.parametrize("ending", ["completed", "failed", "expired", "cancelled"])
+async def test_each_end_is_told_to_the_endpoints_that_want_it(ending: str) -> None:
+    latency = 48 * 3600 if ending == "expired" else 600
+    # The client's check of the signature reads the wall's clock, so the server has it as well.
+    async with vendor(batch_latency=latency, clock=time.time) as (server, client):
+        async with hook_receiver() as wanting, hook_receiver() as other:
+            secret = await endpoint(server, wanting.url, f"batch.{ending}", "response.completed")
+            others = {"completed", "failed", "expired", "cancelled"} - {ending}
+            await endpoint(server, other.url, *(f"batch.{name}" for name in others))
+            id_ = await ended(client, ending)
+            await server.drain(webhooks=True)
+            assert other.webhooks == []
+            ((headers, body),) = wanting.webhooks
+            event = client.webhooks.unwrap(body, headers, secret=secret)
+        assert event.type == f"batch.{ending}"
+        known = json.loads(body)
+        assert (known["object"], known["data"]) == ("event", {"id": id_})
+        assert (await client.batches.retrieve(id_)).status == ending
+
+
+async def test_nobody_is_told_without_an_endpoint() -> None:
+    async with vendor() as (server, client):
+        await create(client, line("a"))
+        await server.drain(webhooks=True)
+        assert server.stats().webhooks == 0
 
 
 async def test_an_expired_job_has_the_results_rendered_by_then() -> None:

@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c const
 PACKAGES := pyproject.toml constraints.txt .ci/venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types tests coverage bench docs dist hooks clean
+.PHONY: help demo test lint types tests slow coverage bench docs dist hooks clean
 
 help:  ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done
@@ -15,7 +15,7 @@ help:  ## Say what there is
 demo: $(VENV)/.demo  ## See 200 images made by the fake server (no key, no cost)
 	@$(BIN)/nbp demo
 
-test: lint types tests  ## Check everything: lint, types, tests
+test: lint types tests  ## Check style, types and behaviour, in under five minutes
 
 lint: $(VENV)/.dev  ## Check style
 	$(BIN)/ruff check
@@ -24,8 +24,11 @@ lint: $(VENV)/.dev  ## Check style
 types: $(VENV)/.dev  ## Check types
 	$(BIN)/mypy
 
-tests: $(VENV)/.dev  ## Run the tests
-	$(BIN)/pytest -n 3
+tests: $(VENV)/.dev  ## Run the tests that are quick
+	$(BIN)/pytest -n 3 -m "not slow"
+
+slow: $(VENV)/.dev  ## Run the others: kills, minutes of traffic, official clients, notebooks
+	$(BIN)/pytest -n 3 -m slow
 
 coverage: $(VENV)/.dev  ## Run the tests and print how much of nbp_async they reach, in percent
 	@rm -rf out/coverage

@@ -23,6 +23,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Kills, simulations of minutes of traffic, and trials of the benchmark.
+SLOW = tuple(f"tests/{folder}/" for folder in ("loopback/durable", "loopback/pacing", "bench"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` leaves to `make slow` what these folders hold."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker("slow")
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Keep thousands of collected tests out of every later look for garbage: many tests ask for
     one, to see that nothing is left."""

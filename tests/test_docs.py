@@ -70,6 +70,7 @@ def test_each_topic_stands_once_in_the_guide() -> None:
     assert sorted(listed) == sorted(topics())
 
 
+@pytest.mark.slow
 def test_make_docs_builds_guide_and_reference(tmp_path: Path) -> None:
     assert "\t$(BIN)/python .ci/docs out/docs\n" in (ROOT / "Makefile").read_text()
     done = subprocess.run(

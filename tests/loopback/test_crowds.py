@@ -24,6 +24,8 @@ from tests.loopback.oracle import assert_settled
 from tests.loopback.play import KEY, now, profile
 from tests.pictures import png
 
+pytestmark = pytest.mark.slow
+
 virtual = pytest.mark.looptime
 
 PIECE = 256 * 1024

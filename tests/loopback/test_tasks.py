@@ -82,6 +82,7 @@ async def test_one_image_can_be_a_task_too() -> None:
         await assert_settled(gen, vendor, [image])
 
 
+@pytest.mark.slow
 async def test_hundreds_of_tasks_are_open_on_a_handful_of_slots_and_polled_in_turn() -> None:
     async with FakeServer(latency=(30, 170), keys=[KEY], submit_latency=(1, 3)) as vendor:
         limits = Limits(max_in_flight=10, poll_rate="10/s")

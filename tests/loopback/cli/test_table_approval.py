@@ -11,7 +11,10 @@ import pytest
 
 from nbp_async.fake import FakeServer
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX"),
+    pytest.mark.slow,
+]
 TABLE = """\
 base_url = "{url}"
 key_names = ["ACME_API_KEY"]

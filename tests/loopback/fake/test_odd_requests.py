@@ -14,7 +14,10 @@ from nbp_async.fake import FakeServer
 from tests.loopback.fake.odd_requests import SHAPES, OddRequest, RawReply, odd_requests, send
 
 # aiohttp warns of forms that cannot be read.
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:aiohttp.multipart")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::RuntimeWarning:aiohttp.multipart"),
+    pytest.mark.slow,
+]
 EXAMPLES = int(os.environ.get("NBP_FUZZ", "300"))
 """The suite sends the same requests each time. NBP_FUZZ=20000 looks longer, at other ones."""
 

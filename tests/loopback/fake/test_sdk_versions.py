@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nbp_async.fake import FakeServer, faults
+from nbp_async.fake import FakeServer, faults, task_faults
 from tests.loopback.fake.sdk_environment import client_python, run_calls
 
 PYTHONS: dict[str, Callable[[], Path]] = {
@@ -56,6 +56,7 @@ def server() -> Iterator[FakeServer]:
     with FakeServer.in_thread(latency=0.05, batch_latency=0.2) as server:
         server.script(faults.blocked(), match="please refuse")
         server.script(faults.rate_limited(7), match="please hurry")
+        server.script(task_faults.stuck(), match="take your time")
         yield server
 
 

@@ -220,6 +220,7 @@ async def test_an_idempotency_key_of_a_forgotten_task_makes_a_new_one() -> None:
         assert billed(call)[0] is False
 
 
+@pytest.mark.slow
 async def test_two_thousand_tasks_run_at_once_and_send_webhooks() -> None:
     async with vendor(latency=120) as call, hook_receiver() as receiver:
         prompts = [f"cat {n}" for n in range(2000)]

@@ -66,6 +66,7 @@ async def test_latency_can_follow_the_size() -> None:
             assert low <= await held(call, "a cat", size) <= high + 0.1
 
 
+@pytest.mark.slow
 async def test_two_thousand_calls_are_held_at_once() -> None:
     async with vendor(latency=120) as call:
         statuses = await asyncio.gather(*(call.images(f"cat {n}") for n in range(2000)))

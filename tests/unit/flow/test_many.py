@@ -178,6 +178,7 @@ async def test_what_may_have_been_billed_counts_against_the_cap() -> None:
     assert batch.billing.maybe == 3 * MOST
 
 
+@pytest.mark.slow
 async def test_a_million_prompts_make_no_million_tasks() -> None:
     """Memory follows what is in flight: 20,000 prompts need no more than the first 2,000."""
     transport = FakeTransport(default=Canned(answer(b""), status=400))
@@ -198,6 +199,7 @@ async def test_a_million_prompts_make_no_million_tasks() -> None:
     assert late - early < 200_000
 
 
+@pytest.mark.slow
 async def test_outcomes_share_what_is_equal_so_that_a_million_of_them_fit() -> None:
     """Besides its image an outcome keeps less than 850 bytes, as the allocator was asked for."""
     transport = FakeTransport(default=good())

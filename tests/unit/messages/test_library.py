@@ -81,9 +81,9 @@ async def told(code: str, names: dict[str, Any]) -> str:
             await known["mistake"]()
         except Exception as exc:  # noqa: BLE001  whatever it is, it is shown
             problem = check(exc)
+        if problem:
+            return problem
         gc.collect()  # a plan that is dropped says so here
-    if problem:
-        return problem
     (warning,) = warned
     assert warning.filename == "<string>"
     return f"{warning.category.__name__}: {warning.message}"

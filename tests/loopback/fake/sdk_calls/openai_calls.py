@@ -94,7 +94,8 @@ def respond_later(client: Any) -> object:
 
 
 def cancel_a_response(client: Any) -> object:
-    made = client.responses.create(model="gpt-5.4", input="slow", tools=[TOOL], background=True)
+    text = "take your time"
+    made = client.responses.create(model="gpt-5.4", input=text, tools=[TOOL], background=True)
     return client.responses.cancel(made.id).status
 
 

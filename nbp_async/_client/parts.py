@@ -45,9 +45,9 @@ from nbp_async._sinks.object_sink import ObjectSink, as_store_address
 from nbp_async._stores.open_buckets import Buckets
 from nbp_async._transports.base import Transport
 from nbp_async._transports.extra_headers import HeaderTransport
-from nbp_async._vendors.profiles import Profile
+from nbp_async._vendors.profiles import DialectName, Profile
 
-DIALECTS: dict[str, Callable[[], Dialect]] = {
+DIALECTS: dict[DialectName, Callable[[], Dialect]] = {
     "openai_images": OpenAIImages,
     "gemini": GeminiNative,
     "openai_chat": OpenAIChat,
@@ -198,6 +198,7 @@ class Parts:
             again=options.resume_policy,
             folder=options.folder,
             store=options.store,
+            has_own_sink=out is not None and not isinstance(out, str | Path),
             beside=options.beside,
             buckets=out.buckets if isinstance(out, ObjectSink) else self._buckets,
             tasks=tasks,

@@ -186,7 +186,7 @@ class AttemptLoop:
             ledger.release()
             call.record_rejection(error)
             return self._failure(error)
-        return self._judge(attempt, error)
+        return self._settle(attempt, error)
 
     async def _run(self, attempt: LiveAttempt, request: HttpRequest) -> Image:
         """Send it, wait for its image, and store it; a reply that is no use so far is kept."""
@@ -247,8 +247,8 @@ class AttemptLoop:
             earlier=ledger.earlier,
         )
 
-    def _judge(self, attempt: LiveAttempt, error: NbpError) -> Failure | None:
-        """Judge what happened: end, or set how long to wait before the next attempt."""
+    def _settle(self, attempt: LiveAttempt, error: NbpError) -> Failure | None:
+        """Record what it cost, and end, or set how long to wait before the next attempt."""
         resources, retry = self._endpoint.resources, self._retry
         retry.count(attempt, error, resources.timeouts.deadline)
         verdict = judge(
@@ -295,12 +295,12 @@ class AttemptLoop:
         if not self._retry.can_wait(wait):
             return False
         tokens = resources.retry_budget if resources.retry.budget else None
-        if tokens is not None and not tokens.has(verdict.cost, now):
+        if tokens is not None and not tokens.has(verdict.tokens, now):
             return False
         if verdict.action == "resend" and not resources.ambiguous.reserve_nowait(self._job.most):
             return False
         # Only now that nothing else refuses: a token or a dollar taken for nothing is lost.
-        return tokens is None or tokens.take(verdict.cost, now)
+        return tokens is None or tokens.take(verdict.tokens, now)
 
     async def _back_off(self) -> Failure | None:
         """Wait before the next attempt; the failure, if the call is stopped meanwhile."""

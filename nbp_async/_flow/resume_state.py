@@ -39,6 +39,7 @@ class ResumeState:
         again: What may be bought again.
         folder: Where its images are, if that is a folder.
         store: Where its images are, if that is a store.
+        has_own_sink: Its images go to a sink of the user's own.
         beside: Folder of images that the store did not take; they are uploaded.
         buckets: Opens the stores that images are in.
         tasks: Polls the open tasks of earlier calls; None if there are none.
@@ -52,6 +53,7 @@ class ResumeState:
     again: ResumePolicy = field(default_factory=ResumePolicy)
     folder: Path | None = None
     store: StoreAddress | None = None
+    has_own_sink: bool = False
     beside: Path | None = None
     buckets: Buckets = field(default_factory=Buckets)
     tasks: TaskClient | None = None

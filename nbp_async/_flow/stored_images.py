@@ -19,12 +19,19 @@ _SLACK = 2.0  # seconds by which a file system's or a store's clock may be behin
 
 
 async def missing_reason(files: FileThreads, past: ResumeState, image: Image) -> str:
-    """Why the stored image cannot be the outcome, or "" if it can.
+    """Why the stored image and its extras cannot be the outcome, or "" if they can.
 
     Raises:
         StorageError: Its store cannot say. An image counts as gone only if its store says so.
         ConfigError: Its store cannot be opened.
     """
+    for each in (image, *image.extras):
+        if why := await _missing_reason(files, past, each):
+            return why
+    return ""
+
+
+async def _missing_reason(files: FileThreads, past: ResumeState, image: Image) -> str:
     stored = image.stored
     if is_store(stored.path):
         return await _of_object(files, past, stored)
@@ -32,8 +39,10 @@ async def missing_reason(files: FileThreads, past: ResumeState, image: Image) ->
     if path is None and (past.folder is not None or past.store is not None):
         where = "disk" if past.store is None else "store"
         return f"the {where} had failed: it was handed out in memory, and is stored nowhere"
+    if path is None and past.has_own_sink and stored.was_in_memory:
+        return "its sink had failed: it was handed out in memory, and is stored nowhere"
     if path is None:
-        return ""  # the user's own sink keeps it
+        return ""  # the user's own sink keeps it, or memory was all that was wanted
 
     def check() -> str:
         try:

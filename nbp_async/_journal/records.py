@@ -13,8 +13,16 @@ import msgspec
 from nbp_async._base.http import Usage
 from nbp_async._base.task_handle import Handle
 from nbp_async._journal.base import PendingAttempt
-from nbp_async._models.outcomes import Attempt, Image, ImageFormat, Job, Prompt, Stored
+from nbp_async._models.outcomes import (
+    Attempt,
+    Image,
+    ImageFormat,
+    Job,
+    Prompt,
+    Stored,
+)
 from nbp_async._stores.store_address import is_store
+from nbp_async._stores.stored import FreedMemory
 
 
 class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,6 +70,7 @@ class ImageRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     mismatch: str = ""
     extras: "tuple[ImageRecord, ...]" = ()
     notes: tuple[str, ...] = ()
+    in_memory: bool = False
 
 
 Row = tuple[object, ...]
@@ -196,6 +205,7 @@ def _image_record(image: Image, folder: Path | None) -> ImageRecord:
         usage=image.usage,
         mismatch=image.mismatch,
         notes=image.notes,
+        in_memory=image.stored.was_in_memory,
         extras=tuple(_image_record(extra, folder) for extra in image.extras),
     )
 
@@ -204,7 +214,11 @@ def _image_of(record: ImageRecord, folder: Path | None, index: int, prompt: Prom
     return Image(
         index=index,
         prompt=prompt,
-        stored=Stored(record.size, record.digest, absolute_in(record.path, folder)),
+        stored=Stored(
+            record.size,
+            record.digest,
+            FreedMemory() if record.in_memory else absolute_in(record.path, folder),
+        ),
         format=record.format,
         width=record.width,
         height=record.height,

@@ -287,7 +287,7 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
 
         Raises:
             StorageError: They were not downloaded (`links="keep"`), were in the memory of a process
-                that has ended, or can't be had.
+                that has ended, were given to a sink of your own, or can't be had.
         """
         if self.links:
             raise StorageError(
@@ -297,7 +297,7 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         held = self.stored.held
         if held is None and not self.stored.path:
             raise StorageError(
-                f"The bytes of #{self.index + 1} were in the memory of a process that has ended.",
+                f"The bytes of #{self.index + 1} were {self.stored.whereabouts}.",
                 hint="Its link may still live: see `url`." if self.url else "",
             )
         return held.data if held is not None else read_bytes(self.stored.path)
@@ -312,7 +312,7 @@ class Image(_Outcome, frozen=True, kw_only=True, gc=False):
         return write_file(Path(path), self.read(), shared=shared)
 
     def __repr__(self) -> str:
-        where = self.location or f"{self.stored.size} bytes in memory"
+        where = self.location or f"{self.stored.size} bytes {self.stored.whereabouts}"
         what = "link" if self.links else f"{self.width}x{self.height} {self.format}"
         return f"Image(index={self.index}, {what}, ${self.cost}, {where})"
 

@@ -60,13 +60,13 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
             "resend": again, although it may be paid for twice, if the dollars for it are left.
         billing: What the vendor charges for the attempt that just ended.
         delay: Seconds to wait before the next attempt.
-        cost: Tokens of the retry budget that it takes.
+        tokens: Of the retry budget, that it takes.
     """
 
     action: Action
     billing: Billing
     delay: float = 0.0
-    cost: int = 0
+    tokens: int = 0
 
 
 def judge(

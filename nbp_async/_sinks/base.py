@@ -31,6 +31,9 @@ class ImageWriter(Protocol):
     async def commit(self, stem: str, suffix: str) -> Stored:
         """Make it safe and visible, as `{stem}-{start of its SHA-256}{suffix}`.
 
+        `Stored.where` is a file, an address in a store or bytes in memory. A place that is none of
+        them leaves it empty: a later call takes the image to be there.
+
         Once begun it runs to its end: if the caller is cancelled meanwhile, the cancellation is
         raised after that, and `stored` says where the image is.
 

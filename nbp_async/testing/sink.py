@@ -2,6 +2,7 @@
 
 import hashlib
 
+from nbp_async._base.errors import StorageError
 from nbp_async._models.outcomes import Stored
 
 
@@ -15,7 +16,7 @@ class NowhereSink:
         bytes: Their sizes, added up.
     """
 
-    error = None
+    error: StorageError | None = None
 
     def __init__(self) -> None:
         self.images = 0

@@ -11,10 +11,12 @@ import pytest
 
 from nbp_async._base.errors import ParkedError, StoppedError, StorageError
 from nbp_async._client.client import Client
-from nbp_async._models.outcomes import Failure, Image
+from nbp_async._models.outcomes import Failure, Image, MemoryBytes, Stored
 from nbp_async._models.settings import Limits
 from nbp_async._vendors.profiles import Profile
 from nbp_async.fake import FakeServer
+from nbp_async.testing.journal import inline_journal
+from nbp_async.testing.sink import NowhereSink, NowhereWriter
 from tests.loopback.oracle import assert_settled
 
 pytestmark = pytest.mark.looptime
@@ -102,3 +104,71 @@ async def test_one_image_in_the_file_that_was_named(
         assert len(third.read()) == third.stored.size
         await assert_settled(gen, server, [image, second, third])
     assert not (tmp_path / "y.png").exists()
+
+
+class FullSink(NowhereSink):
+    """A place of the user's own that takes so many images, and then leaves them in memory."""
+
+    def __init__(self, takes: int) -> None:
+        super().__init__()
+        self.takes = takes
+        self.error: StorageError | None = None
+
+    async def open(self) -> "FullWriter":
+        return FullWriter(self)
+
+
+class FullWriter(NowhereWriter):
+    def __init__(self, sink: FullSink) -> None:
+        super().__init__(sink)
+        self._place = sink
+        self._data = b""
+
+    async def write(self, data: bytes) -> None:
+        await super().write(data)
+        self._data += data
+
+    async def commit(self, stem: str, suffix: str) -> Stored:
+        stored = await super().commit(stem, suffix)
+        if self._place.images > self._place.takes:
+            self._place.error = StorageError("no space left")
+            self.stored = Stored(stored.size, stored.digest, MemoryBytes(self._data))
+        assert self.stored is not None
+        return self.stored
+
+
+async def test_what_a_sink_of_ones_own_could_not_take_is_named_by_the_next_call(
+    tmp_path: Path,
+) -> None:
+    journal = tmp_path / "journal.sqlite3"
+    async with FakeServer(latency=30.0) as server, client(server) as gen:
+        first = await gen.many(
+            PROMPTS[:4], size="1K", out=FullSink(2), journal=await inline_journal(journal)
+        )
+        lost = [image for image in first.images if image.stored.held is not None]
+        assert lost
+        assert len(first.images) - len(lost) == 2
+        kept = next(image for image in first.images if image.stored.held is None)
+        assert "given to the call's own sink" in repr(kept)
+        with pytest.raises(StorageError, match="given to the call's own sink"):
+            kept.read()
+        again = await gen.many(
+            PROMPTS[:4], size="1K", out=NowhereSink(), journal=await inline_journal(journal)
+        )
+        named = [o for o in again if isinstance(o, Failure)]
+        assert len(named) == len(lost)
+        for failure in named:
+            assert isinstance(failure.error, ParkedError)
+            assert "its sink had failed" in str(failure.error)
+        assert server.stats().requests == 4, "nothing was bought twice in silence"
+        repaired = await gen.many(
+            PROMPTS[:4],
+            size="1K",
+            out=NowhereSink(),
+            journal=await inline_journal(journal),
+            retry_failed=True,
+        )
+        assert len(repaired.images) == 4
+        assert server.bank.billed == first.billing.spent + again.billing.spent + (
+            repaired.billing.spent
+        )

@@ -9,6 +9,7 @@ from PIL import Image as Pixels
 
 from nbp_async import ContentBlockedError, Image, ReadTimeout
 from nbp_async._models.outcomes import MemoryBytes, Stored
+from nbp_async._stores.stored import FreedMemory
 from tests.unit.display.examples import attempt, failure, image
 
 EVIL = "<script>alert(\"1\")</script> & 'more'"
@@ -62,8 +63,9 @@ def test_bytes_in_memory_have_a_picture_until_their_process_ends(tmp_path: Path)
     data = picture(tmp_path).read_bytes()
     held = replace(image(""), stored=Stored(len(data), b"\1" * 32, where=MemoryBytes(data)))
     assert "<img" in held._repr_html_()
-    html = image("")._repr_html_()
-    assert "were in the memory of a process that has ended" in html
+    freed = replace(image(""), stored=Stored(len(data), b"\1" * 32, where=FreedMemory()))
+    assert "were in the memory of a process that has ended" in freed._repr_html_()
+    assert "given to the call&#x27;s own sink" in image("")._repr_html_()
 
 
 def test_without_pillow_it_says_what_to_install(

@@ -2,13 +2,17 @@
 
 import base64
 import json
+from typing import get_args
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
 from nbp_async._base.errors import ConfigError
+from nbp_async._client.parts import DIALECTS
 from nbp_async._models.outcomes import Reference
+from nbp_async._vendors.profiles import DialectName
+from nbp_async._vendors.sizes import Canvas
 from tests.contracts.dialects.kit import KEY, LINK, PNG, Subject, make_job, refuses
 
 REFERENCES: dict[str, tuple[Reference, ...]] = {
@@ -32,6 +36,22 @@ def test_references_that_have_no_place_are_refused_not_left_out(subject: Subject
         pytest.skip("it takes references")
     for references in ((PNG,), (LINK,)):
         assert "takes no references" in str(refuses(subject, make_job(), references))
+
+
+def test_size_and_ratio_reach_the_body_or_are_refused(subject: Subject) -> None:
+    """Left out, the image would be another one, and paid for."""
+    bodies = []
+    for size, ratio, pixels in (
+        ("1K", "1:1", (1024, 1024)),
+        ("2K", "1:1", (2048, 2048)),
+        ("1K", "16:9", (1376, 768)),
+    ):
+        job = msgspec.structs.replace(make_job(), canvas=Canvas(size, ratio, pixels))
+        try:
+            bodies.append(subject.dialect.encode(job, subject.profile, (), KEY).body)
+        except ConfigError:
+            bodies.append(f"refused {len(bodies)}".encode())
+    assert len(set(bodies)) == 3
 
 
 def test_the_key_is_in_one_header_and_nowhere_else(
@@ -106,3 +126,7 @@ def test_a_model_cannot_change_the_address(subject: Subject, model: str) -> None
     assert "key=1" not in theirs.query
     assert theirs.fragment == ""
     assert "\n" not in request.url
+
+
+def test_each_name_of_a_dialect_has_a_dialect() -> None:
+    assert tuple(DIALECTS) == get_args(DialectName)

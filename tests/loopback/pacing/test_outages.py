@@ -77,7 +77,7 @@ class Simulation:
                 self.refused_at.append(now())
                 self.gate.throttled(ticket, error.retry_after, "refused")
             self.most_attempts = max(self.most_attempts, history.reached - history.throttled)
-            paid = not self._retry.budget or self.budget.take(verdict.cost, now())
+            paid = not self._retry.budget or self.budget.take(verdict.tokens, now())
             self.least_budget = min(self.least_budget, self.budget.tokens)
             if verdict.action == "finish" or not paid:
                 self.failures += 1

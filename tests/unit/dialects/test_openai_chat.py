@@ -1,18 +1,16 @@
 """Images in a chat: what is asked, and what an answer without an image says."""
 
 import json
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from nbp_async._base.errors import ContentBlockedError, NoImageError
 from nbp_async._base.http import Usage
-from nbp_async._client.parts import DIALECTS
 from nbp_async._dialects.openai_chat import OpenAIChat
 from nbp_async._models.outcomes import Reference
 from nbp_async._vendors.profiles import (
     PROFILES,
-    DialectName,
     endpoint_of,
     find_profile,
 )
@@ -140,10 +138,6 @@ def test_json_that_is_no_answer_of_the_api_is_not_said_to_be_billed(
     with pytest.raises(NoImageError) as caught:
         answer_of(document)
     assert caught.value.billing == billing
-
-
-def test_every_name_of_a_dialect_has_one() -> None:
-    assert tuple(DIALECTS) == get_args(DialectName)
 
 
 def test_an_address_that_ends_like_a_chat_is_one() -> None:

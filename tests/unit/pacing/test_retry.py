@@ -174,10 +174,10 @@ def test_no_retry_means_one_attempt() -> None:
 
 
 def test_what_a_retry_takes_from_the_budget() -> None:
-    assert verdict(ConnectError("x")).cost == 0  # an outage must not burn a whole catalogue
-    assert verdict(ServerError("x", status=500), profile=GOOGLE).cost == 2
-    assert verdict(DisconnectedError("x"), RESEND).cost == 5
-    assert verdict(RateLimitError("x", status=429)).cost == 0
+    assert verdict(ConnectError("x")).tokens == 0  # an outage must not burn a whole catalogue
+    assert verdict(ServerError("x", status=500), profile=GOOGLE).tokens == 2
+    assert verdict(DisconnectedError("x"), RESEND).tokens == 5
+    assert verdict(RateLimitError("x", status=429)).tokens == 0
 
 
 def test_the_article_s_policy_is_kept_to_the_letter() -> None:
@@ -255,7 +255,7 @@ TRANSIENT = TaskFailedError("x", task="t", billing="no", is_transient=True)
 
 def test_a_failed_task_is_tried_again_if_it_is_free_and_may_pass() -> None:
     found = verdict(TRANSIENT)
-    assert (found.action, found.billing, found.delay, found.cost) == ("again", "no", 0.5, 2)
+    assert (found.action, found.billing, found.delay, found.tokens) == ("again", "no", 0.5, 2)
     assert verdict(TRANSIENT, history=AttemptHistory(reached=2)).delay == 1.0
     assert verdict(TRANSIENT, history=AttemptHistory(reached=3)).action == "again"
     assert verdict(TRANSIENT, history=AttemptHistory(reached=4)).action == "finish"

@@ -172,7 +172,12 @@ class LiveAttempt(Exchange):
             queued_at=queued_at,
             size=len(request.body),
         )
-        await self.exchange(endpoint, endpoint.transport, request, self.timer)
+        watched = self._call.connections.watch(self.timer, endpoint.profile.name)
+        try:
+            await self.exchange(endpoint, endpoint.transport, request, self.timer)
+        finally:
+            if watched is not None:
+                watched.cancel()
 
     async def _enter(
         self, arm: Callable[[], Awaitable[None]] | None, deadline: float | None

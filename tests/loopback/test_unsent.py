@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import logging
 import os
 import resource
 import socket
@@ -80,6 +81,81 @@ async def test_a_name_that_does_not_resolve_for_a_while_costs_no_prompt(
             await assert_settled(gen, server, batch)
     assert len(batch.images) == 50
     assert server.stats().requests == 50
+
+
+class TimedWarnings(logging.Handler):
+    """What was logged from WARNING on, and when."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[tuple[float, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append((now(), record.getMessage()))
+
+
+@pytest.fixture
+def told() -> Iterator[list[tuple[float, str]]]:
+    handler = TimedWarnings()
+    logging.getLogger("nbp_async").addHandler(handler)
+    yield handler.said
+    logging.getLogger("nbp_async").removeHandler(handler)
+
+
+@virtual
+@TRANSPORTS
+async def test_a_name_that_is_unknown_is_told_after_two_seconds(
+    transport: str, monkeypatch: pytest.MonkeyPatch, told: list[tuple[float, str]]
+) -> None:
+    async def unknown(host: str, port: int, **_: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    relay, options = vendor_at(443, host="relay.example", scheme="https"), {"transport": transport}
+    async with Client(relay, KEY, rng=lambda: 0.9, **options) as gen:  # type: ignore[arg-type]
+        batch = await gen.many(["a", "b", "c"], size="1K")
+    ((when, words),) = told
+    assert 2 <= when < 5
+    assert words.startswith("vendor: no connection: its name does not resolve.")
+    assert "nothing was sent so far" in words
+    assert len(batch.failures) == 3
+    assert not batch.billing.maybe
+
+
+@virtual
+@TRANSPORTS
+async def test_a_resolver_that_hangs_is_told_before_its_time_is_over(
+    transport: str, monkeypatch: pytest.MonkeyPatch, told: list[tuple[float, str]]
+) -> None:
+    async def hang(host: str, port: int, **_: object) -> list[object]:
+        await asyncio.sleep(40)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", hang)
+    relay, options = vendor_at(443, host="relay.example", scheme="https"), {"transport": transport}
+    async with Client(relay, KEY, rng=lambda: 0.9, **options) as gen:  # type: ignore[arg-type]
+        batch = await gen.many(["a", "b", "c"], size="1K")
+    (first, early), (_, late) = told
+    assert first == pytest.approx(5, abs=0.1)
+    assert early == (
+        "vendor: no connection for 5 s. Its name is still being looked up, or its host does not "
+        "answer; nothing was sent so far."
+    )
+    assert late.startswith("vendor: no connection within 10 s.")
+    assert len(batch.failures) == 3
+    assert not batch.billing.maybe
+
+
+@virtual
+async def test_nothing_is_told_of_a_connection_that_comes_about(
+    told: list[tuple[float, str]],
+) -> None:
+    server = FakeServer(latency=30.0, keys=[KEY])
+    async with server, Client(profile(server, "openai_images"), KEY) as gen:
+        assert (await gen.one("a", size="1K")).ok
+        timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        assert not [t for t in timers if not t.cancelled() and "_tell_that" in repr(t)]
+    assert told == []
 
 
 @asynccontextmanager

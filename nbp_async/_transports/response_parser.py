@@ -132,6 +132,8 @@ class ResponseParser:
         if self.head is not None or parser is None:
             return
         status = parser.get_status_code()
+        if status < 100:
+            raise HttpParserError(f"status line with {status}")
         if status < 200 and status != 101:
             self._fields.clear()
             self._size = 0
@@ -144,7 +146,7 @@ class ResponseParser:
 
     def on_body(self, data: bytes) -> None:
         """See httptools."""
-        if not self.complete:
+        if self.head is not None and not self.complete:
             self.pieces.append(data)
             self.waiting += len(data)
 

@@ -83,6 +83,12 @@ def test_each_answer_is_read_as_llhttp_reads_it(case: dict[str, Any], size: int)
         assert (found.end, found.status, found.body) == (case["end"], case["status"], body)
 
 
+def test_a_status_below_100_is_refused() -> None:
+    """Else its body would be taken for the beginning of the next one's."""
+    answer = framed(b"one", status=b"000 OK") + framed(b"two")
+    assert read(in_pieces(answer, 100_000)).end == "refused"
+
+
 def test_the_cases_are_of_all_kinds() -> None:
     assert {case["end"] for case in CASES} == {"complete", "open", "refused"}
     assert len(CASES) == 64

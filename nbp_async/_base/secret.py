@@ -53,7 +53,9 @@ class Secret:
 
     def hide_bytes(self, data: bytes) -> bytes:
         """The same of bytes."""
-        return b"".join(self.hide_in([data]))
+        text = data.decode("latin-1")
+        clean = _hide(self.__needles(), text, cut=True)
+        return data if clean is text else clean.encode("latin-1")
 
     def hide_in(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The same bytes without the key, also where it lies across two chunks."""
@@ -177,9 +179,12 @@ def _without(hide: Callable[[str], str], value: Any) -> Any:
     if isinstance(value, tuple) and type(value) is tuple:
         return tuple(_without(hide, part) for part in value)
     if isinstance(value, msgspec.Struct):
-        fields = {name: getattr(value, name) for name in value.__struct_fields__}
-        clean = {name: _without(hide, part) for name, part in fields.items()}
-        changed = {name: part for name, part in clean.items() if part != fields[name]}
+        changed = {}
+        for name in value.__struct_fields__:
+            part = getattr(value, name)
+            # Each answer comes by here, and most of its fields are empty or numbers.
+            if part and (clean := _without(hide, part)) is not part and clean != part:
+                changed[name] = clean
         return msgspec.structs.replace(value, **changed) if changed else value
     if isinstance(value, BaseException):
         value.args = _without(hide, value.args)

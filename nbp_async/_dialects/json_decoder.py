@@ -59,6 +59,8 @@ class JsonDecoder:
             if not scan.is_cut:
                 raise
         else:
+            if not scan.notes:
+                return answer
             return msgspec.structs.replace(answer, notes=scan.notes + answer.notes)
         problem = TruncatedError("The response is cut off, and has no image up to there.")
         raise problem

@@ -143,6 +143,10 @@ def encode_form(fields: Mapping[str, object], files: Sequence[File]) -> tuple[st
     return f"multipart/form-data; boundary={boundary}", b"".join(pieces)
 
 
+# Where an entry has its image or link.
+_IMAGE_FIELDS = frozenset({"b64_json", "image_url", "imageUrl", "text", "url"})
+
+
 class FoundImages(NamedTuple):
     """The images and links of an answer, and its fields: of a stream, those of all its events."""
 
@@ -200,7 +204,7 @@ def _entries(chunk: object) -> list[object]:
         content = message.get("content")
         entries += as_array(content) or [{"text": content}]
         entries += as_array(message.get("images"))
-    return [*entries, fields]
+    return entries if _IMAGE_FIELDS.isdisjoint(fields) else [*entries, fields]
 
 
 def _is_draft(event: Mapping[str, object]) -> bool:
@@ -217,12 +221,12 @@ def _read_entry(entry: object, images: list[int], links: list[str]) -> None:
     fields = as_object(entry)
     image_url = first_present(fields, "image_url", "imageUrl")
     url = as_object(image_url).get("url") if isinstance(image_url, dict) else image_url
-    text = read_text(as_text(fields.get("text")))
     for value in (fields.get("b64_json"), fields.get("url"), url):
         numbers = image_numbers(value)
         if numbers:
             images += numbers
             return
+    text = read_text(as_text(fields.get("text")))
     images += text.images
     base64 = as_text(fields.get("b64_json"))
     links += [base64] if looks_like_link(base64) else []

@@ -160,7 +160,7 @@ class Exchange:
                 finally:
                     timer.resume()
                 turn.pause(len(data))
-                if decoder.complete:
+                if size != length and decoder.complete:
                     timer.expect_end()
         except MalformedReplyError:
             turn.end()
@@ -197,8 +197,10 @@ class Exchange:
     async def _spool(self, data: bytes, timer: StageTimer, max_body: int) -> None:
         spool = self.spool
         if spool is not None and data and spool.size < max_body:
+            if spool.write_nowait(data[: max_body - spool.size]):
+                return
             timer.pause()
-            await spool.write(data[: max_body - spool.size])
+            await spool.flush()
             timer.resume()
 
     async def _take(self, decoder: Decoder, data: bytes) -> None:

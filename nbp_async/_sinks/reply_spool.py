@@ -39,15 +39,23 @@ class ReplySpool:
         self._failure: OSError | None = None
         self.size = 0
 
-    async def write(self, data: bytes) -> None:
-        """Append; returns when it can take more."""
+    def write_nowait(self, data: bytes) -> bool:
+        """Append; False if `flush` has to be awaited before more is written."""
         if self._failure is not None:
-            return
+            return True
         self._chunks.append(data)
         self._waiting += len(data)
         self.size += len(data)
-        if self._waiting >= _IN_MEMORY:
-            await self._place.threads.run(self._flush)
+        return self._waiting < _IN_MEMORY
+
+    async def flush(self) -> None:
+        """Bring what is gathered to the disk."""
+        await self._place.threads.run(self._flush)
+
+    async def write(self, data: bytes) -> None:
+        """Append; returns when it can take more."""
+        if not self.write_nowait(data):
+            await self.flush()
 
     async def keep(
         self, head: bytes, stem: str, plain: Callable[[Chunks], Chunks], clean: Clean

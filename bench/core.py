@@ -19,8 +19,9 @@ from bench.clients import Calls, measure_calls
 from bench.fresh_process import call_fresh
 from bench.light_server import light_server, self_signed
 from bench.lists import measure_lists
-from bench.meter import Reading
+from bench.meter import Reading, median_reading
 from bench.suite import Session, Suite
+from bench.transports import transports
 
 KIB, MIB = 1024, 1024 * 1024
 _COUNT = "import sys; before = len(sys.modules); import nbp_async; print(len(sys.modules) - before)"
@@ -119,7 +120,14 @@ CORE = Suite(
     name="core",
     help="what the library costs beside bare aiohttp",
     quick="smaller sizes, a minute in all",
-    measurements={"import": imports, "calls": calls, "large": large, "held": held, "lists": lists},
+    measurements={
+        "import": imports,
+        "calls": calls,
+        "transports": transports,
+        "large": large,
+        "held": held,
+        "lists": lists,
+    },
 )
 
 
@@ -131,20 +139,7 @@ async def paired(base: Calls, *, reps: int, limit: float) -> dict[str, Reading]:
     for client in order:
         reading = await call_fresh(measure_calls, replace(base, client=client), limit=limit)
         readings[client].append(reading)
-    return {client: _median(found) for client, found in readings.items()}
-
-
-def _median(readings: list[Reading]) -> Reading:
-    def middle(name: str) -> float:
-        return float(statistics.median(getattr(reading, name) for reading in readings))
-
-    return Reading(
-        answered=min(reading.answered for reading in readings),
-        wall=middle("wall"),
-        cpu=middle("cpu"),
-        peak_over_idle=int(middle("peak_over_idle")),
-        worst_stall=middle("worst_stall"),
-    )
+    return {client: median_reading(found) for client, found in readings.items()}
 
 
 def _show(session: Session, name: str, pair: dict[str, Reading], count: int) -> None:

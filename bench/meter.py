@@ -2,7 +2,9 @@
 
 import asyncio
 import resource
+import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,21 @@ class Reading:
     cpu: float
     peak_over_idle: int
     worst_stall: float = 0.0
+
+
+def median_reading(readings: Sequence[Reading]) -> Reading:
+    """The median of each figure of several runs; the fewest answers of any."""
+
+    def middle(name: str) -> float:
+        return float(statistics.median(getattr(reading, name) for reading in readings))
+
+    return Reading(
+        answered=min(reading.answered for reading in readings),
+        wall=middle("wall"),
+        cpu=middle("cpu"),
+        peak_over_idle=int(middle("peak_over_idle")),
+        worst_stall=middle("worst_stall"),
+    )
 
 
 class Meter:

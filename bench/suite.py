@@ -47,6 +47,7 @@ class Session:
         self.reps = 1 if quick else reps
         self.options = options
         self.checks: list[Check] = []
+        self.targets: list[Check] = []
         self.readings: dict[str, Any] = {}
 
     def show(self, *lines: str) -> None:
@@ -59,13 +60,22 @@ class Session:
         self.checks.append(Check(name, value, bound, unit))
         self.show(str(self.checks[-1]))
 
+    def target(self, name: str, value: float, aim: float, unit: str = "x") -> None:
+        """Say whether a figure is where it should come to; a suite passes without."""
+        self.targets.append(Check(name, value, aim, unit))
+        met = "met    " if value <= aim else "NOT met"
+        self.show(f"  {met} {name}: {value:.3g} {unit} (target {aim:g})")
+
     def save(self, path: Path) -> None:
         """Write the checks and all readings."""
         path.parent.mkdir(parents=True, exist_ok=True)
         checks = [
             {"name": c.name, "value": c.value, "bound": c.bound, "ok": c.ok} for c in self.checks
         ]
-        document = {"checks": checks, "readings": self.readings}
+        targets = [
+            {"name": t.name, "value": t.value, "target": t.bound, "met": t.ok} for t in self.targets
+        ]
+        document = {"checks": checks, "targets": targets, "readings": self.readings}
         path.write_text(json.dumps(document, indent=1) + "\n")
 
 

@@ -12,6 +12,7 @@ from bench.fresh_process import call_fresh
 from bench.light_server import light_server, self_signed
 from bench.lists import measure_lists
 from bench.suite import Measurement, Session, Suite
+from bench.transports import Kind, compared, kinds, show
 from nbp_async._images.sniff import ImageSniffer
 
 
@@ -33,6 +34,28 @@ async def test_both_clients_do_the_same_work_to_its_end(tmp_path: Path) -> None:
             pair = await paired(task, reps=1, limit=60)
         assert {name: reading.answered for name, reading in pair.items()} == {"bare": 30, "nbp": 30}
         assert all(reading.cpu > 0 and reading.wall > 0 for reading in pair.values())
+
+
+async def test_each_transport_is_measured_and_held_to_its_targets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("httptools")
+    ca, certificate = self_signed(tmp_path)
+    kind = Kind("made", Calls("", "", 20, 10), cpu=0.0, memory=2**40)
+    found = await compared(kind, (ca, certificate), 1)
+    assert {name: one.answered for name, one in found.items()} == {
+        "bare": 20,
+        "aiohttp": 20,
+        "direct": 20,
+    }
+    session = Session(quick=True)
+    show(session, kind, "TLS", found)
+    assert [target.ok for target in session.targets] == [False, True]
+    said = capsys.readouterr().out
+    assert "NOT met CPU to bare, direct, TLS, made" in said
+    assert "  met     memory a call, direct" in said
+    names = [kind.name for tls in (False, True) for kind in kinds(quick=True, tls=tls)]
+    assert len(names) == 7
 
 
 async def test_held_calls_are_held_at_once() -> None:

@@ -41,6 +41,9 @@ class HeadReader:
         done = 0
         while self._in_head:
             end = _END.search(data, done)
+            if end is not None and not data.startswith(_START, done):
+                self._in_head = False  # lines before it are for the parser to refuse
+                break
             if end is None:
                 if not self._may_be_head(data[done:]):
                     self._in_head = False

@@ -62,6 +62,12 @@ def test_what_cannot_be_a_head_goes_to_the_parser_at_once(data: bytes) -> None:
     assert HeadReader().feed(data) == data
 
 
+def test_a_head_is_put_right_only_where_it_begins_as_one() -> None:
+    """Else a line that stands before it would be taken out, and a garbled answer be read."""
+    answer = b"Content-Length: 3\r\n" + OK + b"Content-Length: 3\r\n\r\none"
+    assert HeadReader().feed(answer) == answer
+
+
 def test_after_a_change_of_protocol_nothing_is_a_head() -> None:
     reader = HeadReader()
     reader.feed(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")

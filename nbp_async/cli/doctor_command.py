@@ -90,6 +90,7 @@ async def _all(
     yield await asyncio.to_thread(machine_checks.disk, folder)
     profile = chosen_profile(options.endpoint, os.environ)
     yield machine_checks.proxies(options, profile.base_url, os.environ)
+    yield machine_checks.held_calls(options.limits.most_in_flight, profile.base_url)
     yield CheckResult(name="endpoint", state="ok", message=f"{profile.name}: {profile.base_url}")
     today = datetime.now(UTC).date()
     yield machine_checks.model(options.model or profile.model, profile, today)

@@ -21,6 +21,11 @@ from nbp_async.display.formats import format_bytes, format_seconds, plural, prin
 State = Literal["ok", "warn", "bad", "skipped"]
 _FILES_PER_CALL = 2  # its socket, and the file that its image goes to
 _OTHER_FILES = 64  # Python, the journal, downloads
+# What a held call takes, as `python -m bench core --only transports` measures it with CPython 3.11:
+# bytes of memory, and over TLS the CPU of one by "direct", to that of one by aiohttp.
+_HELD_PLAIN = 12_000
+_HELD_TLS = {"aiohttp": 64_000, "uvloop": 22_000, "direct": 22_000}
+_DIRECT_CPU = 0.6
 _TICK = 0.005
 _MOST_DELAY = 0.05  # seconds by which the event loop may be late
 _MIN_FREE = 1_000_000_000  # bytes: some fifty images of 4K
@@ -81,6 +86,20 @@ def open_files(in_flight: int, soft: int | None = None) -> CheckResult:
     return CheckResult(
         name="open files", state="ok", message=f"{soft:,}: enough for {room:,} calls in flight"
     )
+
+
+def held_calls(in_flight: int, url: str) -> CheckResult:
+    """What this many calls hold in memory while they wait, and with what it would be less."""
+    calls = f"{plural(in_flight, 'call')} in flight"
+    if not url.startswith("https:"):
+        message = f"{calls} to this address hold about {format_bytes(in_flight * _HELD_PLAIN)}"
+        return CheckResult(name="held calls", state="ok", message=message)
+    held = {name: format_bytes(in_flight * size) for name, size in _HELD_TLS.items()}
+    message = (
+        f"{calls} over https hold about {held['aiohttp']}; with uvloop {held['uvloop']}, with "
+        f'Client(transport="direct") {held["direct"]} and {_DIRECT_CPU:.0%} of the CPU'
+    )
+    return CheckResult(name="held calls", state="ok", message=message)
 
 
 def open_files_warning(in_flight: int, soft: int | None = None) -> str:

@@ -30,6 +30,17 @@ def test_too_few_open_files_come_with_the_command_that_lifts_them() -> None:
     assert machine_checks.open_files_warning(50, soft=256) == ""
 
 
+def test_what_held_calls_take_is_said_with_what_would_take_less() -> None:
+    found = machine_checks.held_calls(1000, "https://api.example/v1")
+    assert found.state == "ok"
+    assert found.message == (
+        "1,000 calls in flight over https hold about 64.0 MB; with uvloop 22.0 MB, with "
+        'Client(transport="direct") 22.0 MB and 60% of the CPU'
+    )
+    plain = machine_checks.held_calls(50, "http://127.0.0.1:1/v1")
+    assert plain.message == "50 calls in flight to this address hold about 600 kB"
+
+
 def test_a_folder_that_does_not_exist_yet_is_judged_by_where_it_will_be(tmp_path: Path) -> None:
     found = machine_checks.disk(tmp_path / "a" / "b")
     assert found.name == "disk"
@@ -163,4 +174,4 @@ def test_offline_and_without_a_key_it_says_what_is_missing(tmp_path: Path) -> No
     assert done.exit_code == 4
     assert found["key"]["state"] == "bad"
     assert "nbp auth set" in found["key"]["fix"]
-    assert {"versions", "event loop", "open files", "disk", "proxy", "endpoint"} < set(found)
+    assert {"versions", "event loop", "open files", "held calls", "disk", "proxy"} < set(found)

@@ -42,6 +42,7 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ContentBlockedError",
+    "copy_journal",
     "DeadlineError",
     "DialectName",
     "DisconnectedError",
@@ -202,6 +203,7 @@ if TYPE_CHECKING:
     from nbp_async._client.recover_run import recover_run
     from nbp_async._client.script import run_many
     from nbp_async._client.sync_client import SyncClient, SyncStream
+    from nbp_async._journal.journal_copy import copy_journal
     from nbp_async._journal.reader import Report, read_run
     from nbp_async._journal.rebuild import RebuildReport, rebuild_run
     from nbp_async._models.bill import Bill
@@ -248,6 +250,7 @@ _ROOMS = {
     "fetch_run": "_client.fetch_run",
     "FetchOptions": "_client.fetch_options",
     "Plan": "_calls.plan",
+    "copy_journal": "_journal.journal_copy",
     "read_run": "_journal.reader",
     "Report": "_journal.reader",
     "rebuild_run": "_journal.rebuild",

@@ -58,6 +58,7 @@ HOME_OF_OPTIONAL: dict[str, set[str]] = {
     "opentelemetry": {"telemetry"},
     "pandas": {"_models"},
     "polars": {"_models", "_prompt_files"},
+    "psycopg": {"_journal"},
     "python_calamine": {"_prompt_files"},
     "openai": set(),
     "google": set(),

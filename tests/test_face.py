@@ -55,6 +55,7 @@ PROMISED = {
     "PromptFile",
     "Rate",
     "read_prompts",
+    "copy_journal",
     "read_run",
     "rebuild_run",
     "RebuildReport",

@@ -83,7 +83,7 @@ async def fetch_jobs(
     past = call.past
     assert past is not None, "a batch has a journal"
     (await call.sink.open()).discard()
-    past.opened = await past.open()
+    await past.open_journal()
 
     async def record(item: BatchItem, outcome: Outcome) -> None:  # noqa: ARG001
         deliver(outcome)

@@ -47,7 +47,7 @@ async def fetch_run(where: str | Path, options: FetchOptions) -> Batch:
     again does this, too.
 
     Args:
-        where: The run's folder, or its journal.
+        where: The run's folder, or its journal: a file or `postgresql://host/db?run=NAME`.
 
     Returns:
         The outcomes of what was only a link, in the order in which they ended.
@@ -126,7 +126,7 @@ async def open_parts(
 def _past(
     report: Report, home: str | Path, options: FetchOptions, files: FileThreads, buckets: Buckets
 ) -> ResumeState:
-    run = CallOptions(out=home, journal=report.path, shared=options.shared)
+    run = CallOptions(out=home, journal=report.address or report.path, shared=options.shared)
     return ResumeState(
         open=opener(run, report.owner, files, time.time),
         account=report.owner,
@@ -150,6 +150,8 @@ def home_of(report: Report, out: str | Path | None = None) -> str | Path:
     """
     if report.path.name == JOURNAL:
         return report.folder
+    if report.place:
+        return report.place
     homes = {_home(report, row.path) for row in report.rows() if row.path}
     homes.discard(waiting_images(report.path))
     if len(homes) == 1:

@@ -18,6 +18,7 @@ from nbp_async._base.secret import Secret
 from nbp_async._client.download_options import DownloadOptions
 from nbp_async._flow.resume_state import ResumePolicy
 from nbp_async._journal.base import JOURNAL, Journal
+from nbp_async._journal.database_address import DatabaseAddress, is_database
 from nbp_async._models.events import Listener
 from nbp_async._models.outcomes import FailedLines, Links, Via
 from nbp_async._models.settings import Dollars, Retry, dollars
@@ -132,7 +133,9 @@ class CallOptions(ImageOptions):
 
     Attributes:
         journal: A file for a journal that is not in the folder `out`, or False for none; None
-            (default) has one where `out` is a folder, and none where it is a store.
+            (default) has one where `out` is a folder, and none where it is a store. With
+            "postgresql://host/db?run=NAME" (extra [postgres]) it is in a database, and the same
+            call on any number of machines shares the work and `max_cost`.
         resend_ambiguous: Send again what may have been billed; needs `max_cost`.
         retry_failed: Send again what was billed and brought no image, or whose file is gone.
         verify: Compare the hash of each file that is there, not only its size.
@@ -146,7 +149,7 @@ class CallOptions(ImageOptions):
     """
 
     journal: Annotated[
-        str | Path | bool | Journal | None, Form("a file, False for none, or a Journal")
+        str | Path | bool | Journal | None, Form("a file, a database, False for none, or a Journal")
     ] = None
     resend_ambiguous: bool = False
     retry_failed: bool = False
@@ -166,6 +169,8 @@ class CallOptions(ImageOptions):
         self._check_run()
 
     def _check_run(self) -> None:
+        if self.database is not None:
+            self._check_shared()
         if self.journal is True and self.folder is None:
             raise ConfigError(
                 "there is no folder for the journal: give the folder as out, or a file as journal, "
@@ -184,6 +189,22 @@ class CallOptions(ImageOptions):
         if self.resend_ambiguous and self.max_cost is None:
             raise _no_cap()
 
+    def _check_shared(self) -> None:
+        if self.via == "batch":
+            raise ConfigError(
+                "batch jobs belong to one process, and a journal in a database to many: give a "
+                "file as journal.",
+                option="via",
+                value="batch",
+            )
+        if self.out is None:
+            raise ConfigError(
+                "all machines of the run need one place for its images: give a store, or a folder "
+                "that all have mounted, as out.",
+                option="journal",
+                value=str(self.database),
+            )
+
     @property
     def has_journal(self) -> bool:
         """The call is a run: it has a journal, in its folder or elsewhere."""
@@ -191,11 +212,18 @@ class CallOptions(ImageOptions):
 
     @property
     def journal_path(self) -> Path | None:
-        """Where the journal is: in the run's folder, or where it was wanted; None without one."""
+        """The journal's file: in the run's folder, or where it was wanted; None without one."""
+        if self.database is not None:
+            return None
         if isinstance(self.journal, str | Path):
             return Path(self.journal).absolute()
         folder = None if self.journal is False else self.folder
         return None if folder is None else folder / JOURNAL
+
+    @property
+    def database(self) -> DatabaseAddress | None:
+        """The run in a database that has the journal, or None."""
+        return DatabaseAddress.parse(str(self.journal)) if is_database(self.journal) else None
 
     @property
     def beside(self) -> Path | None:

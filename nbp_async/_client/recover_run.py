@@ -19,6 +19,7 @@ from nbp_async._flow.kept_replies import ReplyShelf
 from nbp_async._flow.recover_replies import ReplyRecovery
 from nbp_async._flow.unread_reply import KeptHead
 from nbp_async._journal.base import JOURNAL
+from nbp_async._journal.database_address import is_database
 from nbp_async._journal.reader import Report, read_run
 from nbp_async._models.outcomes import Outcome
 from nbp_async._sinks.object_sink import as_store_address
@@ -68,7 +69,8 @@ async def recover_run(where: str | Path, options: RecoverOptions) -> Batch:
 async def _recover(
     where: str | Path, options: RecoverOptions, deliver: Callable[[Outcome], object]
 ) -> None:
-    report, home, replies = await to_thread.run_sync(_look, Path(where), options.out)
+    where = where if is_database(where) else Path(where)
+    report, home, replies = await to_thread.run_sync(_look, where, options.out)
     async with open_parts(report, home, options) as parts:
         place = as_store_address(home) or Path(home)
         recovery = ReplyRecovery(
@@ -84,8 +86,11 @@ async def _recover(
             await recovery.of_run(parts.past)
 
 
-def _look(where: Path, out: str | Path | None) -> tuple[Report | None, str | Path, list[str]]:
+def _look(where: str | Path, out: str | Path | None) -> tuple[Report | None, str | Path, list[str]]:
     """The run that is there, if there is one; where its images belong; replies without a run."""
+    if isinstance(where, str):
+        report = read_run(where)
+        return report, home_of(report, out), []
     if where.is_file() and where.suffix == SUFFIX:
         if out is None and where.absolute().parent.name != UNREAD:
             raise ConfigError(

@@ -52,17 +52,40 @@ from nbp_async._vendors.price_options import describe_given
 LARGE = 256 * 1024  # bytes of references above which encoding would be felt by the event loop
 
 
+class HeldElsewhere(Exception):  # noqa: N818  no error: another process makes its image
+    """Another process of the run works on this item."""
+
+    def __init__(self, item: int) -> None:
+        super().__init__(item)
+        self.item = item
+
+
 async def make_image(delivery: RequestDelivery, call: CallState, job: Job) -> Outcome:
     """Make one image. Whatever goes wrong is in the outcome; only cancellation is raised.
 
     A cancelled prompt that was sent is added to `call.dropped` before the cancellation goes on,
     so that what may have been billed is reported.
+
+    Raises:
+        HeldElsewhere: Another process of the run works on it. Nothing was sent.
     """
     ledger = Ledger(delivery.endpoint, call, job)
+    try:
+        return await _make_image(delivery, call, job, ledger)
+    finally:
+        if call.past is not None and ledger.in_journal is not None:
+            call.past.release(ledger.in_journal.item)
+
+
+async def _make_image(
+    delivery: RequestDelivery, call: CallState, job: Job, ledger: Ledger
+) -> Outcome:
     try:
         references = await load_references(job.prompt)
         if call.past is not None:
             entry = await claim(call.past, job, references, ledger)
+            if entry.standing == "elsewhere":
+                raise HeldElsewhere(entry.item)
             known = await known_outcome(delivery.endpoint, call, call.past, job, entry, ledger)
             if known is not None:
                 return known

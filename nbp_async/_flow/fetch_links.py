@@ -24,7 +24,7 @@ async def fetch_links(
         StorageError: There is no place for images.
     """
     (await call.sink.open()).discard()
-    journal = past.opened = await past.open()
+    journal = await past.open_journal()
     try:
         linked = soonest_first(entry for entry in await journal.unsettled() if links_of(entry))
         for entry in linked:

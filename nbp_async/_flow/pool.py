@@ -18,6 +18,7 @@ from nbp_async._flow.job_source import InvalidPrompt, JobSource
 from nbp_async._flow.recovery import all_attempts, failure_of_entry, recover
 from nbp_async._flow.resume import begin, claim_only, end
 from nbp_async._flow.resume_state import ResumeState
+from nbp_async._flow.shared_run import sweeping
 from nbp_async._journal.base import JournalEntry
 from nbp_async._models.outcomes import Failure, Job, Outcome
 
@@ -47,7 +48,10 @@ class PoolBase(ABC):
             (await call.sink.open()).discard()  # where nothing can be stored nothing is bought
             linked = [] if call.past is None else await begin(self._endpoint, call, call.past)
             try:
-                async with asyncio.TaskGroup() as group:
+                async with (
+                    sweeping(self._endpoint, call, call.past, self._recover),
+                    asyncio.TaskGroup() as group,
+                ):
                     if call.past is not None:
                         for entry in linked:
                             rescue = self._recover(call.past, entry)
@@ -70,6 +74,8 @@ class PoolBase(ABC):
             self._break(exc)
             error = ParkedError(f"It is paid for, and could not be fetched: {exc}")
             return failure_of_entry(entry, error, all_attempts(entry))
+        finally:
+            past.release(entry.item)
 
     @abstractmethod
     async def _make_all(self, group: asyncio.TaskGroup) -> None:

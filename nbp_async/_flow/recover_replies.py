@@ -65,7 +65,7 @@ class ReplyRecovery:
             StorageError: There is no place for images, or their store cannot be read.
         """
         (await self.call.sink.open()).discard()
-        journal = past.opened = await past.open()
+        journal = await past.open_journal()
         try:
             listed = await self.shelf.listed()
             for entry in await journal.unsettled(failed=True):

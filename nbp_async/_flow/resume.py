@@ -60,24 +60,34 @@ async def begin(endpoint: Endpoint, call: CallState, past: ResumeState) -> list[
             process. Nothing was changed, and nothing sent.
         StorageError: The store cannot say what is in it. Nothing was sent.
     """
-    journal = past.opened = await past.open()
-    linked, tasks = [], []
+    journal = await past.open_journal()
     leftovers = UnsettledFiles(endpoint.resources.files, past)
-    for entry in await journal.unsettled():
-        if links_of(entry):
-            settle_linked(journal, entry)
-            linked.append(entry)
-        elif entry.handle is not None:
-            if entry.handle.kind == "task" and past.tasks is not None:
-                tasks.append(entry)
-        elif entry.pending:
-            await _settle_interrupted(leftovers, journal, entry)
+    to_recover = await take_over(past, await journal.unsettled(), leftovers)
     window = endpoint.window
     account = await journal.totals(window.spend.period if window is not None else 0.0)
     if call.cap is not None:
         call.cap.spent += account.spent + account.maybe
     if window is not None:
         window.remember(account.recent, endpoint.resources.open_for())
+    return to_recover
+
+
+async def take_over(
+    past: ResumeState, entries: list[JournalEntry], leftovers: UnsettledFiles
+) -> list[JournalEntry]:
+    """Settle what a process left that has ended; gives what is to be fetched, as `begin` does."""
+    journal, linked, tasks = past.journal, [], []
+    for entry in entries:
+        if links_of(entry):
+            settle_linked(journal, entry)
+            linked.append(entry)
+        elif entry.handle is not None:
+            if entry.handle.kind == "task" and past.tasks is not None:
+                tasks.append(entry)
+            else:
+                past.release(entry.item)
+        elif entry.pending:
+            await _settle_interrupted(leftovers, journal, entry)
     return soonest_first(linked) + tasks
 
 
@@ -152,6 +162,8 @@ async def known_outcome(
         ledger.earlier = outcome.earlier
         return None
     why = entry.error
+    if entry.standing == "ended":
+        return failure_of(job, _ended_elsewhere(entry), ledger)
     if entry.image is not None:
         why = await missing_reason(endpoint.resources.files, past, entry.image)
         if not why:
@@ -165,25 +177,43 @@ async def known_outcome(
 
 
 async def claim_only(past: ResumeState, job: Job) -> None:
-    """Claim a job's item, and leave it as it is.
+    """Claim a job's item, and leave it as it is: of equal jobs the next one gets another.
 
     Raises:
         ConfigError: A reference cannot be read any more.
         JournalError: The journal cannot be used.
     """
-    await _claim(past, job, await load_references(job.prompt))
+    references = await load_references(job.prompt)
+    if past.shared is not None:
+        past.shared.pass_over(await _identity(past, job, references))
+        return
+    await _claim(past, job, references)
+
+
+async def _identity(past: ResumeState, job: Job, references: tuple[Reference, ...]) -> bytes:
+    digests = await _digests(references)
+    try:
+        return identity(job, past.account, digests)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise unwritable(exc) from None
 
 
 async def _claim(past: ResumeState, job: Job, references: tuple[Reference, ...]) -> JournalEntry:
-    digests = await _digests(references)
-    try:
-        wanted = identity(job, past.account, digests)
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise unwritable(exc) from None
+    item = past.elsewhere.pop(job.index, None)
+    if item is not None and past.shared is not None:
+        return await past.shared.claim_again(item, job)
+    wanted = await _identity(past, job, references)
     try:
         return await past.journal.claim(job, wanted)
     except UnicodeEncodeError as exc:  # in the name of a reference's file
         raise unwritable(exc) from None
+
+
+def _ended_elsewhere(entry: JournalEntry) -> ParkedError:
+    return ParkedError(
+        f"Not made: another process of this run tried it meanwhile ({entry.error.rstrip('.')}).",
+        hint="The same call, made again, tries what was not billed once more.",
+    )
 
 
 def _still_open(entry: JournalEntry) -> ParkedError | None:

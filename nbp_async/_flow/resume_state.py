@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nbp_async._flow.task_client import TaskClient
 from nbp_async._journal.base import Journal
+from nbp_async._journal.shared_journal import SharedJournal, as_shared
 from nbp_async._models.outcomes import Outcome
 from nbp_async._stores.open_buckets import Buckets
 from nbp_async._stores.store_address import StoreAddress
@@ -44,8 +45,10 @@ class ResumeState:
         buckets: Opens the stores that images are in.
         tasks: Polls the open tasks of earlier calls; None if there are none.
         opened: The journal, once it is open.
+        shared: The same, if other processes may use it at the same time.
         rescues: Images that earlier calls paid for and that are being fetched, by item.
         unfinished: Outcomes of cancelled prompts that are not in the journal yet, by item.
+        elsewhere: Items that other processes worked on and have given back, by the job's index.
     """
 
     open: Callable[[], Awaitable[Journal]]
@@ -58,8 +61,25 @@ class ResumeState:
     buckets: Buckets = field(default_factory=Buckets)
     tasks: TaskClient | None = None
     opened: Journal | None = None
+    shared: SharedJournal | None = None
     rescues: dict[int, "asyncio.Task[Outcome]"] = field(default_factory=dict)
     unfinished: list[tuple[int, Outcome]] = field(default_factory=list)
+    elsewhere: dict[int, int] = field(default_factory=dict)
+
+    async def open_journal(self) -> Journal:
+        """Open the journal.
+
+        Raises:
+            JournalError: It cannot be used. Nothing was changed.
+        """
+        self.opened = journal = await self.open()
+        self.shared = as_shared(journal)
+        return journal
+
+    def release(self, item: int) -> None:
+        """Nothing more is done for this item: other processes may have it."""
+        if self.shared is not None:
+            self.shared.release(item)
 
     @property
     def journal(self) -> Journal:
@@ -71,6 +91,9 @@ class ResumeState:
         """What the names of an item's files begin with: its index, and in a store its own mark.
 
         A store may be shared by runs whose journals know nothing of each other, and after a kill
-        none of them may take another's image for its own.
+        none of them may take another's image for its own. In a run of several processes an index is
+        the place in the list of one of them.
         """
-        return f"{index:06d}" if self.store is None else f"{index:06d}-{nonce[:_NONCE_DIGITS]}"
+        if self.store is None and self.shared is None:
+            return f"{index:06d}"
+        return f"{index:06d}-{nonce[:_NONCE_DIGITS]}"

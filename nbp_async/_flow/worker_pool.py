@@ -7,12 +7,13 @@ or fetches a link or for a task at the vendor, there may be one worker more.
 
 import asyncio
 
-from nbp_async._base.errors import BudgetError
-from nbp_async._flow.attempt_loop import make_image
+from nbp_async._base.errors import BudgetError, ParkedError
+from nbp_async._flow.attempt_loop import HeldElsewhere, make_image
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver, RequestDelivery
 from nbp_async._flow.job_source import JobSource
 from nbp_async._flow.pool import PoolBase
+from nbp_async._flow.shared_run import HeldJobs
 from nbp_async._models.outcomes import Failure, Job, Outcome
 
 
@@ -31,6 +32,7 @@ class WorkerPool(PoolBase):
         self._idle = 0  # workers that draw now, or have been started and not yet drawn
         self._ended = False  # there is nothing left to draw
         self._group: asyncio.TaskGroup | None = None
+        self._held = HeldJobs(call)
 
     async def _make_all(self, group: asyncio.TaskGroup) -> None:
         self._group = group
@@ -56,7 +58,7 @@ class WorkerPool(PoolBase):
     async def _worker(self) -> None:
         try:
             while self._workers <= self._places:
-                job = await self._draw()
+                job = self._held.next_nowait() or await self._draw()
                 if job is None:
                     self._ended = True
                     return
@@ -78,6 +80,9 @@ class WorkerPool(PoolBase):
             outcome: Outcome = job if isinstance(job, Failure) else await self._generate(job)
             await self._hand_out(outcome)
             self._stop_if_spent(outcome)
+        except HeldElsewhere as held:
+            assert isinstance(job, Job), "only a job is claimed"
+            self._hold(held.item, job)
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -89,6 +94,26 @@ class WorkerPool(PoolBase):
             self._break(stray)
         except Exception as exc:  # noqa: BLE001
             self._break(exc)
+
+    def _hold(self, item: int, job: Job) -> None:
+        """Another process of the run makes it: go on with the next one, and look again later."""
+        if self._held.add(item, job) and self._group is not None:
+            self._group.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        past = self._call.past
+        assert past is not None, "a journal said that they are elsewhere"
+        assert past.shared is not None, "and that it is shared"
+        for job in await self._held.watch(past.shared, self._draw_again):
+            error = ParkedError(
+                "Not waited for: another process of this run works on it.",
+                hint="The same call, made again, has its image.",
+            )
+            await self._hand_out(Failure(index=job.index, prompt=job.prompt, error=error))
+
+    def _draw_again(self) -> None:
+        self._ended = False
+        self._start_worker()
 
     async def _generate(self, job: Job) -> Outcome:
         return await make_image(self._delivery, self._call, job)

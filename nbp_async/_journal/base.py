@@ -29,6 +29,7 @@ LOCK = "journal.lock"
 MANIFEST = "manifest.jsonl"
 
 State = Literal["planned", "armed", "submitted", "answered", "stored", "failed"]
+Standing = Literal["ours", "elsewhere", "ended"]
 
 
 class PendingAttempt(msgspec.Struct, frozen=True):
@@ -75,6 +76,9 @@ class JournalEntry(msgspec.Struct, frozen=True):
         links: Links of a paid image whose bytes are not here, the wanted one first.
         link_expires: When they expire according to the vendor, in seconds since 1970, or None.
         model: The model that was requested.
+        standing: Whose it is, in a journal that several processes share: "ours" to work on; worked
+            on "elsewhere" now; or "ended" without an image while this process worked, which is its
+            outcome here, too.
     """
 
     item: int
@@ -90,6 +94,7 @@ class JournalEntry(msgspec.Struct, frozen=True):
     links: tuple[str, ...] = ()
     link_expires: float | None = None
     model: str = ""
+    standing: Standing = "ours"
 
     @property
     def handle(self) -> Handle | None:
@@ -115,7 +120,8 @@ class RunTotals(msgspec.Struct, frozen=True):
 
 
 class Journal(Protocol):
-    """Keeps the items of one run. Belongs to one event loop, and to one process at a time.
+    """Keeps the items of one run. Belongs to one event loop, and to one process at a time, unless
+    it is a `SharedJournal`.
 
     Where a method says "durable", it is so when the coroutine returns; the rest is written in
     order, with the next durable write. Any method may raise JournalError if the journal cannot be

@@ -14,6 +14,8 @@ from nbp_async._base.text import format_dollars
 from nbp_async._journal import records
 from nbp_async._journal.base import JOURNAL, MANIFEST, PendingAttempt, RunTotals
 from nbp_async._journal.compatibility import read_only, version_of
+from nbp_async._journal.database_address import DatabaseAddress, is_database
+from nbp_async._journal.journal_copy import import_copies
 from nbp_async._journal.run_totals import compute_totals
 from nbp_async._journal.schema import APPLICATION, VERSION
 from nbp_async._models.frames import PandasFrame, PolarsFrame, to_pandas, to_polars
@@ -40,6 +42,9 @@ class Report(msgspec.Struct, frozen=True):
         states: How many items are in each state.
         processes: How many processes have worked on it.
         problem: What could not be read, or "".
+        place: Where a journal in a database says that the run's images are; else "".
+        address: Of the run, if it is in a database; `path` is then a copy of it as it was, which
+            goes when this goes.
     """
 
     path: Path
@@ -49,11 +54,16 @@ class Report(msgspec.Struct, frozen=True):
     states: dict[str, int]
     processes: int
     problem: str = ""
+    place: str = ""
+    address: str = ""
+    _copy: object = None
 
     def __repr__(self) -> str:
         """Images, items and dollars; `nbp show` says more."""
         maybe = f" + perhaps {format_dollars(self.totals.maybe)}" if self.totals.maybe else ""
-        where = self.folder if self.path.name == JOURNAL else self.path
+        where: object = self.folder if self.path.name == JOURNAL else self.path
+        if self.address:
+            where = DatabaseAddress.parse(self.address)
         stored, items = self.states.get("stored", 0), sum(self.states.values())
         spent = format_dollars(self.totals.spent)
         return f"Report({where}, {stored} of {items}, {spent}{maybe})"
@@ -104,12 +114,15 @@ def read_run(where: str | Path) -> Report:
     ```
 
     Args:
-        where: The run's folder, or its journal.
+        where: The run's folder, or its journal: a file, or `postgresql://host/db?run=NAME`, of
+            which a copy is made as it is now.
 
     Raises:
         NoRunError: There is none.
         JournalError: It cannot be read at all.
     """
+    if is_database(where):
+        return _read_database(str(where))
     path = Path(where)
     if path.is_dir():
         path = path / JOURNAL
@@ -127,6 +140,16 @@ def read_run(where: str | Path) -> Report:
             hint="manifest.jsonl beside it has a line for each outcome.",
         )
     raise error
+
+
+def _read_database(address: str) -> Report:
+    run = DatabaseAddress.parse(address)
+    copy = import_copies(run).TemporaryCopy(run)
+    report = _report(copy.path)
+    folder = Path(copy.place) if copy.place and not is_store(copy.place) else Path.cwd()
+    return msgspec.structs.replace(
+        report, folder=folder, place=copy.place, address=address, _copy=copy
+    )
 
 
 def read_again(read: Callable[[], T]) -> T:
@@ -292,12 +315,12 @@ def _describe(pending: PendingAttempt) -> str:
     return f"The vendor is working on it, as {pending.handle.kind} {pending.handle.id}."
 
 
-def standing_of(path: Path) -> dict[bytes, list[str]]:
+def standing_of(path: Path, folder: Path | None = None) -> dict[bytes, list[str]]:
     """What the next call finds for each identity: its items, in the order in which it claims them.
 
     "there" (stored), "link" (paid, to be fetched), "out" (at the vendor, under a known handle),
     "maybe" (may have been billed), "lost" (billed, and not there) or "new". Empty if there is no
-    journal yet.
+    journal yet. Paths are relative to the journal, or to `folder` if it is a copy of one elsewhere.
 
     Raises:
         JournalError: It cannot be read.
@@ -308,7 +331,7 @@ def standing_of(path: Path) -> dict[bytes, list[str]]:
     db = read_only(path)
     try:
         for identity, state, image, links, bills in db.execute(_STANDING):
-            item = _standing(state, image, links, bills, path.parent)
+            item = _standing(state, image, links, bills, folder or path.parent)
             standing.setdefault(identity, []).append(item)
     except sqlite3.DatabaseError as exc:
         error = JournalError(f"{path} cannot be read: {exc}.")

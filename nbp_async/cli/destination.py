@@ -1,4 +1,4 @@
-"""Where a command's images go: a folder, or a store with the run's journal on this machine."""
+"""Where a command's images go, a folder or a store, and where its run's journal is."""
 
 import os
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class Destination:
     Attributes:
         folder: The folder that gets the images, or those that the store could not take.
         store: Address in a store that gets them instead; "" for none.
-        journal: The run's journal; None for one in the folder.
+        journal: The run's journal, a file or an address in a database; None for one in the folder.
     """
 
     folder: Path
     store: str = ""
-    journal: Path | None = None
+    journal: Path | str | None = None
 
     @property
     def out(self) -> str | Path:
@@ -32,7 +32,7 @@ class Destination:
         return self.store or self.folder
 
     @property
-    def run(self) -> Path:
+    def run(self) -> Path | str:
         """The run's folder or journal, as other commands take it."""
         return self.journal or self.folder
 
@@ -70,7 +70,7 @@ def _make_folder(path: Path, mode: int) -> None:
     path.mkdir(mode, exist_ok=True)
 
 
-def destination_of(out: str | Path, journal: Path | None) -> Destination:
+def destination_of(out: str | Path, journal: Path | str | None) -> Destination:
     """What `--out` and `--journal` say.
 
     Raises:
@@ -83,7 +83,22 @@ def destination_of(out: str | Path, journal: Path | None) -> Destination:
             "A run in a store needs a journal on this machine: add --journal run.sqlite3. "
             "Nothing was sent."
         )
-    return Destination(folder=journal.parent, store=out, journal=journal)
+    folder = Path() if isinstance(journal, str) else journal.parent
+    return Destination(folder=folder, store=out, journal=journal)
+
+
+class RunType(click.ParamType[str | Path]):
+    """A run's folder or journal: a path, or the address of one in a database."""
+
+    name = "DIR|URL"
+
+    def convert(
+        self,
+        value: str | Path,
+        param: click.Parameter | None,  # noqa: ARG002  click sets the signature
+        ctx: click.Context | None,  # noqa: ARG002
+    ) -> str | Path:
+        return value if isinstance(value, str) and "://" in value else Path(value)
 
 
 class DestinationType(click.ParamType[str | Path]):

@@ -10,7 +10,7 @@ import click
 
 from nbp_async.cli import exit_codes
 from nbp_async.cli.run_reader import RunReader
-from nbp_async.cli.shared_options import run_argument
+from nbp_async.cli.shared_options import any_run_argument
 from nbp_async.display.output_file import replacing
 from nbp_async.display.row_export import write_csv, write_json, write_parquet
 
@@ -18,7 +18,8 @@ _WRITERS = {"csv": write_csv, "parquet": write_parquet, "json": write_json}
 _HELP = """\
 Write a row for each item of a run: its prompt, its image, where that is, and what it cost.
 
-DIR is the folder of an `nbp many --out DIR` (or its journal). It is only read, and may be in use.
+DIR is the folder of an `nbp many --out DIR`, or its journal: a file, or
+postgresql://host/db?run=NAME. It is only read, and may be in use.
 Paths are relative to it, or addresses in a store; sizes are in bytes, times in seconds, amounts in
 US dollars.
 
@@ -34,7 +35,7 @@ Exit code 3: something of the run could not be read; stderr says what.
 
 
 @click.command(help=_HELP)
-@run_argument
+@any_run_argument
 @click.option(
     "--to",
     "form",
@@ -51,7 +52,7 @@ Exit code 3: something of the run could not be read; stderr says what.
     help="A new file is for you alone; an existing one is replaced in one step, and keeps its "
     "rights. Default: stdout.",
 )
-def export(where: Path, form: str, output: Path | None) -> None:
+def export(where: Path | str, form: str, output: Path | None) -> None:
     """Read the run, and write it in this form."""
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise exit_codes.InvalidUseError("Parquet is binary: name a file with -o.")

@@ -22,9 +22,9 @@ from nbp_async.cli.network_options import ClientSettings, network_options
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
 from nbp_async.cli.run_reader import RunReader
 from nbp_async.cli.shared_options import (
+    any_run_argument,
     link_option,
     links_allowed,
-    run_argument,
     target_option,
 )
 from nbp_async.display.formats import format_dollars, format_seconds, plural, printable
@@ -33,7 +33,8 @@ from nbp_async.display.link_expiry import LinkExpiry
 _HELP = """\
 Download the images of a run that are paid for and are only links yet.
 
-DIR is the folder of an `nbp many --out DIR`, or its journal. This needs no key and buys nothing;
+DIR is the folder of an `nbp many --out DIR`, or its journal: a file, or
+postgresql://host/db?run=NAME. This needs no key and buys nothing;
 the link that expires first comes first. Each path goes to stdout as its image comes.
 
 An image that cannot be downloaded stays a link: run the command again. A link that no longer works
@@ -44,12 +45,12 @@ Exit code 3: something is still a link, or was lost.
 
 
 @click.command(help=_HELP)
-@run_argument
+@any_run_argument
 @target_option
 @link_option
 @network_options
 def fetch(
-    where: Path,
+    where: Path | str,
     target: Path | str | None,
     allow_http: bool | None,
     network: ClientSettings,
@@ -77,7 +78,7 @@ def fetch(
 
 
 async def _fetch(
-    where: Path,
+    where: Path | str,
     target: Path | str | None,
     folder: Path,
     options: ClientSettings,

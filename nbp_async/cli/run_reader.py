@@ -9,7 +9,7 @@ from nbp_async.cli.output import print_line, stderr_console
 from nbp_async.display.formats import printable
 
 
-def read_report(where: Path) -> Report:
+def read_report(where: Path | str) -> Report:
     """The run in `where`, its folder or its journal.
 
     Raises:
@@ -30,7 +30,7 @@ class RunReader:
         report: What its journal says.
     """
 
-    def __init__(self, where: Path) -> None:
+    def __init__(self, where: Path | str) -> None:
         self.report = read_report(where)
         self._problems: list[str] = []
         if self.report.problem:

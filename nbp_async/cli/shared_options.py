@@ -17,7 +17,7 @@ from nbp_async import (
     find_profile,
     option_fields,
 )
-from nbp_async.cli.destination import DestinationType, destination_of
+from nbp_async.cli.destination import DestinationType, RunType, destination_of
 from nbp_async.cli.network_options import ClientSettings, endpoint_network_options
 from nbp_async.cli.value_completion import (
     complete_endpoint,
@@ -118,6 +118,7 @@ target_option = click.option(
     help="A folder or a store for them. Default: where the run's other images are.",
 )
 run_argument = click.argument("where", metavar="DIR", type=click.Path(path_type=Path))
+any_run_argument = click.argument("where", metavar="DIR", type=RunType())
 dry_run_option = click.option(
     "--dry-run",
     is_flag=True,
@@ -240,7 +241,7 @@ def destination_options(command: Command) -> Command:
     """`--out` and `--journal`; the command gets them as `destination`."""
 
     @functools.wraps(command)
-    def with_destination(out: str | Path, journal: Path | None, **others: Any) -> Any:
+    def with_destination(out: str | Path, journal: Path | str | None, **others: Any) -> Any:
         return command(destination=destination_of(out, journal), **others)
 
     decorate = add_options(
@@ -253,9 +254,10 @@ def destination_options(command: Command) -> Command:
         ),
         click.option(
             "--journal",
-            metavar="FILE",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="The run's journal. Default: in the folder; a store needs one.",
+            metavar="FILE|URL",
+            type=RunType(),
+            help="The run's journal. Default: in the folder; a store needs one. With "
+            "postgresql://host/db?run=NAME many machines share the run.",
         ),
     )
     return cast("Command", decorate(with_destination))

@@ -12,7 +12,7 @@ from rich.text import Text
 from nbp_async import Row
 from nbp_async.cli import exit_codes
 from nbp_async.cli.run_reader import RunReader
-from nbp_async.cli.shared_options import run_argument
+from nbp_async.cli.shared_options import any_run_argument
 from nbp_async.display.row_table import RowTable, columns_of, tab_separated
 from nbp_async.display.run_summary import RunSummary, facts_table
 from nbp_async.display.sheet import write_sheet
@@ -20,8 +20,9 @@ from nbp_async.display.sheet import write_sheet
 _HELP = """\
 Show a run: what it made and cost, what failed, what may have been billed.
 
-DIR is the folder of an `nbp many --out DIR` (or its journal, if that is elsewhere). It is only
-read, and may be in use. Without an option its totals are shown.
+DIR is the folder of an `nbp many --out DIR`, or its journal, if that is elsewhere: a file, or
+postgresql://host/db?run=NAME. It is only read, and may be in use. Without an option its totals
+are shown.
 
 \b
 --table  a line for each item: number, state, pixels, dollars, seconds,
@@ -37,7 +38,7 @@ _INDEX = "index.html"
 
 
 @click.command(help=_HELP)
-@run_argument
+@any_run_argument
 @click.option("--table", "as_table", is_flag=True, help="A line for each item.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object for each item.")
 @click.option(
@@ -52,7 +53,12 @@ _INDEX = "index.html"
 @click.option("--failed", is_flag=True, help="Only items that ended without an image.")
 @click.option("--unclear", is_flag=True, help="Only items that may have been billed.")
 def show(
-    where: Path, as_table: bool, as_json: bool, sheet: Path | None, failed: bool, unclear: bool
+    where: Path | str,
+    as_table: bool,
+    as_json: bool,
+    sheet: Path | None,
+    failed: bool,
+    unclear: bool,
 ) -> None:
     """Read the run, and show it in this form."""
     if as_table + as_json + (sheet is not None) > 1:
@@ -97,18 +103,19 @@ def _show_table(rows: Iterator[Row]) -> None:
 
 def _show_totals(reader: RunReader) -> None:
     report, console = reader.report, Console(highlight=False)
+    place = report.place or str(report.folder)
     summary = RunSummary(reader.rows(), report.folder)
     facts = [*summary.facts(time.time()), ("processes", f"{report.processes:,} so far")]
     unclear = [f"  {line}" for line in summary.unclear()]
     if unclear:
         unclear.insert(0, "May have been billed, and not sent again by default:")
     if console.is_terminal:
-        console.print(facts_table(str(report.folder), facts))
+        console.print(facts_table(place, facts))
         for line in unclear:
             console.print(Text(line), no_wrap=True, overflow="ellipsis")
         return
     wide = max(len(name) for name, _ in facts)
-    lines = [str(report.folder), *(f"{name:<{wide}}  {value}" for name, value in facts), *unclear]
+    lines = [place, *(f"{name:<{wide}}  {value}" for name, value in facts), *unclear]
     sys.stdout.write("\n".join(lines) + "\n")
 
 

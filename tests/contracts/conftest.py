@@ -1,33 +1,38 @@
-"""The journals that contracts are kept by: on a thread of its own, and inline."""
+"""The journals that contracts are kept by: SQLite on a thread and inline, and PostgreSQL."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from nbp_async._journal.sqlite import SqliteJournal
-from tests.contracts.journals import Open
+from tests.contracts.journals import Journals
+from tests.databases import database
+
+
+@pytest.fixture(params=["thread", "inline", "postgresql"])
+async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Journals]:
+    if request.param == "postgresql":
+        with database() as address:
+            journals = Journals(kind="postgresql", folder=tmp_path, address=address)
+            yield journals
+            await journals.close()
+        return
+    journals = Journals(kind=request.param, folder=tmp_path)
+    yield journals
+    await journals.close()
 
 
 @pytest.fixture(params=["thread", "inline"])
-async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
-    journals: list[SqliteJournal] = []
+async def in_a_file(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Journals]:
+    journals = Journals(kind=request.param, folder=tmp_path)
+    yield journals
+    await journals.close()
 
-    async def again(**more: Any) -> SqliteJournal:
-        for journal in journals:
-            await journal.aclose()
-        given: dict[str, Any] = {
-            "account": "vendor:me",
-            "folder": tmp_path,
-            "wall_clock": lambda: 1000.0,
-            "manifest": tmp_path / "manifest.jsonl",
-            "inline": request.param == "inline",
-        }
-        journal = await SqliteJournal.open(tmp_path / "journal.sqlite3", **(given | more))
-        journals.append(journal)
-        return journal
 
-    yield again
-    for journal in journals:
-        await journal.aclose()
+@pytest.fixture
+async def shared(tmp_path: Path) -> AsyncIterator[Journals]:
+    """A run in PostgreSQL, which several processes may open at a time."""
+    with database() as address:
+        journals = Journals(kind="postgresql", folder=tmp_path, address=address)
+        yield journals
+        await journals.close()

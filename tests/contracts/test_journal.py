@@ -1,4 +1,4 @@
-"""What every journal promises, on a thread of its own and inline."""
+"""What every journal promises: SQLite on a thread of its own and inline, and PostgreSQL."""
 
 import asyncio
 import os
@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from nbp_async._base.errors import DisconnectedError, JournalError, RunBusyError
 from nbp_async._base.http import Billing, Usage
 from nbp_async._base.task_handle import Handle
+from nbp_async._journal.base import Journal
 from nbp_async._journal.reader import read_run
 from nbp_async._journal.sqlite import SqliteJournal
 from nbp_async._models.outcomes import Failure, Prompt
-from tests.contracts.journals import Open, claim
+from tests.contracts.journals import Journals, claim
 from tests.unit.journal.made import MOST, PRICE, attempt, image, job
 
 
-async def leave_one_in_each_state(journal: SqliteJournal, folder: Path) -> None:
+async def leave_one_in_each_state(journal: Journal, folder: Path) -> None:
     """a planned, b armed, c answered, d stored, e failed."""
     for index, text in enumerate("abcde"):
         entry = await claim(journal, job(text, index))
@@ -51,7 +52,7 @@ async def leave_one_in_each_state(journal: SqliteJournal, folder: Path) -> None:
 
 
 async def test_an_item_goes_through_its_states_and_the_next_process_sees_them(
-    opened: Open, tmp_path: Path
+    opened: Journals, tmp_path: Path
 ) -> None:
     await leave_one_in_each_state(await opened(), tmp_path)
     journal = await opened()
@@ -75,21 +76,25 @@ async def test_an_item_goes_through_its_states_and_the_next_process_sees_them(
     assert [entry.item for entry in await journal.unsettled()] == [2, 3]
 
 
-async def test_equal_jobs_are_claimed_in_turn_and_by_each_process_anew(opened: Open) -> None:
+async def test_equal_jobs_are_claimed_in_turn_and_by_each_process_anew(opened: Journals) -> None:
     for _ in range(3):
         journal = await opened()
         items = [(await claim(journal, job("a", index))).item for index in range(4)]
         assert items == [1, 2, 3, 4]
 
 
-async def test_equal_jobs_keep_their_order_after_a_run_that_drew_few_of_them(opened: Open) -> None:
+async def test_equal_jobs_keep_their_order_after_a_run_that_drew_few_of_them(
+    opened: Journals,
+) -> None:
     for count in (4, 1, 2, 5):
         journal = await opened()
         items = [(await claim(journal, job("a", index))).item for index in range(count)]
         assert items == list(range(1, count + 1))
 
 
-async def test_a_number_is_armed_once_and_what_it_cost_stays(opened: Open, tmp_path: Path) -> None:
+async def test_a_number_is_armed_once_and_what_it_cost_stays(
+    opened: Journals, tmp_path: Path
+) -> None:
     journal = await opened()
     entry = await claim(journal, job())
     await journal.arm(entry.item, 1, PRICE, MOST, "x")
@@ -98,10 +103,10 @@ async def test_a_number_is_armed_once_and_what_it_cost_stays(opened: Open, tmp_p
     with pytest.raises(JournalError):
         await journal.arm(entry.item, 1, PRICE, MOST, "x")
     await journal.aclose()
-    assert read_run(tmp_path).totals.spent == PRICE
+    assert opened.read().totals.spent == PRICE
 
 
-async def test_a_closed_journal_refuses_and_keeps_nobody_waiting(opened: Open) -> None:
+async def test_a_closed_journal_refuses_and_keeps_nobody_waiting(opened: Journals) -> None:
     journal = await opened()
     entry = await claim(journal, job())
     await journal.aclose()
@@ -111,8 +116,10 @@ async def test_a_closed_journal_refuses_and_keeps_nobody_waiting(opened: Open) -
         await asyncio.wait_for(journal.totals(), 5)
 
 
-async def test_a_settlement_raises_nothing_and_the_next_to_wait_hears_of_it(opened: Open) -> None:
-    journal = await opened()
+async def test_a_settlement_raises_nothing_and_the_next_to_wait_hears_of_it(
+    in_a_file: Journals,
+) -> None:
+    journal = await in_a_file()
     entry = await claim(journal, job())
     await journal.arm(entry.item, 1, PRICE, MOST, "x")
     await journal._thread.run(lambda db: db.execute("PRAGMA query_only=1"))
@@ -121,7 +128,7 @@ async def test_a_settlement_raises_nothing_and_the_next_to_wait_hears_of_it(open
         await claim(journal, job("b", 1))
 
 
-async def test_a_thousand_callers_at_once_are_each_answered(opened: Open) -> None:
+async def test_a_thousand_callers_at_once_are_each_answered(opened: Journals) -> None:
     journal = await opened()
 
     async def pass_through(index: int) -> int:
@@ -194,7 +201,7 @@ def test_it_says_what_a_plain_dictionary_would(steps: list[tuple[int, str]]) -> 
         asyncio.run(play(Model(Path(folder))))
 
 
-async def test_what_was_recorded_comes_back_whole(opened: Open, tmp_path: Path) -> None:
+async def test_what_was_recorded_comes_back_whole(opened: Journals, tmp_path: Path) -> None:
     asked = job(
         'ä\n"',
         3,
@@ -231,7 +238,7 @@ async def test_what_was_recorded_comes_back_whole(opened: Open, tmp_path: Path) 
     assert again.pixels == asked.canvas.pixels
 
 
-async def test_the_clock_has_no_say_in_what_came_first(opened: Open) -> None:
+async def test_the_clock_has_no_say_in_what_came_first(opened: Journals) -> None:
     times = iter([5000.0, *[1400.0] * 50])  # an hour back after the first look
     journal = await opened(wall_clock=lambda: next(times))
     for index in range(3):
@@ -241,8 +248,8 @@ async def test_the_clock_has_no_say_in_what_came_first(opened: Open) -> None:
     assert len((await journal.totals(600.0)).recent) == 3
 
 
-async def test_a_second_opener_is_refused_and_told_who_holds_it(opened: Open) -> None:
-    journal = await opened()
+async def test_a_second_opener_is_refused_and_told_who_holds_it(in_a_file: Journals) -> None:
+    journal = await in_a_file()
     with pytest.raises(RunBusyError) as caught:
         await SqliteJournal.open(
             journal.path, account="vendor:me", folder=journal.path.parent, wall_clock=lambda: 0.0
@@ -253,9 +260,9 @@ async def test_a_second_opener_is_refused_and_told_who_holds_it(opened: Open) ->
 
 
 async def test_a_newer_journal_and_a_damaged_page_are_refused_and_kept(
-    opened: Open, tmp_path: Path
+    in_a_file: Journals, tmp_path: Path
 ) -> None:
-    journal = await opened()
+    journal = await in_a_file()
     for index in range(300):
         await claim(journal, job(f"prompt {index} " + "x" * 200, index))
     await journal.aclose()
@@ -266,7 +273,7 @@ async def test_a_newer_journal_and_a_damaged_page_are_refused_and_kept(
     db.close()
     newer = path.read_bytes()
     with pytest.raises(JournalError, match=r"newer nbp_async .*Nothing was changed"):
-        await opened()
+        await in_a_file()
     assert path.read_bytes() == newer
     assert "newer" in read_run(tmp_path).problem
     assert len(list(read_run(tmp_path).rows())) == 300
@@ -274,14 +281,14 @@ async def test_a_newer_journal_and_a_damaged_page_are_refused_and_kept(
     broken[8192:16384] = b"\xff" * 8192
     path.write_bytes(bytes(broken))
     with pytest.raises(JournalError, match=r"damaged.*Nothing was changed"):
-        await opened()
+        await in_a_file()
     assert path.read_bytes() == bytes(broken)
 
 
 async def test_a_disk_that_is_full_fails_everybody_who_waits_and_then_nothing_is_armed(
-    opened: Open, tmp_path: Path
+    in_a_file: Journals, tmp_path: Path
 ) -> None:
-    journal = await opened()
+    journal = await in_a_file()
     entry = await claim(journal, job())
     await journal._thread.run(lambda db: db.execute("PRAGMA max_page_count=1"))
     big = job("x" * 200_000, 1)
@@ -351,7 +358,7 @@ async def test_the_journal_has_one_thread_and_ends_it(tmp_path: Path) -> None:
     assert not ours.is_alive()
 
 
-async def test_what_the_vendor_works_on_is_known_by_its_handle(opened: Open) -> None:
+async def test_what_the_vendor_works_on_is_known_by_its_handle(opened: Journals) -> None:
     journal = await opened()
     handles = [
         Handle("task", "t-1", look="https://vendor.example/t-1"),
@@ -368,8 +375,8 @@ async def test_what_the_vendor_works_on_is_known_by_its_handle(opened: Open) -> 
     assert [entry.handle for entry in found] == handles
     assert [entry.pending[0].request_id for entry in found] == ["req-0", "req-1"]
     journal.settle(1, attempt(1))
-    await journal.finish(1, image(journal.path.parent))
+    await journal.finish(1, image(opened.folder))
     assert [entry.item for entry in await journal.unsettled()] == [2]
-    rows = list(read_run(journal.path).rows())
+    rows = list(opened.read().rows())
     assert [row.state for row in rows] == ["stored", "submitted"]
     assert rows[1].maybe_usd == MOST

@@ -1,9 +1,9 @@
 """What every journal keeps of batch jobs."""
 
-from tests.contracts.journals import Open
+from tests.contracts.journals import Journals
 
 
-async def test_batch_jobs_are_remembered_in_their_order(opened: Open) -> None:
+async def test_batch_jobs_are_remembered_in_their_order(opened: Journals) -> None:
     journal = await opened()
     assert await journal.batches() == {}
     for name, record in [("b", "1"), ("a", "2"), ("b", "3")]:

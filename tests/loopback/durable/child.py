@@ -1,10 +1,11 @@
 """One process of a run, to be killed at any moment, or at a point that has a name.
 
 Its task is a dict of url, key, folder, prompts. With `store`, images go there, and the folder has
-the journal alone. With `at`, it kills itself (SIGKILL) when that point is passed for the `nth`
-time. The points lie on the seams: the journal, the transport and the sink are wrapped, nothing of
-the library is changed. With `blind`, it cannot read every other answer, as an older version may
-not, and keeps it. At its end it prints what the batch says, as JSON.
+the journal alone; with `database`, the journal is there. With `at`, it kills itself (SIGKILL) when
+that point is passed for the `nth` time. The points lie on the seams: the journal, the transport
+and the sink are wrapped, nothing of the library is changed. With `blind`, it cannot read every
+other answer, as an older version may not, and keeps it. At its end it prints what the batch says,
+as JSON.
 """
 
 import json
@@ -25,7 +26,9 @@ from nbp_async._batch_api import batch_job, batch_pool, gemini_batch
 from nbp_async._client import parts
 from nbp_async._dialects.base import Answer, Clean, Decoder, Part
 from nbp_async._dialects.openai_images import OpenAIImages
-from nbp_async._journal.base import JOURNAL, MANIFEST
+from nbp_async._journal.base import JOURNAL, MANIFEST, Journal
+from nbp_async._journal.database_address import DatabaseAddress
+from nbp_async._journal.postgres import PostgresJournal
 from nbp_async._journal.sqlite import SqliteJournal
 from nbp_async._models.outcomes import Stored
 from nbp_async._sinks.base import ImageWriter
@@ -147,12 +150,14 @@ def watch_kept_replies(points: Executioner) -> None:
 class WatchedJournal:
     """The journal, with a point before and after each of its methods."""
 
-    def __init__(self, journal: SqliteJournal, points: Executioner) -> None:
+    def __init__(self, journal: Journal, points: Executioner) -> None:
         self._journal = journal
         self._points = points
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._journal, name)
+        if not callable(method) or name in ("release", "pass_over"):
+            return method
         if name == "settle":
 
             def settle(*args: Any) -> None:
@@ -254,6 +259,16 @@ async def watched(
     """The sink and the journal, with points on their seams."""
     watch_kept_replies(points)
     store = task.get("store")
+    if task.get("database"):
+        shared = await PostgresJournal.open(
+            DatabaseAddress.parse(task["database"]),
+            account="vendor:tests",
+            folder=folder,
+            place=str(folder),
+            wall_clock=time.time,
+        )
+        watched_sink = WatchedSink(folder, threads, points)
+        return {"out": watched_sink, "journal": WatchedJournal(shared, points)}
     journal = await SqliteJournal.open(
         folder / JOURNAL,
         account="vendor:tests",
@@ -301,7 +316,7 @@ async def main(task: dict[str, Any]) -> None:
     folder, account = Path(task["folder"]), "tests"
     profile = profile_of(task)
     hurry(task)
-    options: dict[str, Any] = {"out": folder}
+    options: dict[str, Any] = {"out": folder, "journal": task.get("database")}
     if task.get("store"):
         options = {"out": task["store"], "journal": folder / JOURNAL}
     transport: Any = "aiohttp"

@@ -84,10 +84,14 @@ def size_of_file(folder: Path, path: str) -> int:
 
 
 async def assert_books(
-    server: SpawnedServer, folder: Path, size_of: Callable[[Path, str], int] = size_of_file
+    server: SpawnedServer,
+    folder: Path,
+    size_of: Callable[[Path, str], int] = size_of_file,
+    *,
+    run: str = "",
 ) -> Report:
     """What was billed is what is there, plus what is named as lost or unclear; to the cent."""
-    report = read_run(folder)
+    report = read_run(run or folder)
     paid = await billed(server)
     for row in report.rows():
         count = paid[prompt_digest(row.prompt)]

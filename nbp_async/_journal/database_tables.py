@@ -1,0 +1,122 @@
+"""Make the tables of a journal in PostgreSQL once, and join a run."""
+
+import os
+import socket
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.errors import UndefinedTable
+
+from nbp_async._base.errors import JournalError
+from nbp_async._journal.database_address import DatabaseAddress
+from nbp_async._journal.postgres_schema import ENTRIES, MONEY, TABLES, VERSION, statements
+
+_LOCK = 0x4E42_5031  # of PostgreSQL's advisory locks: the one who has it makes the tables
+_UNCHANGED = "Nothing was changed, nothing was sent."
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+
+async def open_session(
+    connection: Connection, address: DatabaseAddress, *, account: str, place: str, now: float
+) -> tuple[int, int]:
+    """Join the run, and begin it if there is none; gives the numbers of run and session.
+
+    Raises:
+        JournalError: The tables are newer than this library, or the run is another account's, or
+            has its images elsewhere.
+        psycopg.Error: The database refuses.
+    """
+    schema = address.schema
+    await _make_tables(connection, schema)
+    async with connection.transaction():
+        await connection.execute(
+            f"INSERT INTO {schema}.run (name, account, place, created) VALUES (%s, %s, %s, %s) "
+            "ON CONFLICT (name) DO NOTHING",
+            (address.run, account, place, now),
+        )
+        cursor = await connection.execute(
+            f"SELECT id, account, place FROM {schema}.run WHERE name = %s", (address.run,)
+        )
+        row = await cursor.fetchone()
+        assert row is not None, "it was made above"
+        run, owner, known = row
+        _refuse_foreign(address, account, place, owner, known)
+        cursor = await connection.execute(
+            f"INSERT INTO {schema}.session (run, pid, host) VALUES (%s, %s, %s) RETURNING id",
+            (run, os.getpid(), socket.gethostname()),
+        )
+        made = await cursor.fetchone()
+        assert made is not None
+        await connection.execute(f"SELECT {schema}.renew(%s, %s)", (run, made[0]))
+    return int(run), int(made[0])
+
+
+def make_tables_now(connection: psycopg.Connection[tuple[Any, ...]], schema: str) -> None:
+    """The same as for a session, for plain code; within the caller's transaction.
+
+    Raises:
+        JournalError: The tables are newer than this library.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    found = connection.execute("SELECT to_regclass(%s)", (f"{schema}.version",)).fetchone()
+    if found is None or found[0] is None:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
+        for text in (TABLES, ENTRIES, MONEY):
+            connection.execute(statements(text, schema).encode())
+        return
+    row = connection.execute(f"SELECT number FROM {schema}.version".encode()).fetchone()
+    _refuse_other_version(schema, row)
+
+
+async def _make_tables(connection: Connection, schema: str) -> None:
+    """Make the tables, unless they are there; a second process waits until they are."""
+    if await _is_current(connection, schema):
+        return
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        if not await _is_current(connection, schema):
+            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            for text in (TABLES, ENTRIES, MONEY):
+                await connection.execute(statements(text, schema).encode())
+
+
+async def _is_current(connection: Connection, schema: str) -> bool:
+    try:
+        async with connection.transaction():
+            cursor = await connection.execute(f"SELECT number FROM {schema}.version")
+            row = await cursor.fetchone()
+    except UndefinedTable:
+        return False
+    _refuse_other_version(schema, row)
+    return True
+
+
+def _refuse_other_version(schema: str, row: tuple[Any, ...] | None) -> None:
+    number = 0 if row is None else int(row[0])
+    if number != VERSION:
+        raise JournalError(
+            f"The tables in schema {schema} were made by another nbp_async (version {number}, ours "
+            f"is {VERSION}). {_UNCHANGED}",
+            hint="Install the newer one on all machines, or name another schema: &schema=NAME.",
+        )
+
+
+def _refuse_foreign(
+    address: DatabaseAddress, account: str, place: str, owner: str, known: str
+) -> None:
+    if owner != account:
+        raise JournalError(
+            f"The run {address} belongs to another account ({owner}; yours is {account}). "
+            f"{_UNCHANGED}",
+            hint="Use the key that began it, or another name. If only the key of the same account "
+            "changed, name the account: Client(account=...), --account.",
+        )
+    if known != place:
+        raise JournalError(
+            f"The run {address} has its images in {known or 'memory'}, and this call would put "
+            f"them in {place or 'memory'}. {_UNCHANGED}",
+            hint="All machines of a run need one place: a store, or a folder that all have mounted "
+            "under one name.",
+        )

@@ -1,0 +1,371 @@
+"""The journal in PostgreSQL: many processes share one run. See `postgres_schema` and `base`."""
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections import Counter
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self, cast
+
+import psycopg
+
+from nbp_async._base.errors import BudgetError, JournalError
+from nbp_async._base.task_handle import Handle
+from nbp_async._journal import records
+from nbp_async._journal.base import JournalEntry, RunTotals, Standing, State
+from nbp_async._journal.commit_queue import CommitError, CommitQueue, QueueClosedError, Row
+from nbp_async._journal.database_address import DatabaseAddress
+from nbp_async._journal.database_tables import open_session
+from nbp_async._models.outcomes import ZERO, Attempt, Image, Job, Outcome
+
+RENEW = 10.0  # seconds between two renewals of a lease; it may be missed twice
+
+
+class PostgresJournal:
+    """See `base.Journal` and `shared_journal.SharedJournal`. Open it with `PostgresJournal.open`.
+
+    Args:
+        address: Of the run.
+        folder: The run's folder, or None if images are not our files. Paths in it are kept relative
+            to it: machines may have mounted it in different places.
+        wall_clock: Seconds since 1970; for people to read. Leases go by the database's clock.
+        cap: US dollars that the run may cost, over all its processes, or None.
+        remake: Images that are there may be made again, if their files are gone.
+    """
+
+    poll = 1.0
+    sweep = RENEW
+
+    def __init__(
+        self,
+        address: DatabaseAddress,
+        *,
+        folder: Path | None,
+        wall_clock: Callable[[], float],
+        cap: Decimal | None,
+        remake: bool,
+    ) -> None:
+        self.address = address
+        self._folder = folder
+        self._now = wall_clock
+        self._cap = cap
+        self._remake = remake
+        self._queue = CommitQueue(address.url)
+        self._run = self._session = 0
+        self._owned: set[int] = set()
+        # About 80 bytes for each prompt that was drawn: its second equal one is another item.
+        self._drawn: Counter[int] = Counter()
+        self._renewing: asyncio.Task[None] | None = None
+        self._fenced = False
+
+    @classmethod
+    async def open(
+        cls,
+        address: DatabaseAddress,
+        *,
+        account: str,
+        folder: Path | None,
+        wall_clock: Callable[[], float],
+        place: str = "",
+        cap: Decimal | None = None,
+        remake: bool = False,
+    ) -> Self:
+        """Join the run, or begin it; its tables are made if there are none.
+
+        Raises:
+            JournalError: The database cannot be reached or used; or the run is another account's,
+                or has its images elsewhere. Nothing was sent.
+        """
+        journal = cls(address, folder=folder, wall_clock=wall_clock, cap=cap, remake=remake)
+        queue = journal._queue
+        try:
+            connection = await queue.open()
+            journal._run, journal._session = await open_session(
+                connection, address, account=account, place=place, now=wall_clock()
+            )
+        except (psycopg.Error, OSError) as exc:
+            await queue.aclose()
+            error = _unusable(address, exc)
+        except BaseException:
+            await queue.aclose()
+            raise
+        else:
+            queue.start()
+            journal._renewing = asyncio.get_running_loop().create_task(journal._renew())
+            return journal
+        raise error
+
+    async def claim(self, job: Job, identity: bytes) -> JournalEntry:
+        short = int.from_bytes(identity[:8])
+        ordinal = self._drawn[short]
+        self._drawn[short] += 1
+        return await self._claim(job, identity, ordinal, None)
+
+    async def claim_again(self, item: int, job: Job) -> JournalEntry:
+        return await self._claim(job, b"again", 0, item)
+
+    async def _claim(
+        self, job: Job, identity: bytes, ordinal: int, item: int | None
+    ) -> JournalEntry:
+        request = records.encode_request(job)
+        request.encode()  # raises here, and not for all that are committed together
+        values = (
+            item,
+            identity,
+            ordinal,
+            job.index,
+            secrets.token_hex(16),
+            request,
+            self._remake,
+        )
+        order = identity + ordinal.to_bytes(4)
+        query = self._sql("SELECT * FROM SCHEMA.claim(%s, %s, %s, %s, %s, %s, %s, %s, %s)")
+        (row,) = await self._call(query, values, order)
+        entry = self._entry(row, job.index)
+        if entry.standing == "ours" and (entry.state != "stored" or self._remake):
+            self._owned.add(entry.item)
+        return entry
+
+    def pass_over(self, identity: bytes) -> None:
+        self._drawn[int.from_bytes(identity[:8])] += 1
+
+    def release(self, item: int) -> None:
+        if item in self._owned:
+            self._owned.discard(item)
+            self._queue.post(self._sql(_RELEASE), (item, self._session))
+
+    async def released(self, items: Sequence[int]) -> list[int]:
+        query, values = self._sql(_RELEASED), (list(items),)
+        return [int(row[0]) for row in await self._wait(self._queue.run(query, values))]
+
+    async def arm(
+        self,
+        item: int,
+        number: int,
+        price: Decimal,
+        most: Decimal,
+        stem: str,
+        handle: Handle | None = None,
+    ) -> None:
+        encoded = None if handle is None else records.encode_handle(handle)
+        token = secrets.token_hex(8)
+        values = (item, number, token, price, most, self._now(), stem, encoded, self._cap)
+        query = "SELECT SCHEMA.arm(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        said = await self._ask(query, values)
+        if said == "armed":
+            return
+        if said.startswith("cap "):
+            raise self._over_cap(most, Decimal(said.removeprefix("cap ")))
+        if said == "fenced":
+            raise self._fence()
+        raise JournalError(_REFUSED[said].format(item=item, number=number))
+
+    async def record_answer(
+        self, item: int, number: int, links: tuple[str, ...], expires: float | None, request_id: str
+    ) -> None:
+        text = records.encode_links(links)
+        await self._record(item, number, text, expires, _clean(request_id), None)
+
+    async def record_submission(
+        self, item: int, number: int, handle: Handle, request_id: str
+    ) -> None:
+        encoded = records.encode_handle(handle)
+        await self._record(item, number, None, None, _clean(request_id), encoded)
+
+    async def _record(self, *values: object) -> None:
+        query = self._sql("SELECT SCHEMA.answer(%s, %s, %s, %s, %s, %s, %s)")
+        await self._wait(self._queue.run(query, (self._session, *values)))
+
+    def settle(self, item: int, attempt: Attempt) -> None:
+        text = _clean(records.encode_attempt(attempt, self._folder))
+        values = (item, attempt.number, attempt.billing, attempt.cost, self._now(), text)
+        query = self._sql("SELECT SCHEMA.settle(%s, %s, %s, %s, %s, %s, %s, %s)")
+        self._queue.post(query, (self._run, self._session, *values))
+
+    async def finish(self, item: int, outcome: Outcome) -> None:
+        links = records.encode_links(outcome.links)
+        if isinstance(outcome, Image):  # with links, if only these were kept
+            state = "stored" if links is None else "answered"
+            image = _clean(records.encode_image(outcome, self._folder))
+            expires = outcome.url_expires if links else None
+            values: Row = (state, image, "", "", links, expires)
+        else:
+            state = "failed" if links is None else "answered"
+            error = outcome.error
+            reason, message = type(error).__name__, _clean(str(error))
+            values = (state, None, reason, message, links, outcome.link_expires)
+        query = "SELECT SCHEMA.finish(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        said = await self._ask(query, (item, *values))
+        self._owned.discard(item)
+        if said == "taken":
+            raise JournalError(_REFUSED["late"].format(item=item))
+
+    async def unsettled(self, *, failed: bool = False) -> list[JournalEntry]:
+        return await self._take_over([*_OPEN, "failed"] if failed else _OPEN, free=True)
+
+    async def orphans(self) -> list[JournalEntry]:
+        return await self._take_over(_OPEN, free=False)
+
+    async def _take_over(self, states: list[str], *, free: bool) -> list[JournalEntry]:
+        query = self._sql("SELECT * FROM SCHEMA.take_over(%s, %s, %s, %s)")
+        rows = await self._call(query, (free, states))
+        entries = [self._entry(row, int(row[2])) for row in rows]
+        self._owned.update(entry.item for entry in entries)
+        return entries
+
+    async def save_batch(self, name: str, record: str) -> None:
+        query = self._sql(_SAVE_BATCH)
+        await self._wait(self._queue.run(query, (self._run, name, record)))
+
+    async def batches(self) -> dict[str, str]:
+        query = self._sql("SELECT name, record FROM SCHEMA.batch WHERE run = %s ORDER BY id")
+        rows = await self._wait(self._queue.run(query, (self._run,)))
+        return {str(name): str(record) for name, record in rows}
+
+    async def totals(self, period: float = 600.0) -> RunTotals:
+        query = self._sql("SELECT spent, maybe + held, images FROM SCHEMA.run WHERE id = %s")
+        ((spent, maybe, images),) = await self._wait(self._queue.run(query, (self._run,)))
+        recent: list[tuple[float, Decimal]] = []
+        if period > 0:
+            now = self._now()
+            values = (self._run, now - period)
+            for at, dollars in await self._wait(self._queue.run(self._sql(_RECENT), values)):
+                recent.append((0.0 if at is None else max(0.0, now - at), dollars))
+        return RunTotals(spent, maybe, images, tuple(sorted(recent, reverse=True)))
+
+    async def aclose(self) -> None:
+        """Write what is queued, and leave the run: what was planned is free at once."""
+        renewing, self._renewing = self._renewing, None
+        if renewing is not None:
+            renewing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await renewing
+            self._queue.post(self._sql(_END), (self._session,))
+        await self._queue.aclose()
+        if renewing is not None and self._queue.failure is not None and not self._fenced:
+            raise self._error(self._queue.failure)
+
+    async def _renew(self) -> None:
+        """Renew the lease for as long as this is open, and end those of processes that died."""
+        while not self._fenced:
+            await asyncio.sleep(RENEW)
+            with contextlib.suppress(JournalError):  # the next one that arms hears of it
+                rows = await self._call(self._sql("SELECT SCHEMA.renew(%s, %s)"), ())
+                self._fenced = not rows[0][0]
+
+    async def _ask(self, query: str, values: Sequence[object]) -> str:
+        rows = await self._call(self._sql(query), values)
+        return str(rows[0][0])
+
+    async def _call(self, query: str, values: Sequence[object], order: bytes = b"") -> list[Row]:
+        """Call a function whose first arguments are the run and the session."""
+        return await self._wait(self._queue.run(query, (self._run, self._session, *values), order))
+
+    async def _wait(self, running: Any) -> list[Row]:
+        try:
+            rows: list[Row] = await running
+        except QueueClosedError:
+            error = JournalError("The run's journal is closed: nothing more is written or sent.")
+        except CommitError as exc:
+            error = self._error(exc.cause)
+        else:
+            return rows
+        raise error
+
+    def _entry(self, row: Row, index: int) -> JournalEntry:
+        standing, item, _, state, nonce, asked, image, reason, message, links, expires, tried = row
+        record = records.decode_request(asked)
+        prompt = record.prompt()
+        attempts: list[Row] = [] if tried is None else [tuple(one) for one in json.loads(tried)]
+        return JournalEntry(
+            item=item,
+            index=index,
+            prompt=prompt,
+            pixels=record.pixels,
+            state=cast("State", state),
+            nonce=nonce,
+            attempts=records.settled_attempts(attempts, self._folder),
+            pending=records.pending_attempts(attempts),
+            image=None
+            if image is None or state not in ("stored", "answered")
+            else records.decode_image(image, self._folder, index=index, prompt=prompt),
+            error=f"{reason}: {message}" if reason else "",
+            links=records.decode_links(links),
+            link_expires=expires,
+            model=record.model,
+            standing=cast("Standing", standing),
+        )
+
+    def _sql(self, text: str) -> str:
+        return text.replace("SCHEMA.", f"{self.address.schema}.")
+
+    def _over_cap(self, most: Decimal, left: Decimal) -> BudgetError:
+        return BudgetError(
+            f"not sent, because it may cost ${most.normalize():f} and only "
+            f"${max(ZERO, left).normalize():f} is left of what all machines of the run may spend.",
+            option="max_cost",
+            value=self._cap,
+            hint="What is in flight and what may have been billed counts too. Raise the limit, or "
+            "run again when all has ended.",
+        )
+
+    def _fence(self) -> JournalError:
+        self._fenced = True
+        return JournalError(
+            "This process lost its part of the run: it was paused, or cut off from the database, "
+            "and others have taken over what it had out. Nothing more is sent.",
+            hint="What it still received is in its outcomes. Run again to join once more.",
+        )
+
+    def _error(self, cause: Exception) -> JournalError:
+        error = JournalError(
+            f"The run's journal cannot be written: {str(cause).strip()}. Nothing more is sent.",
+            hint="Look at the database, then run again: nothing that is stored is bought twice.",
+        )
+        error.__cause__ = cause
+        return error
+
+
+def _unusable(address: DatabaseAddress, exc: Exception) -> JournalError:
+    error = JournalError(
+        f"The journal {address} cannot be used: {str(exc).strip()}. Nothing was sent.",
+        hint="It must be a PostgreSQL database that this machine reaches, with a user who may "
+        "make tables in it.",
+    )
+    error.__cause__ = exc
+    return error
+
+
+def _clean(text: str) -> str:
+    """Text as PostgreSQL takes it: without NUL, and without halves of characters."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
+_OPEN = ["armed", "submitted", "answered"]
+
+_REFUSED = {
+    "taken": "Prompt {item} of the run is worked on by another process. Nothing was sent.",
+    "twice": "Attempt {number} of item {item} was armed before. Nothing was sent.",
+    "late": "Another process has taken over item {item} of the run: what came is in this call's "
+    "outcomes, and not in the journal. Nothing more is sent.",
+}
+
+_RELEASE = """
+UPDATE SCHEMA.item SET owner = NULL WHERE id = %s AND owner = %s AND state <> 'armed'
+"""
+_RELEASED = """
+SELECT id FROM SCHEMA.item WHERE id = ANY (%s) AND (
+    owner IS NULL OR NOT SCHEMA.is_alive(owner) AND state IN ('planned', 'stored', 'failed'))
+"""
+_SAVE_BATCH = """
+INSERT INTO SCHEMA.batch (run, name, record) VALUES (%s, %s, %s)
+ON CONFLICT (run, name) DO UPDATE SET record = EXCLUDED.record
+"""
+_RECENT = """
+SELECT settled_at, CASE WHEN billing IS NULL THEN most ELSE cost END FROM SCHEMA.attempt
+WHERE run = %s AND billing IS DISTINCT FROM 'no' AND (settled_at IS NULL OR settled_at > %s)
+"""
+_END = "UPDATE SCHEMA.session SET ended = clock_timestamp() WHERE id = %s AND ended IS NULL"

@@ -1,0 +1,52 @@
+"""A journal that many processes use at a time, on as many machines: who works on what.
+
+An item has one owner while it is worked on. A process that dies, or is silent for `LEASE` seconds,
+loses what it owned: what it had out is then taken over by another one, as after a kill, and what it
+only had planned is free. It arms nothing any more, should it wake.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from nbp_async._journal.base import Journal, JournalEntry
+from nbp_async._models.outcomes import Job
+
+
+class SharedJournal(Journal, Protocol):
+    """What a journal of many processes has beside what `Journal` has.
+
+    `claim` says of an item whose it is. `arm` raises BudgetError if the money of the run, over all
+    its processes, has no room for it.
+
+    Attributes:
+        poll: Seconds between two questions after what is elsewhere.
+        sweep: Seconds between two looks for processes that have died.
+    """
+
+    poll: float
+    sweep: float
+
+    async def claim_again(self, item: int, job: Job) -> JournalEntry:
+        """The same item as `claim` gave, as it stands now."""
+        ...
+
+    def pass_over(self, identity: bytes) -> None:
+        """Count a job of this identity, and leave its item to others."""
+        ...
+
+    def release(self, item: int) -> None:
+        """This process does no more about the item, unless it was armed. Does not wait."""
+        ...
+
+    async def released(self, items: Sequence[int]) -> list[int]:
+        """Those of the items that nobody works on any more."""
+        ...
+
+    async def orphans(self) -> list[JournalEntry]:
+        """Items that processes had out which have died meanwhile; they are ours from now on."""
+        ...
+
+
+def as_shared(journal: Journal) -> SharedJournal | None:
+    """The journal, if it is one that many processes use."""
+    return cast("SharedJournal", journal) if hasattr(journal, "claim_again") else None

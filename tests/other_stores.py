@@ -33,6 +33,9 @@ class OtherStore:
     requests: list[tuple[str, str]] = field(default_factory=list)
 
     async def oss(self, request: web.Request) -> web.Response:
+        if not re.match(r"/images(/|$)", request.path):
+            words = "<Code>NoSuchBucket</Code><Message>The bucket is not there.</Message>"
+            return _xml(f"<Error>{words}</Error>", 404)
         name = self._seen(request).removeprefix("/images").lstrip("/")
         if not name:
             each = (
@@ -49,6 +52,9 @@ class OtherStore:
         return await self._object(request, name)
 
     async def azure(self, request: web.Request) -> web.Response:
+        if not re.match(r"/account/images(/|$)", request.path):
+            words = "<Code>ContainerNotFound</Code><Message>It is not there.</Message>"
+            return _xml(f"<Error>{words}</Error>", 404)
         name = self._seen(request).removeprefix("/account/images").lstrip("/")
         if not request.headers.get("Authorization", "").startswith("SharedKey account:"):
             self.refused += 1

@@ -224,7 +224,7 @@ class Bucket:
             hint = f"No credentials were found: set {WHAT_TO_SET[self._address.scheme]}."
         elif type(exc).__name__ == "NotFound":
             hint = "Is there such a bucket, and is its name right?"
-        elif type(exc).__name__ == "PermissionDenied":
+        elif type(exc).__name__ == "PermissionDenied" or _status_of(text) in ("401", "403"):
             hint = f"Check {WHAT_TO_SET[self._address.scheme]}, and their permissions there."
         reason = _without(self._secrets, _reason_of(text) or type(exc).__name__)
         error = StorageError(f"{self._address} could not {action}: {reason}.", hint=hint)
@@ -283,6 +283,11 @@ _SOURCE = re.compile(r"^Source:\s*\n\s+(.+)$", re.MULTILINE)
 _URLS = re.compile(r"https?://\S+")
 
 
+def _status_of(text: str) -> str:
+    found = _STATUS.search(text)
+    return "" if found is None else found[1]
+
+
 def _reason_of(text: str) -> str:
     """What the service or the network said, without URLs and headers."""
     named = _CODE_AND_MESSAGE.search(text)
@@ -292,7 +297,6 @@ def _reason_of(text: str) -> str:
         reason = _PREFIX.sub("", text.partition("\n")[0])
         source = _SOURCE.search(text)
         reason = f"{reason}: {source[1]}" if source is not None else reason
-    status = _STATUS.search(text)
-    if not reason.strip() and status is not None:
-        reason = f"it answered HTTP {status[1]}"
+    if not reason.strip() and (status := _status_of(text)):
+        reason = f"it answered HTTP {status}"
     return _URLS.sub("…", " ".join(reason.split())).rstrip(".")[:300]

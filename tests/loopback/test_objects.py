@@ -13,6 +13,7 @@ from nbp_async._models.outcomes import Stored
 from nbp_async._sinks.file_threads import FileThreads
 from nbp_async._sinks.memory import MemorySink
 from nbp_async._sinks.object_sink import MAX_UPLOADS, TEST_OBJECT, ObjectSink
+from nbp_async._stores import bucket
 from nbp_async._stores.open_buckets import Buckets, read_bytes
 from nbp_async._stores.store_address import StoreAddress, store_address
 from tests.object_server import (
@@ -131,6 +132,25 @@ async def test_what_comes_after_the_trouble_is_sent_up_once_for_it_may_be_over(
     assert (await writers[1].commit("000001", ".png")).path
     assert (await writers[2].commit("000002", ".png")).path
     assert len(names(shared, place)) == 2
+
+
+async def test_a_store_that_stalls_is_given_up_and_takes_images_again_when_it_is_back(
+    shared: ObjectServer, place: Place, door: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "STAT_TIMEOUT", 0.2)
+    monkeypatch.setattr(bucket, "TRANSFER_TIMEOUT", 0.2)
+    writers = [await place.sink.open() for _ in range(2)]
+    for number, writer in enumerate(writers):
+        await writer.write(bytes([number]) * 1000)
+    door.hold.clear()
+    kept = await writers[0].commit("000000", ".png")
+    assert kept.held is not None, "it is not lost"
+    assert kept.held.data == bytes(1000)
+    assert "could not store" in str(place.sink.error)
+    assert "timeout" in str(place.sink.error).lower()
+    door.hold.set()
+    assert (await writers[1].commit("000001", ".png")).path
+    assert len(names(shared, place)) >= 1
 
 
 async def test_a_commit_that_is_cancelled_is_carried_out_and_leaves_no_parts(

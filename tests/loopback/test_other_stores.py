@@ -12,7 +12,7 @@ from nbp_async._sinks.object_sink import ObjectSink
 from nbp_async._stores.bucket import Bucket, open_bucket
 from nbp_async._stores.open_buckets import Buckets
 from nbp_async._stores.store_address import StoreAddress, store_address
-from nbp_async._stores.store_credentials import StoreOptions, store_options
+from nbp_async._stores.store_credentials import WHAT_TO_SET, StoreOptions, store_options
 from tests.other_stores import KEY, KEY_ID, OtherStore, other_store
 
 ENVIRON = {
@@ -77,3 +77,32 @@ async def test_a_wrong_secret_is_refused_in_the_services_words_and_not_repeated(
         assert "ALIBABA_CLOUD_ACCESS_KEY_SECRET" in str(caught.value)
         assert "another-secret" not in str(caught.value)
         assert store.objects == {}
+
+
+@pytest.mark.parametrize(("scheme", "code"), [("oss", "NoSuchBucket"), ("az", "ContainerNotFound")])
+async def test_a_bucket_that_is_not_there_is_told(scheme: str, code: str) -> None:
+    async with other_store(scheme) as store:
+        there = str(address_of(scheme, store))
+        bucket = opener(store_address(there.replace("://images", "://elsewhere")))
+        with pytest.raises(StorageError, match=code) as caught:
+            await bucket.check_writable("run/.nbp-write-test")
+        assert f"{scheme}://elsewhere" in str(caught.value)
+        assert "Is there such a bucket" in caught.value.hint
+        assert store.objects == {}
+
+
+@pytest.mark.parametrize("scheme", ["az", "gs"])
+async def test_a_wrong_key_is_refused_with_what_to_check(scheme: str) -> None:
+    """These services answer 401, where others answer 403."""
+    async with other_store(scheme) as store:
+        address = address_of(scheme, store)
+        wrong = {"account_name": "somebody"} if scheme == "az" else {"token": "another-token"}
+        options = store_options(address, ENVIRON)
+        opening = StoreOptions(options.values | wrong, (ENVIRON["AZURE_STORAGE_KEY"],))
+        bucket = open_bucket(address, opening, pauses=(0.01,))
+        with pytest.raises(StorageError) as caught:
+            await bucket.check_writable("run/.nbp-write-test")
+        assert f"Check {WHAT_TO_SET[scheme]}" in str(caught.value)
+        assert ENVIRON["AZURE_STORAGE_KEY"] not in str(caught.value)
+        assert "another-token" not in str(caught.value)
+        assert (store.objects, store.refused > 0) == ({}, True)

@@ -5,13 +5,16 @@ All other code of the guide is run by `tests/unit/cli/test_help.py`.
 
 import asyncio
 import re
+import shlex
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from nbp_async import Client
+from nbp_async.cli.app import app
 from nbp_async.cli.help_command import topics
 from nbp_async.fake import FakeServer
 from tests.object_server import CREDENTIALS, object_server
@@ -70,6 +73,24 @@ async def test_the_first_lines_make_images(
         await names["main"]()
     assert "2 ok" in capsys.readouterr().out
     assert len(list((tmp_path / "catalogue").glob("0*"))) == 2
+
+
+def test_the_commands_of_the_readme_make_images(
+    nbp_server: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Those that make images; `nbp demo` has a test of its own, others need a terminal."""
+    monkeypatch.chdir(tmp_path)
+    Path("prompts.txt").write_text("a red bicycle\na green one\n")
+    env = {"NBP_BASE_URL": nbp_server.gemini_url, "NBP_API_KEY": nbp_server.key}
+    lines = re.findall(r"^\$ (nbp (?:gen|many|show) .*?)(?:  #.*)?$", README, re.MULTILINE)
+    assert len(lines) >= 3
+    for line in lines:
+        done = CliRunner().invoke(app, shlex.split(line)[1:], env=env)
+        assert done.exit_code == 0, f"{line}\n{done.output}"
+    assert Path("bike.png").is_file()
+    assert len(list(Path("catalogue").glob("0*"))) == 2
+    assert Path("catalogue/index.html").is_file()
+    assert nbp_server.bank.images == 3
 
 
 async def test_outcomes_are_read_as_shown(

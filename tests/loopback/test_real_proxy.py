@@ -17,6 +17,7 @@ import trustme
 
 from nbp_async import Client, Failure, Image, Profile, ProxyRefusedError, Retry
 from nbp_async.cli.help_command import topics
+from tests.loopback.cli.vendor import Shell
 from tests.pictures import png
 from tests.raw_server import RawServer, framed, keeping, serving
 from tests.transports import TRANSPORTS
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 KEY = "sk-test-0123456789abcdef"
 USER, PASSWORD = "anna", "pa55word"
+FLAGS = re.findall(r"^\| .*? \| `\w+=.*?` \| `(--[\w-]+)` \|", topics()["networks"], re.MULTILINE)
 TABLE = re.findall(r"^\| .*? \| `(\w+=.*?)` \|", topics()["networks"], re.MULTILINE)
 IMAGE = json.dumps({"data": [{"b64_json": base64.b64encode(png(1024, 1024)).decode()}]}).encode()
 
@@ -100,6 +102,28 @@ async def test_an_image_comes_by_it_as_the_guide_says(
     assert all(b"roxy-Authorization" not in request for request in server.requests)
     log = (tmp_path / "log").read_text()
     assert log.count("CONNECT 127.0.0.1" if tls else f"POST {server.url}") == 2
+
+
+async def test_the_command_line_goes_by_it_as_the_guide_says(tmp_path: Path) -> None:
+    """The options of the table, each with what is real here."""
+    assert FLAGS == ["--proxy", "--trust-env", "--ca", "--certificates", "--header"]
+    async with tinyproxy(tmp_path) as address, vendor(tmp_path, tls=True) as server:
+        values = {
+            "--proxy": [f"http://{USER}:{PASSWORD}@{address}"],
+            "--ca": [str(tmp_path / "office.pem")],
+            "--header": ["X-Team: art"],
+        }
+        flags = [flag for flag in FLAGS if flag != "--certificates"]  # instead of a file
+        words = [word for flag in flags for word in (flag, *values.get(flag, []))]
+        shell = Shell(tmp_path, server.url.removesuffix("/images"))
+        nbp = await shell.nbp("gen", "a red bicycle", "--size", "1K", "-o", "a.png", *words)
+        code, out, err = await nbp.end()
+        await shell.aclose()
+    assert (code, out) == (0, ["a.png"]), err
+    assert (tmp_path / "a.png").is_file()
+    assert [b"X-Team: art" in request for request in server.requests] == [True]
+    assert PASSWORD not in err
+    assert "CONNECT 127.0.0.1" in (tmp_path / "log").read_text()
 
 
 @TRANSPORTS

@@ -201,7 +201,7 @@ if TYPE_CHECKING:
         ImageOptions,
     )
     from nbp_async._client.recover_run import recover_run
-    from nbp_async._client.script import run_many
+    from nbp_async._client.run_many import run_many
     from nbp_async._client.sync_client import SyncClient, SyncStream
     from nbp_async._journal.journal_copy import copy_journal
     from nbp_async._journal.reader import Report, read_run
@@ -280,7 +280,7 @@ _ROOMS = {
     "DialectName": "_vendors.profiles",
     "Profile": "_vendors.profiles",
     "PROFILES": "_vendors.profiles",
-    "run_many": "_client.script",
+    "run_many": "_client.run_many",
     "SyncClient": "_client.sync_client",
     "SyncStream": "_client.sync_client",
     "TaskTable": "_vendors.services",

@@ -4,7 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from nbp_async._flow.call_state import CallState
-from nbp_async._flow.recovery import fetch_known_links, links_of, settle_linked, soonest_first
+from nbp_async._flow.links_and_tasks import (
+    fetch_known_links,
+    links_of,
+    settle_linked,
+    soonest_first,
+)
 from nbp_async._flow.resume import end
 from nbp_async._flow.resume_state import ResumeState
 from nbp_async._images.download import Downloader

@@ -15,7 +15,7 @@ from nbp_async._base.errors import NbpError, ParkedError, StoppedError
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver, Delivery
 from nbp_async._flow.job_source import InvalidPrompt, JobSource
-from nbp_async._flow.recovery import all_attempts, failure_of_entry, recover
+from nbp_async._flow.links_and_tasks import all_attempts, failure_of_entry, recover
 from nbp_async._flow.resume import begin, claim_only, end
 from nbp_async._flow.resume_state import ResumeState
 from nbp_async._flow.shared_run import sweeping

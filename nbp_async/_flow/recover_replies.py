@@ -20,7 +20,7 @@ from nbp_async._dialects.base import Answer, Decoder
 from nbp_async._dialects.image_text import with_full_links
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.kept_replies import KeptReply, ReplyShelf, reply_name
-from nbp_async._flow.recovery import all_attempts, failure_of_entry, image_of_entry
+from nbp_async._flow.links_and_tasks import all_attempts, failure_of_entry, image_of_entry
 from nbp_async._flow.resume import end
 from nbp_async._flow.resume_state import ResumeState
 from nbp_async._flow.storing import ReceivedImage, describe, store

@@ -28,7 +28,7 @@ from nbp_async._flow.call_state import CallState
 from nbp_async._flow.endpoint import Endpoint
 from nbp_async._flow.late_upload import upload_late
 from nbp_async._flow.ledger import JournalRecord, Ledger, failure_of
-from nbp_async._flow.recovery import (
+from nbp_async._flow.links_and_tasks import (
     all_attempts,
     failure_of_entry,
     fetch_known_links,

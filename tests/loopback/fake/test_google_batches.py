@@ -128,6 +128,18 @@ async def test_inline_requests_are_answered_inline() -> None:
         assert v.server.bank.lost == 0
 
 
+async def test_metadata_comes_back_whole_and_counts_of_zero_are_left_out() -> None:
+    notes = [{"key": f"k{n}", "sku": f"A-{n}", "more": {"shelf": n}} for n in range(3)]
+    async with vendor() as v:
+        entries = [{"request": request(f"p{n}"), "metadata": note} for n, note in enumerate(notes)]
+        _, _, job = await v.create({"requests": {"requests": entries}})
+        done = await v.wait_until_over(job["name"])
+        found = done["response"]["inlinedResponses"]["inlinedResponses"]
+        assert sorted((one["metadata"] for one in found), key=lambda note: note["key"]) == notes
+        counts = {"requestCount": "3", "successfulRequestCount": "3"}
+        assert done["metadata"]["batchStats"] == counts
+
+
 async def test_inline_requests_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(google_batches, "MOST_INLINE", 700)
     async with vendor() as v:

@@ -11,6 +11,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from nbp_async._base.errors import ConfigError, NbpError
+from nbp_async._base.running_loop import running_loop
 from nbp_async._base.text import plural
 from nbp_async._calls.batch import Batch, RetryPlanner
 from nbp_async._calls.call import Call
@@ -115,7 +116,7 @@ class Plan(NotAwaited, Coroutine[Any, Any, Batch]):
         return self._coroutine
 
     async def _make(self) -> Batch:
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         self._began_at = self._loop.time()
         try:
             await self._work()
@@ -233,8 +234,8 @@ class Stream(OnlyAsyncFor, AsyncIterator[Outcome]):
         if self._ended:
             raise StopAsyncIteration
         if self._runner is None:
-            work = _feed(self._call, self._outcomes)
-            self._runner = asyncio.get_running_loop().create_task(work)
+            loop = running_loop()
+            self._runner = loop.create_task(_feed(self._call, self._outcomes))
         item = await self._outcomes.get()
         if item is None or isinstance(item, Exception):
             self._ended = True

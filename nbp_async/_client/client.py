@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from nbp_async._base.errors import ClosedError, ConfigError
+from nbp_async._base.running_loop import running_loop
 from nbp_async._calls.batch import with_bill
 from nbp_async._calls.call import Call, Opened
 from nbp_async._calls.plan import Plan, Stream, describe
@@ -246,6 +247,7 @@ class Client(OnlyAsync):
                 await self.server.aclose()
 
     async def __aenter__(self) -> Self:
+        running_loop()
         if self.server is not None:
             await self.server.start()
             speaks = self.profile.dialect

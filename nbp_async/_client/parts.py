@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nbp_async._base.errors import ClosedError, ConfigError
+from nbp_async._base.running_loop import running_loop
 from nbp_async._batch_api.batch_delivery import BatchDelivery
 from nbp_async._client.answer_format import are_links_kept
 from nbp_async._client.call_prices import with_defaults
@@ -68,7 +69,7 @@ class Parts:
         self._network = options.network
         self._memory: MemorySink | None = None
         self._buckets = Buckets()
-        self.loop = _loop_of_asyncio()
+        self.loop = running_loop()
         self.resources = open_resources(options, account, totals)
         self.endpoint = self._open_endpoint(account)
         self._deliveries = Deliveries(
@@ -203,17 +204,6 @@ class Parts:
             buckets=out.buckets if isinstance(out, ObjectSink) else self._buckets,
             tasks=tasks,
         )
-
-
-def _loop_of_asyncio() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise ConfigError(
-            "There is no event loop of asyncio here.",
-            hint="In plain code, and in threads of trio and others, use SyncClient or run_many: "
-            "trio.to_thread.run_sync(run_many, prompts).",
-        ) from None
 
 
 def open_resources(options: SharedOptions, account: EndpointAccount, totals: Totals) -> Resources:

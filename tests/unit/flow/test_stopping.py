@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from nbp_async._base.errors import (
 )
 from nbp_async._base.http import HttpRequest
 from nbp_async._calls.batch import Batch
+from nbp_async._client.client import Client
 from nbp_async._models.outcomes import Failure, Image, Stored
 from nbp_async._models.settings import Limits, Retry, Timeouts
 from nbp_async._sinks.base import ImageWriter
@@ -183,10 +185,18 @@ async def test_a_closed_client_and_another_loop_are_refused_before_anything_is_s
     assert transport.billed == 1
 
 
-def test_without_a_loop_of_asyncio_it_says_what_to_use() -> None:
-    opening = client(FakeTransport(default=good())).__aenter__()
+@pytest.mark.parametrize("begun", ["opened", "fake", "one", "many", "stream"])
+def test_without_a_loop_of_asyncio_it_says_what_to_use(begun: str) -> None:
+    gen = client(FakeTransport(default=good()))
+    ways: dict[str, Callable[[], Any]] = {
+        "opened": gen.__aenter__,
+        "fake": lambda: Client.fake().__aenter__(),
+        "one": lambda: gen.one("a"),
+        "many": lambda: gen.many(["a"]).__await__(),
+        "stream": lambda: aiter(gen.stream(["a"])).__anext__(),
+    }
     with pytest.raises(ConfigError, match="no event loop of asyncio") as caught:
-        opening.send(None)  # as trio runs it
+        ways[begun]().send(None)  # as trio runs it
     assert "SyncClient" in caught.value.hint
 
 

@@ -22,9 +22,9 @@ from nbp_async.cli.fallback_storage import image_locations
 from nbp_async.cli.network_options import ClientSettings, network_options
 from nbp_async.cli.output import OutcomePrinter, print_line, stderr_console
 from nbp_async.cli.shared_options import (
+    any_run_argument,
     link_option,
     links_allowed,
-    run_argument,
     target_option,
 )
 from nbp_async.display.formats import format_dollars, plural, printable
@@ -32,10 +32,11 @@ from nbp_async.display.formats import format_dollars, plural, printable
 _HELP = """\
 Read answers again that were paid for and could not be read, and store their images.
 
-DIR is the folder of an `nbp many --out DIR`, its journal, or one kept answer (FILE.reply). Answers
-are kept in the folder's `unread/` as they came; a newer version of nbp, or another dialect, may
-find their images. This needs no key and buys nothing: only links that an answer turns out to hold
-are fetched. The same `nbp many` does not buy again what is recovered.
+DIR is the folder of an `nbp many --out DIR`, its journal (a file, or
+postgresql://host/db?run=NAME), or one kept answer (FILE.reply). Answers are kept in the folder's
+`unread/` as they came; a newer version of nbp, or another dialect, may find their images. This
+needs no key and buys nothing: only links that an answer turns out to hold are fetched. The same
+`nbp many` does not buy again what is recovered.
 
 Each path goes to stdout as its image is stored. What cannot be read stays where it is.
 
@@ -44,7 +45,7 @@ Exit code 3: an answer still cannot be read.
 
 
 @click.command(help=_HELP)
-@run_argument
+@any_run_argument
 @click.option(
     "--dialect",
     type=click.Choice(get_args(DialectName)),
@@ -54,7 +55,7 @@ Exit code 3: an answer still cannot be read.
 @link_option
 @network_options
 def recover(
-    where: Path,
+    where: Path | str,
     dialect: DialectName | None,
     target: Path | str | None,
     allow_http: bool | None,
@@ -64,13 +65,13 @@ def recover(
     console = stderr_console()
     if isinstance(target, Path):
         Destination(folder=target).created()
-    folder = where if where.is_dir() else where.parent
+    folder = Path() if isinstance(where, str) else where if where.is_dir() else where.parent
     options = {**links_allowed(allow_http), **network}
     exit_codes.run(lambda: _recover(where, dialect, target, folder, options, console))
 
 
 async def _recover(
-    where: Path,
+    where: Path | str,
     dialect: DialectName | None,
     target: Path | str | None,
     folder: Path,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from nbp_async._base.fields import HIDDEN, Form, check_fields
+from nbp_async._base.shown_fields import ShownFields
 from nbp_async._images.download import link_policy
 from nbp_async._models.settings import Limits, Timeouts
 from nbp_async._transports.certificates import shared_context
@@ -14,8 +15,8 @@ from nbp_async._transports.network import Network, network_of
 from nbp_async._transports.proxies import ProxyAddress, read_proxy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DownloadOptions:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DownloadOptions(ShownFields):
     """What matters to images that come as links.
 
     Attributes:

@@ -9,7 +9,7 @@ from nbp_async._models.outcomes import Outcome
 from nbp_async._vendors.profiles import DialectName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FetchOptions(DownloadOptions):
     """Options of `fetch_run`. Of `limits` and `timeouts` only what is about downloads counts.
 
@@ -26,7 +26,7 @@ class FetchOptions(DownloadOptions):
     on_outcome: Callable[[Outcome], object] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RecoverOptions(FetchOptions):
     """Options of `recover_run`.
 

@@ -15,6 +15,7 @@ from nbp_async._base.errors import ConfigError
 from nbp_async._base.fields import HIDDEN, Elsewhere, Form, OnlyVia, check_fields
 from nbp_async._base.option_fields import option_fields
 from nbp_async._base.secret import Secret
+from nbp_async._base.shown_fields import ShownFields
 from nbp_async._client.download_options import DownloadOptions
 from nbp_async._flow.resume_state import ResumePolicy
 from nbp_async._journal.base import JOURNAL, Journal
@@ -38,8 +39,8 @@ _NO_BATCH_TIER = Elsewhere(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageOptions:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ImageOptions(ShownFields):
     """Options of a call that makes one image.
 
     Attributes:
@@ -127,7 +128,7 @@ class ImageOptions:
         return None if self.max_cost is None else dollars(self.max_cost, "max_cost")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CallOptions(ImageOptions):
     """Options of a call that makes many images, and can be done again where it ended.
 
@@ -261,7 +262,7 @@ class CallOptions(ImageOptions):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SharedOptions(DownloadOptions):
     """Options of a client, whatever endpoint it asks.
 
@@ -316,7 +317,7 @@ class SharedOptions(DownloadOptions):
         return given.reveal() if isinstance(given, ExtraHeaders) else {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ClientOptions(SharedOptions):
     """The options of `Client`.
 
@@ -332,7 +333,7 @@ class ClientOptions(SharedOptions):
     api_key: Annotated[str | Secret | None, HIDDEN, Form("text")] = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class EnvironmentOptions(ClientOptions):
     """The options of `Client.from_env`.
 
@@ -344,7 +345,7 @@ class EnvironmentOptions(ClientOptions):
     environ: Annotated[Mapping[str, str] | None, HIDDEN, Form("a dict of text to text")] = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class BatchRunOptions(EnvironmentOptions):
     """The options of `BatchRun`. Without an endpoint, that of the journal is asked if it is known.
 
@@ -356,7 +357,7 @@ class BatchRunOptions(EnvironmentOptions):
     out: str | Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FakeClientOptions(SharedOptions):
     """The options of `Client.fake`.
 

@@ -113,3 +113,18 @@ def test_a_key_in_the_wrong_place_is_not_repeated() -> None:
     with pytest.raises(ConfigError) as caught:
         Client.from_env({"NBP_API_KEY": KEY})  # type: ignore[arg-type]  # environ= has a name
     assert KEY not in str(caught.value)
+
+
+def test_options_show_what_was_set_and_no_secret() -> None:
+    call = CallOptions(
+        out="shop", max_cost=3, journal="postgresql://me:canary@db/shop?run=a&password=canary"
+    )
+    assert repr(call) == (
+        "CallOptions(out='shop', max_cost=Decimal('3'), "
+        "journal='postgresql://me:...@db/shop?run=a&password=...')"
+    )
+    client = ClientOptions(
+        api_key="canary", proxy="http://me:canary@proxy:3128", headers={"X-Team": "canary"}
+    )
+    assert "canary" not in repr(client)
+    assert repr(ClientOptions()) == "ClientOptions()"

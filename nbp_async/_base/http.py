@@ -4,9 +4,11 @@ Nothing here does I/O.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal
+from typing import Literal, TypeVar, overload
 
 import msgspec
+
+T = TypeVar("T")
 
 Billing = Literal["no", "maybe", "yes"]
 """What the vendor charges for an attempt: nothing, perhaps, certainly."""
@@ -64,6 +66,15 @@ class CleanHeaders(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._clean(self._headers[name])
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, /, default: str | T) -> str | T: ...
+    def get(self, name: str, /, default: object = None) -> object:
+        """The header, or the default; most that are asked for are not there."""
+        value = self._headers.get(name)
+        return default if value is None else self._clean(value)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._headers)

@@ -259,9 +259,11 @@ class AttemptLoop:
         resources.totals.images += len(self._received)
         notes = answer.notes + describe_given(job.tier, job.prompt.quality, attempt.given)
         notes += (attempt.cost_note,) if attempt.cost_note else ()
+        if notes != answer.notes:
+            answer = msgspec.structs.replace(answer, notes=notes)
         return describe(
             self._received,
-            msgspec.structs.replace(answer, notes=notes),
+            answer,
             index=job.index,
             prompt=job.prompt,
             pixels=job.canvas.pixels,

@@ -248,12 +248,12 @@ class DirectReply(CodedReply):
     def _lines(self, url: URL) -> bytes:
         """The request line and the headers, as they are sent."""
         request, proxy = self._request, self._proxy
-        own = dict(request.headers)
+        own = request.headers
         # A proxy hears a plain request itself. Over TLS it hears CONNECT alone, and its
         # credentials must not go on to the vendor.
         by_proxy = proxy is not None and url.scheme == "http"
         if proxy is not None and by_proxy:
-            own |= proxy.headers
+            own = own | proxy.headers
         target = f"http://{url.host_port_subcomponent}{url.raw_path_qs}"
         first = f"{request.method} {target if by_proxy else url.raw_path_qs} HTTP/1.1"
         names = {name.lower() for name in own}

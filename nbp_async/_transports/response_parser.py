@@ -6,11 +6,14 @@ Only a head passes `HeadReader`; of a body nothing is copied but what goes into 
 """
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar, overload
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from nbp_async._base.http import ReplyHead
 from nbp_async._transports.response_heads import MAX_FIELD, HeadReader
+
+T = TypeVar("T")
 
 _LONGEST = 160 * 1024  # bytes of a head
 PARSER_ERROR = HttpParserError
@@ -30,6 +33,14 @@ class HeaderFields(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._fields[name.lower()]
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, /, default: str | T) -> str | T: ...
+    def get(self, name: str, /, default: object = None) -> object:
+        """The header, or the default."""
+        return self._fields.get(name.lower(), default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)

@@ -5,13 +5,14 @@ An endpoint with other prices gets them with `Profile(prices=Prices(...))`.
 
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from nbp_async._base.errors import ConfigError
 from nbp_async._base.fields import Form, Range, check_fields
 from nbp_async._base.http import Usage
 
 ZERO = Decimal(0)
+_ONE = Decimal(1)
 _MILLION = Decimal(1_000_000)
 Price = Annotated[Decimal, Range(least=0, unit="dollars as a Decimal")]
 Factor = Annotated[Decimal, Range(above=0, most=10, unit="times the price, as a Decimal")]
@@ -62,7 +63,7 @@ class Prices:
 
     def factor(self, tier: str) -> Decimal:
         """What a tier charges, as a factor of these prices; 1 for any that is not in `tiers`."""
-        return next((factor for name, factor in self.tiers.items() if name == tier), Decimal(1))
+        return cast("dict[str, Decimal]", self.tiers).get(tier, _ONE)
 
     def in_tier(self, tier: str) -> "Prices":
         """What a tier charges; these prices where it charges nothing else."""

@@ -259,11 +259,9 @@ class AttemptLoop:
         resources.totals.images += len(self._received)
         notes = answer.notes + describe_given(job.tier, job.prompt.quality, attempt.given)
         notes += (attempt.cost_note,) if attempt.cost_note else ()
-        if notes != answer.notes:
-            answer = msgspec.structs.replace(answer, notes=notes)
         return describe(
             self._received,
-            answer,
+            answer if notes == answer.notes else msgspec.structs.replace(answer, notes=notes),
             index=job.index,
             prompt=job.prompt,
             pixels=job.canvas.pixels,

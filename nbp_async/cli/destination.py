@@ -100,6 +100,15 @@ class RunType(click.ParamType[str | Path]):
     ) -> str | Path:
         return value if isinstance(value, str) and "://" in value else Path(value)
 
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Files and folders, by the shell."""
+        return [CompletionItem(incomplete, type="file")]
+
 
 class DestinationType(click.ParamType[str | Path]):
     """A folder, or the address of a place in a store."""

@@ -100,7 +100,7 @@ def test_the_tab_key_imports_no_more_than_it_needs() -> None:
     )
     *items, modules = done.stdout.splitlines()
     assert items == ["plain,--max-in-flight", "plain,--max-cost"], done.stderr
-    known = ["__main__", "cli", "cli.app", "cli.completion_table"]
+    known = ["__main__", "cli", "cli.app", "cli.completion_table", "display", "display.spelling"]
     assert modules == str([f"nbp_async.{name}" for name in known])
 
 

@@ -10,7 +10,6 @@ import random
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -18,17 +17,20 @@ from typing import Literal
 
 import msgspec
 
-from bench.fresh_process import call_fresh, started
+from bench.fresh_process import call_fresh
 from bench.journal_workloads import (
     CountedTask,
     RecoveryDone,
     RunDone,
     RunTask,
     make_images,
+    make_images_in_steps,
     make_simulated_run,
     make_transitions,
     recover_images,
+    recover_images_in_steps,
 )
+from bench.killed_process import killed_after
 from bench.suite import Session, Suite
 from nbp_async import read_run
 from nbp_async.fake import spawn
@@ -161,28 +163,20 @@ class Kills:
 async def _kill_and_start(task: RunTask, kills: int) -> Kills:
     """Start processes of the run and kill them, until so many were killed."""
     done, rng = Kills(), random.Random(7)
-    task = replace(task, announces=True)
     while done.makers + done.recoveries < kills:
         links: Literal["fetch", "keep"] = "keep" if rng.random() < 0.4 else "fetch"
         done.kept_links += links == "keep"
-        done.makers += await _killed(
-            make_images, replace(task, links=links), rng.uniform(0.05, 0.6)
+        some = replace(task, links=links)
+        done.makers += await killed_after(
+            make_images_in_steps, some, rng.randrange(10), rng.uniform(0.0, 0.5)
         )
-        if rng.random() < 0.15:
-            done.recoveries += await _killed(recover_images, task, rng.uniform(0.0, 0.1))
+        if rng.random() < 0.2:
+            done.recoveries += await killed_after(
+                recover_images_in_steps, task, rng.randrange(3), rng.uniform(0.0, 0.05)
+            )
         if rng.random() < 0.1:
-            done.recovered += (
-                await call_fresh(recover_images, replace(task, announces=False))
-            ).images
+            done.recovered += (await call_fresh(recover_images, task)).images
     return done
-
-
-async def _killed(function: Callable[[RunTask], object], task: RunTask, seconds: float) -> bool:
-    """Kill a process so long after it has opened; whether it had not ended by then."""
-    async with started(function, task) as child:
-        await child.line()
-        child.go_on()
-        return await child.kill_after(seconds)
 
 
 async def _finish(task: RunTask, *, until: int = 0) -> tuple[RunDone, RecoveryDone]:

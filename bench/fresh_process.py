@@ -10,7 +10,6 @@ async with started(play, task) as child:  # or step by step
 """
 
 import asyncio
-import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -48,7 +47,9 @@ class Child:
         if line.endswith(b"\n"):
             return line
         await self._process.wait()
-        raise self._failure()
+        self._errors.seek(0)
+        words = self._errors.read().decode("utf-8", "replace").strip()
+        raise RuntimeError(words[-_LAST_WORDS:] or "the process ended without a word")
 
     def go_on(self, line: bytes = b"") -> None:
         """Let it continue."""
@@ -62,27 +63,6 @@ class Child:
             for one in [*process.children(recursive=True), process]:
                 with suppress(psutil.NoSuchProcess):
                     one.kill()
-
-    async def kill_after(self, seconds: float) -> bool:
-        """Kill it, unless it ends by itself before; says whether it was killed.
-
-        Raises:
-            RuntimeError: It failed; the end of its stderr is in the message.
-        """
-        try:
-            async with asyncio.timeout(seconds):
-                await self._process.wait()
-        except TimeoutError:
-            self.kill()
-        code = await self._process.wait()
-        if code not in (0, -signal.SIGKILL):
-            raise self._failure()
-        return code != 0
-
-    def _failure(self) -> RuntimeError:
-        self._errors.seek(0)
-        words = self._errors.read().decode("utf-8", "replace").strip()
-        return RuntimeError(words[-_LAST_WORDS:] or "the process ended without a word")
 
 
 @asynccontextmanager

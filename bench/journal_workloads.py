@@ -2,16 +2,26 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.bodies import answer_with, png
-from bench.child import report
+from bench.killed_process import Step
 from bench.meter import Meter, resident
-from nbp_async import Client, ConnectError, DisconnectedError, Limits, Profile, recover_run
+from nbp_async import (
+    Batch,
+    Client,
+    ConnectError,
+    DisconnectedError,
+    Limits,
+    Listener,
+    Outcome,
+    Profile,
+    recover_run,
+)
 from nbp_async.testing.journal import inline_journal
 from nbp_async.testing.transport import Canned, FakeTransport
 from nbp_async.testing.virtual_time import run_virtual
@@ -33,7 +43,6 @@ class RunTask:
         warm: Make some images before, which are not measured.
         resend: Dollars for sending again what may have been billed; "" to leave that as it is.
         links: What becomes of links among the answers, "fetch" or "keep".
-        announces: Report a line when the client is open; what is killed counts from there.
     """
 
     url: str
@@ -45,7 +54,6 @@ class RunTask:
     warm: bool = False
     resend: str = ""
     links: Literal["fetch", "keep"] = "fetch"
-    announces: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,16 +103,29 @@ def make_images(task: RunTask) -> RunDone:
     return asyncio.run(_images(task))
 
 
-async def _images(task: RunTask) -> RunDone:
+def make_images_in_steps(task: RunTask, step: Step) -> None:
+    """The same; each attempt that has ended is a step."""
+    asyncio.run(_images(task, [Steps(step)]))
+
+
+class Steps(Listener):
+    """Each attempt is a step; outcomes of earlier calls are none."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+
+    def on_attempt(self, event: object) -> None:  # noqa: ARG002
+        self._step()
+
+
+async def _images(task: RunTask, listeners: Sequence[Listener] = ()) -> RunDone:
     profile = Profile(name="bench", base_url=task.url)
     limits = Limits(max_in_flight=task.in_flight, reuse_connections=True)
     prompts = [f"prompt {number}" for number in range(task.prompts)]
     resend: dict[str, Any] = {}
     if task.resend:
         resend = {"resend_ambiguous": True, "max_cost": Decimal(task.resend)}
-    async with Client(profile, task.key, limits=limits) as gen:
-        if task.announces:
-            report("open")
+    async with Client(profile, task.key, limits=limits, listeners=listeners) as gen:
         if task.warm:
             await gen.many(["warm up"] * limits.most_in_flight, size="1K")
         meter = Meter()
@@ -123,10 +144,19 @@ async def _images(task: RunTask) -> RunDone:
 
 def recover_images(task: RunTask) -> RecoveryDone:
     """Read the kept answers of a run again; links lead to the fake server, on this machine."""
-    if task.announces:
-        report("open")
-    batch = asyncio.run(recover_run(task.folder, allow_private=True, allow_http=True))
+    batch = asyncio.run(_recovered(task))
     return RecoveryDone(len(batch.images), len(list(Path(task.folder).glob("unread/*.reply"))))
+
+
+def recover_images_in_steps(task: RunTask, step: Step) -> None:
+    """The same; each outcome is a step."""
+    asyncio.run(_recovered(task, lambda _: step()))
+
+
+async def _recovered(task: RunTask, on_outcome: Callable[[Outcome], object] | None = None) -> Batch:
+    return await recover_run(
+        task.folder, allow_private=True, allow_http=True, on_outcome=on_outcome
+    )
 
 
 def make_transitions(task: CountedTask) -> RunDone:

@@ -28,10 +28,10 @@ _MOST = 10**15  # a larger number is no count
 _MOST_TOKENS = 10**7  # of one answer
 _WORDS = 200  # characters of a vendor's message that are passed on
 _SEARCHED = 16 * 1024  # characters of it that are searched for codes
-# What may be a key: by its beginning, or by its length if it is no name of words and underscores.
+# What may be a key: by its beginning, or by its length if it is no name made of words.
 _SECRET = re.compile(
     r"\b(?:(?:sk|pk|rk|ak|key)-[\w\-]{6,}|AIza[\w\-]{8,}|Bearer\s+[^\s\"',;]{8,})"
-    r"|\b(?![a-z]+(?:_[a-z]+)+\b)[\w\-]{24,}",
+    r"|\b(?![a-z]+(?:_[a-z]+)+\b)(?!(?:[A-Z][a-z]{2,}-?)+\b)[\w\-]{24,}",
     re.ASCII,
 )
 

@@ -228,3 +228,17 @@ def test_a_list_of_details_gives_its_first_words_and_type() -> None:
     error = refused(422, body)
     assert str(error) == "google answered 422: flagged."
     assert error.code == "content_policy_violation"
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("metric GenerateRequestsPerDayPerProjectPerModel-FreeTier", "PerModel-FreeTier"),
+        ("metric generate_requests_per_model_per_day", "per_model_per_day"),
+        ("key AbcdEfghIjklMnopQrstUvwxYz0123", "[hidden]"),
+        ("key abcdefghijklmnopqrstuvwxyz", "[hidden]"),
+        ("key AIzaSyAbcdefghijk", "[hidden]"),
+    ],
+)
+def test_the_name_of_a_quota_is_shown_and_what_may_be_a_key_is_not(words: str, shown: str) -> None:
+    assert shown in str(refused(429, {"error": {"message": words}}))

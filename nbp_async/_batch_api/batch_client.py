@@ -5,8 +5,11 @@ All others are free, and are tried again until they work or the patience ends.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
+
+import msgspec
 
 from nbp_async._base.errors import (
     MalformedReplyError,
@@ -22,7 +25,6 @@ from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._batch_api.batch_dialect import BatchDialect, JobStatus, Source
 from nbp_async._batch_api.result_lines import (
     DocumentDecoder,
-    InlineResultDecoder,
     ResultDecoder,
     ResultLine,
     ResultPiece,
@@ -43,6 +45,7 @@ _FIRST_REST, _LONGEST_REST = 2.0, 60.0  # seconds
 _MOST_PAGES = 100
 
 T = TypeVar("T")
+Results = TypeVar("Results", bound=ResultDecoder)
 OnLine = Callable[[ResultLine, Exchange], Awaitable[None]]
 """Takes a result, with its images and its bytes as if it were a response of its own."""
 
@@ -114,68 +117,94 @@ class BatchClient:
     async def poll(self, job: str, on_line: OnLine) -> JobStatus:
         """How a job stands. Results that come with it are handed on as those of a file are."""
         results = self.dialect.poll_decoder(self._profile)
-        return await self._poll(job, on_line, results)
+        request = self.dialect.poll(self._profile, self._key, job)
+        await self._read(self._exchange(results, on_line), request, results)
+        return self.dialect.read_status(results.document)
 
     async def poll_results(
         self, job: str, on_line: OnLine
     ) -> tuple[JobStatus, MalformedReplyError | None]:
         """The same, and why not all of the results that came can be read, or None.
 
-        A poll is free, and what came may have been damaged on its way. So a document with results
-        is read again, and only what is broken three times in the same way is broken at the vendor:
-        of that, the results that are whole are handed on, and the bytes of others with an error.
-
         Raises:
             NbpError: It cannot be polled now. Results that were handed on by then are whole.
         """
-        first: tuple[str, int] | None = None
-        problem: MalformedReplyError | None = None
-        for seconds in LOOKS:
-            await asyncio.sleep(seconds)
-            results = self.dialect.poll_decoder(self._profile)
-            try:
-                return await self._poll(job, on_line, results), None
-            except MalformedReplyError as exc:
-                found = (str(exc), results.size)
-                if not results.has_begun or found != (first or found):
-                    raise
-                first, problem = found, exc
-        request = self.dialect.poll(self._profile, self._key, job)
-        results = self.dialect.poll_decoder(self._profile, salvage=True)
-        await self._read(request, results, on_line, salvage=True)
-        return JobStatus(job), problem
-
-    async def _poll(self, job: str, on_line: OnLine, results: InlineResultDecoder) -> JobStatus:
-        await self._read(self.dialect.poll(self._profile, self._key, job), results, on_line)
-        return self.dialect.read_status(results.document)
+        results, problem = await self._read_alike(
+            lambda: self.dialect.poll(self._profile, self._key, job),
+            lambda salvage: self.dialect.poll_decoder(self._profile, salvage=salvage),
+            on_line,
+        )
+        status = JobStatus(job) if problem else self.dialect.read_status(results.document)
+        return status, problem
 
     async def cancel(self, job: str) -> None:
         """Ask that nothing more of a job be begun. What is rendered by now is charged."""
         request = self.dialect.cancel(self._profile, self._key, job)
         await self._patiently(lambda: self._document(request))
 
-    async def download(self, file: str, on_line: OnLine) -> None:
+    async def download(self, file: str, on_line: OnLine) -> MalformedReplyError | None:
         """Read a file of results; each line is handed on with its images, not yet committed.
 
         A download that was cut off begins again: `on_line` must know a line that comes twice.
+        Returns why it cannot be read to its end, or None.
         """
-        await self._patiently(lambda: self._download(file, on_line))
+        return await self._patiently(lambda: self._download(file, on_line))
 
-    async def _download(self, file: str, on_line: OnLine) -> None:
-        request = self.dialect.download(self._profile, self._key, file)
-        await self._read(request, self.dialect.result_decoder(self._profile), on_line)
+    async def _download(self, file: str, on_line: OnLine) -> MalformedReplyError | None:
+        _, problem = await self._read_alike(
+            lambda: self.dialect.download(self._profile, self._key, file),
+            lambda _: self.dialect.result_decoder(self._profile),
+            on_line,
+        )
+        return problem
+
+    async def _read_alike(
+        self,
+        request: Callable[[], HttpRequest],
+        decoder: Callable[[bool], Results],
+        on_line: OnLine,
+    ) -> tuple[Results, MalformedReplyError | None]:
+        """Read results, and return why not all of them can be read, or None.
+
+        To read them is free, and what came may have been damaged on its way. So they are read
+        again, and only what is broken three times in the same way is broken at the vendor: of that,
+        the results that are whole are handed on, and the bytes of others with an error.
+
+        Raises:
+            NbpError: They cannot be read now. Results that were handed on by then are whole.
+        """
+        first: tuple[str, int] | None = None
+        problem: MalformedReplyError | None = None
+        for seconds in LOOKS:
+            await asyncio.sleep(seconds)
+            results = decoder(False)
+            exchange = self._exchange(results, on_line)
+            try:
+                await self._read(exchange, request(), results)
+            except MalformedReplyError as exc:
+                found = (str(exc), exchange.size)
+                if not exchange.has_results or found != (first or found):
+                    raise
+                first, problem = found, exc
+            else:
+                return results, None
+        results = decoder(True)
+        await self._read(self._exchange(results, on_line), request(), results, salvage=True)
+        return results, problem
+
+    def _exchange(self, results: ResultDecoder, on_line: OnLine) -> "_ResultsExchange":
+        files = self.endpoint.resources.files
+        return _ResultsExchange(self.endpoint.dialect, self._sink, results, on_line, files)
 
     async def _read(
         self,
+        exchange: "_ResultsExchange",
         request: HttpRequest,
         results: ResultDecoder,
-        on_line: OnLine,
         *,
         salvage: bool = False,
     ) -> None:
         """Hand on each result; `salvage`: the data may end anywhere."""
-        files = self.endpoint.resources.files
-        exchange = _ResultsExchange(self.endpoint.dialect, self._sink, results, on_line, files)
         try:
             try:
                 await self._send(exchange, request, _EndDecoder(results), self._timer())
@@ -185,10 +214,11 @@ class BatchClient:
                 if not (salvage or is_read):
                     raise
                 if salvage:
-                    results.close()
+                    with suppress(MalformedReplyError):
+                        results.close()
             if results.last is not None:
                 await exchange.spool_more(results.tail)
-                await exchange.end_line(results.last)
+                await exchange.end_line(msgspec.structs.replace(results.last, is_cut=salvage))
         finally:
             exchange.line.discard()
 
@@ -242,6 +272,8 @@ class _ResultsExchange(Exchange):
 
     Attributes:
         line: The result that is arriving.
+        size: Bytes that came so far.
+        has_results: There is a result among them, or the beginning of one.
     """
 
     def __init__(
@@ -257,6 +289,8 @@ class _ResultsExchange(Exchange):
         self._on_line = on_line
         self._sink = sink
         self._files = files
+        self.size = 0
+        self.has_results = False
         self.line = self._next()
 
     @property
@@ -284,11 +318,13 @@ class _ResultsExchange(Exchange):
         return line
 
     async def _take(self, decoder: Decoder, data: bytes) -> None:  # noqa: ARG002
+        self.size += len(data)
         for piece in self._results.feed(data):
             await self._take_piece(piece)
         await asyncio.sleep(0)
 
     async def _take_piece(self, piece: ResultPiece) -> None:
+        self.has_results = True
         await self.spool_more(piece.data)
         await self.line.collector.take(piece.parts)
         if piece.line is not None:

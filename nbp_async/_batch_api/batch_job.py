@@ -248,8 +248,9 @@ class BatchJob:
                 # Results without keys: only now is it known what they can be joined by.
                 status = await self._poll()
             if status.state != "open":
-                for file in status.files:
-                    await self._client.download(file, self._take)
+                download = self._client.download
+                for problem in [await download(file, self._take) for file in status.files]:
+                    self._check_results(problem)
                 await self._end(status)
         finally:
             await self._hand_out_failures()
@@ -257,18 +258,23 @@ class BatchJob:
 
     async def _poll(self) -> JobStatus:
         status, problem = await self._client.poll_results(self.record.id, self._take)
+        self._check_results(problem)
+        return status if problem is None else JobStatus(status.id, state="done")
+
+    def _check_results(self, problem: NbpError | None) -> None:
+        """Some results may never have come: then they stay at the vendor, and nobody polls on.
+
+        Raises:
+            TaskOpenError: That is so, because of this problem.
+        """
         if problem is None:
-            return status
+            return
         name = self.record.name
         log.warning("The results of batch job %s are broken at the vendor: %s", name, problem)
         if self.waiting:
-            self._problem = TaskOpenError(
-                f"Its results are broken at the vendor: {problem}",
-                task=name,
-                hint=self._strays.hint,
-            )
+            why, hint = f"Its results are broken at the vendor: {problem}", self._strays.hint
+            self._problem = TaskOpenError(why, task=name, hint=hint)
             raise self._problem
-        return JobStatus(status.id, state="done")
 
     def open(self, item: BatchItem, why: NbpError | None = None) -> Failure:
         """The outcome of a line that stays at the vendor when this call ends; `why`, if known."""
@@ -291,9 +297,8 @@ class BatchJob:
             return
         key = line.key or self._order.key_at(line.position)
         item = self.waiting.get(key)
-        if item is None:
-            # A repeated download brings the same line again: it has the same bytes.
-            if key not in self._keys or self._taken.setdefault(key, line.checksum) != line.checksum:
+        if item is None or line.is_cut:  # what is cut off may be whole at the vendor: it stays open
+            if self._is_new(key, line):
                 await self._strays.keep(line, exchange, is_known=key in self._keys)
             return
         note = "" if line.key else _BY_ORDER
@@ -305,6 +310,12 @@ class BatchJob:
             self._failed.append((item, outcome))
         else:
             await self._record_outcome(item, outcome)
+
+    def _is_new(self, key: str, line: ResultLine) -> bool:
+        """Nobody has its bytes: a repeated download brings the same line again."""
+        if key not in self._keys or key in self.waiting:
+            return True
+        return not line.is_cut and self._taken.setdefault(key, line.checksum) != line.checksum
 
     async def _hand_out_failures(self) -> None:
         """All at once: what is to be sent again then goes into few jobs."""

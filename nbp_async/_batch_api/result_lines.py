@@ -37,6 +37,7 @@ class ResultLine(msgspec.Struct, frozen=True):
         position: Its place in its array, from 0, where results are in the order of the requests;
             None where they come in any order.
         checksum: Of its bytes without white space: a repeated download brings the same line again.
+        is_cut: Its end did not come, and the vendor may have it.
     """
 
     key: str
@@ -44,6 +45,7 @@ class ResultLine(msgspec.Struct, frozen=True):
     error: NbpError | None = None
     position: int | None = None
     checksum: int = 0
+    is_cut: bool = False
 
 
 class ResultPiece(NamedTuple):
@@ -183,8 +185,6 @@ class InlineResultDecoder:
     Attributes:
         document: The rest of the document, at the end; results are null in it.
         last: None: each result ends with its own brace.
-        size: Bytes that came so far.
-        has_begun: A result is among them, or the beginning of one.
     """
 
     last: ResultLine | None = None
@@ -198,8 +198,6 @@ class InlineResultDecoder:
         self._keys = keys
         self._whole = self._new_document()
         self._line = _ResultReader(keys, read)
-        self.size = 0
-        self.has_begun = False
         self._within = False  # inside the array
         self._inside = False  # inside a result
         self._count = 0  # of results that have ended in this array
@@ -217,7 +215,6 @@ class InlineResultDecoder:
         return not self._within and not self._rest and self._whole.complete
 
     def feed(self, data: bytes) -> list[ResultPiece]:
-        self.size += len(data)
         data, self._rest = self._rest + data, b""
         found: list[ResultPiece] = []
         at = 0
@@ -262,7 +259,7 @@ class InlineResultDecoder:
         self._whole.feed(data[at:end])
         if sign is not None and sign[0] == b"{":
             self._whole.feed(b"null")
-            self._inside = self.has_begun = True
+            self._inside = True
             return end
         self._within = sign is None
         return end

@@ -1,4 +1,6 @@
-"""Results that belong to no line of their job, or the second one of a line: they may be paid."""
+"""Results that belong to no line of their job, the second one of a line, and parts of one: they may
+be paid.
+"""
 
 import logging
 import re
@@ -40,7 +42,7 @@ class StrayResults:
         if not kept:
             return ""
         return (
-            f"Results that belong to no line of the job are kept: {len(kept)}, the first in "
+            f"Results that no prompt could be given are kept: {len(kept)}, the first in "
             f"{kept[0]}. nbp recover stores their images."
         )
 
@@ -54,6 +56,7 @@ class StrayResults:
             place = await keep_reply(exchange, self._endpoint, self._origin(line))
         self._places[found] = place
         which = "a second result for" if is_known else "a result with an unknown key"
+        which = "only a part of the result for" if line.is_cut else which
         why = f"{type(line.error).__name__}: {line.error}" if line.error else "it cannot be kept"
         kept = f"kept in {place}, it may have cost ${self._price.normalize():f}" if place else why
         shown = sanitize(line.key, 40)

@@ -12,7 +12,9 @@ from nbp_async import (
     Image,
     StoppedError,
     TaskLostError,
+    TaskOpenError,
     TruncatedError,
+    read_run,
     recover_run,
 )
 from nbp_async._batch_api import batch_pool, gemini_batch
@@ -122,6 +124,24 @@ async def test_a_file_that_ends_within_a_line_is_not_read_for_ever(tmp_path: Pat
     assert isinstance(cut.error, TruncatedError)
     assert cut.unread
     assert {type(failure.error) for failure in lost if not failure.ok} == {TaskLostError}
+
+
+async def test_a_file_that_is_cut_at_one_place_is_not_read_for_ever(tmp_path: Path) -> None:
+    """Nothing says how long it is: what came is delivered or kept, the rest stays at the vendor."""
+    cut = faults.download(faults.cut_body(0.5, "close"))
+    async with vendor() as server:
+        server.script(*[cut] * 4)
+        made = await make(server, tmp_path, strays=1)
+        assert len(made.images) == 1
+        assert {type(f.error): f.billing for f in made.failures} == {TaskOpenError: "maybe"}
+        assert "nbp recover" in str(made.failures[0].error)
+        assert not server.unplayed
+        async with Client(vendor_profile(server), KEY, rng=lambda: 0.5) as gen:
+            journal = await inline_journal(tmp_path / JOURNAL)
+            again = await gen.many(PROMPTS, size="1K", via="batch", journal=journal, out=tmp_path)
+        assert len(again.images) == 3, "it was whole at the vendor"
+        assert read_run(tmp_path).totals.spent == server.bank.billed
+        assert server.bank.images == 3
 
 
 async def test_lines_that_cannot_be_read_stop_the_call(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from nbp_async._flow.links_and_tasks import (
 from nbp_async._flow.resume_state import ResumeState
 from nbp_async._flow.stored_images import UnsettledFiles, missing_reason
 from nbp_async._images.references import load_references
-from nbp_async._journal.base import Journal, JournalEntry
+from nbp_async._journal.base import Journal, JournalEntry, PendingAttempt
 from nbp_async._journal.identity import identity
 from nbp_async._models.outcomes import Attempt, Image, Job, Outcome, Reference
 
@@ -88,6 +88,8 @@ async def take_over(
                 past.release(entry.item)
         elif entry.pending:
             await _settle_interrupted(leftovers, journal, entry)
+        elif entry.unrecorded is not None:
+            await _record_ended(leftovers, journal, entry, entry.unrecorded)
     return soonest_first(linked) + tasks
 
 
@@ -262,6 +264,25 @@ def _refusal(past: ResumeState, earlier: tuple[Attempt, ...], why: str) -> Parke
             hint="It is then billed once more.",
         )
     return None
+
+
+async def _record_ended(
+    leftovers: UnsettledFiles, journal: Journal, entry: JournalEntry, last: PendingAttempt
+) -> None:
+    """Record an item whose attempts have ended, and whose process ended just after: it had stored
+    the image by then, if one was paid for.
+    """
+    ended = entry.attempts[-1]
+    is_image = ended.billing == "yes" and not ended.error
+    found = await leftovers.of(last) if is_image else None
+    if found is None:
+        why = ended.error or "its image is not there"
+        error = InterruptedAttemptError(f"Its process ended before it was recorded: {why}.")
+        await journal.finish(entry.item, failure_of_entry(entry, error, entry.attempts))
+        return
+    answer = Answer(request_id=ended.request_id)
+    image = image_of_entry(entry, [(found, "")], entry.attempts, answer, None)
+    await journal.finish(entry.item, image)
 
 
 async def _settle_interrupted(

@@ -70,6 +70,8 @@ class JournalEntry(msgspec.Struct, frozen=True):
         nonce: 32 hexadecimal digits drawn at random for the item: its idempotency key.
         attempts: Its settled attempts, oldest first.
         pending: Its attempts that were never settled.
+        unrecorded: Its last attempt as it was armed, where all are settled and the item is "armed"
+            or "submitted" still: the process ended before it recorded what came of it.
         image: The image, where the state is "stored", or where its link was kept as the outcome;
             its `attempts` are empty.
         error: Class and message of its last failure, or "".
@@ -94,6 +96,7 @@ class JournalEntry(msgspec.Struct, frozen=True):
     links: tuple[str, ...] = ()
     link_expires: float | None = None
     model: str = ""
+    unrecorded: PendingAttempt | None = None
     standing: Standing = "ours"
 
     @property

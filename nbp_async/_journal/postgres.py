@@ -296,6 +296,7 @@ class PostgresJournal:
             links=records.decode_links(links),
             link_expires=expires,
             model=record.model,
+            unrecorded=records.unrecorded_attempt(state, attempts),
             standing=cast("Standing", standing),
         )
 

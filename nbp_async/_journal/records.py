@@ -130,6 +130,12 @@ def pending_attempts(rows: list[Row]) -> tuple[PendingAttempt, ...]:
     return tuple(decode_pending(row) for row in rows if row[8] is None)
 
 
+def unrecorded_attempt(state: object, rows: list[Row]) -> PendingAttempt | None:
+    """See `JournalEntry.unrecorded`."""
+    is_open = state in ("armed", "submitted") and bool(rows)
+    return decode_pending(rows[-1]) if is_open and not pending_attempts(rows) else None
+
+
 def _with_unread(attempt: Attempt, unread: str) -> Attempt:
     same = unread == attempt.unread
     return attempt if same else msgspec.structs.replace(attempt, unread=unread)

@@ -367,6 +367,7 @@ class SqliteJournal:
             links=records.decode_links(links if isinstance(links, str) else None),
             link_expires=expires if isinstance(expires, float) else None,
             model=record.model,
+            unrecorded=records.unrecorded_attempt(state, attempts),
         )
 
 

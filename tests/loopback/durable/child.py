@@ -59,6 +59,7 @@ POINTS = (
     "record_answer:after",
     "settle:before",
     "settle:after",
+    "settle:durable",
     "finish:before",
     "finish:after",
     "record_submission:before",
@@ -85,6 +86,7 @@ BATCH_POINTS = (
     ("commit:after", 3),
     ("settle:before", 3),
     ("settle:after", 3),
+    ("settle:durable", 3),
     ("finish:after", 3),
     ("save_batch:after", 7),
 )
@@ -97,11 +99,11 @@ class Executioner:
     """Kills the process when a point is passed for the nth time."""
 
     def __init__(self, at: str, nth: int) -> None:
-        self._at = at
+        self.at = at
         self._left = nth
 
     def passes(self, point: str) -> None:
-        if point == self._at:
+        if point == self.at:
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -168,6 +170,9 @@ class WatchedJournal:
             return settle
 
         async def watched(*args: Any) -> Any:
+            if name == "finish" and self._points.at == "settle:durable":
+                await self._journal.totals()  # which comes after all that was posted before
+                self._points.passes("settle:durable")
             self._points.passes(f"{name}:before")
             result = await method(*args)
             self._points.passes(f"{name}:after")

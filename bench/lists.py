@@ -69,6 +69,6 @@ async def _many(count: int) -> float:
 def measure_lists(count: int) -> Lists:
     """A stream of `count` prompts, and a list of as many."""
     began = time.perf_counter()
-    growth = run_virtual(_stream(count))
+    growth = run_virtual(_stream(count), sockets=False)
     seconds = time.perf_counter() - began
-    return Lists(growth, seconds / count * 1e6, count, run_virtual(_many(count)))
+    return Lists(growth, seconds / count * 1e6, count, run_virtual(_many(count), sockets=False))

@@ -9,8 +9,10 @@ import gc
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from itertools import zip_longest
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +25,7 @@ from nbp_async.testing.sink import NowhereSink
 from nbp_async.testing.virtual_time import run_virtual
 
 MINUTE = 60.0
+Number = TypeVar("Number", int, float)
 OnPercent = Callable[[int], None]
 VENDOR = Profile(name="simulated", base_url="https://vendor.example/v1")
 
@@ -63,6 +66,11 @@ class Plan(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if min(self.n, self.workers, self.concurrency) < 1 or self.window <= 0:
             raise ValueError("n, workers and concurrency are at least 1, a window is above 0 s")
+
+    @property
+    def is_shared(self) -> bool:
+        """The vendor's limits are of all machines together: none can be played without the rest."""
+        return self.per_minute is not None or self.tier is not None
 
     def prompts(self, worker: int) -> Iterator[str]:
         """This worker's share: every `workers`-th."""
@@ -108,17 +116,59 @@ class Forecast(msgspec.Struct, frozen=True):
         return self.images + sum(self.failures.values())
 
 
+class Share(msgspec.Struct, frozen=True):
+    """Some of the machines of a plan: every `step`-th, from the `first` one on."""
+
+    plan: Plan
+    first: int = 0
+    step: int = 1
+
+    @property
+    def machines(self) -> range:
+        return range(self.first, self.plan.workers, self.step)
+
+    @property
+    def images(self) -> int:
+        """How many they make together."""
+        plan = self.plan
+        return sum(len(range(number, plan.n, plan.workers)) for number in self.machines)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What came of a share; see `Forecast`.
+
+    Attributes:
+        holds: Seconds of all its images, together.
+        longest: The longest of them.
+    """
+
+    makespan: float
+    images: int
+    failures: dict[str, int]
+    spent: Decimal
+    maybe: Decimal
+    requests: int
+    refused: int
+    peak_in_flight: int
+    holds: float
+    longest: float
+    spend_by_window: list[float]
+    images_by_window: list[int]
+    growth: int
+
+
 class OutcomeTotals:
     """Counts outcomes as they come, and keeps none of them."""
 
-    def __init__(self, plan: Plan, on_percent: OnPercent | None) -> None:
-        self._plan = plan
+    def __init__(self, share: Share, on_percent: OnPercent | None) -> None:
+        self._window = share.plan.window
+        self._total = total = max(1, share.images)
         self._on_percent = on_percent
         self._percent = 0
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        tenth = max(1, plan.n // 10)
-        self._samples = {tenth: 0, max(tenth, plan.n * 9 // 10): 0}
+        tenth = max(1, total // 10)
+        self._samples = {tenth: 0, max(tenth, total * 9 // 10): 0}
         self.ended = 0
         self.images = 0
         self.makespan = 0.0
@@ -132,7 +182,7 @@ class OutcomeTotals:
         """One prompt ended."""
         self.ended += 1
         self.makespan = self._loop.time() - self._began
-        window = int(self.makespan // self._plan.window)
+        window = int(self.makespan // self._window)
         self.spent += outcome.spent
         self.maybe += outcome.maybe_spent
         self._dollars[window] = self._dollars.get(window, Decimal(0)) + outcome.spent
@@ -141,7 +191,7 @@ class OutcomeTotals:
         else:
             self.images += 1
             self.images_in[window] += 1
-        percent = 100 * self.ended // self._plan.n
+        percent = 100 * self.ended // self._total
         if self._on_percent is not None and percent > self._percent:
             self._percent = percent
             self._on_percent(percent)
@@ -170,10 +220,24 @@ def simulate(plan: Plan, on_percent: OnPercent | None = None) -> Forecast:
         ValueError: Its latency or its faults cannot be read or played.
     """
     began = time.perf_counter()
-    books, vendor = run_virtual(_play(plan, on_percent), sockets=False)
-    return Forecast(
+    part = play_share(Share(plan), on_percent)
+    return forecast_of(plan, [part], time.perf_counter() - began)
+
+
+def play_share(share: Share, on_percent: OnPercent | None = None) -> Part:
+    """Play some of the machines, in a loop of its own.
+
+    Raises:
+        ValueError: As `simulate`.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 1000)  # tens of thousands of tasks live for minutes: look seldom
+    try:
+        books, vendor = run_virtual(_play(share, on_percent), sockets=False)
+    finally:
+        gc.set_threshold(*before)
+    return Part(
         makespan=books.makespan,
-        bound=_bound(plan, vendor),
         images=books.images,
         failures=dict(books.failures),
         spent=books.spent,
@@ -181,11 +245,39 @@ def simulate(plan: Plan, on_percent: OnPercent | None = None) -> Forecast:
         requests=vendor.requested,
         refused=vendor.refused,
         peak_in_flight=vendor.peak,
+        holds=vendor.holds,
+        longest=vendor.longest,
         spend_by_window=books.dollars_by_window(),
         images_by_window=[books.images_in[number] for number in range(books.windows)],
-        real_seconds=round(time.perf_counter() - began, 1),
         growth=books.growth,
     )
+
+
+def forecast_of(plan: Plan, parts: Sequence[Part], seconds: float) -> Forecast:
+    """All parts of a plan, that were played in so many real seconds."""
+    failures: Counter[str] = Counter()
+    for part in parts:
+        failures.update(part.failures)
+    return Forecast(
+        makespan=max(part.makespan for part in parts),
+        bound=_bound(plan, parts),
+        images=sum(part.images for part in parts),
+        failures=dict(failures),
+        spent=sum((part.spent for part in parts), Decimal(0)),
+        maybe=sum((part.maybe for part in parts), Decimal(0)),
+        requests=sum(part.requests for part in parts),
+        refused=sum(part.refused for part in parts),
+        peak_in_flight=sum(part.peak_in_flight for part in parts),  # each at its beginning
+        spend_by_window=_added([part.spend_by_window for part in parts]),
+        images_by_window=_added([part.images_by_window for part in parts]),
+        real_seconds=round(seconds, 1),
+        growth=sum(part.growth for part in parts),
+    )
+
+
+def _added(lists: Sequence[list[Number]]) -> list[Number]:
+    """Window by window; some lists end before others."""
+    return [sum(values) for values in zip_longest(*lists, fillvalue=0)]
 
 
 def _price(size: str) -> Decimal:
@@ -195,7 +287,10 @@ def _price(size: str) -> Decimal:
     return price
 
 
-async def _play(plan: Plan, on_percent: OnPercent | None) -> tuple[OutcomeTotals, SimulatedVendor]:
+async def _play(
+    share: Share, on_percent: OnPercent | None
+) -> tuple[OutcomeTotals, SimulatedVendor]:
+    plan = share.plan
     quotas = Quotas(
         per_minute=plan.per_minute,
         dollars_per_ten_minutes=None if plan.tier is None else Decimal(str(plan.tier)),
@@ -209,9 +304,9 @@ async def _play(plan: Plan, on_percent: OnPercent | None) -> tuple[OutcomeTotals
         outages=[Outage(*outage) for outage in plan.outages],
         faults=plan.faults,
     )
-    books = OutcomeTotals(plan, on_percent)
+    books = OutcomeTotals(share, on_percent)
     async with asyncio.TaskGroup() as group:
-        for number in range(plan.workers):
+        for number in share.machines:
             group.create_task(_work(plan, number, vendor, books))
     return books, vendor
 
@@ -226,9 +321,9 @@ async def _work(plan: Plan, number: int, vendor: SimulatedVendor, books: Outcome
             books.count(outcome)
 
 
-def _bound(plan: Plan, vendor: SimulatedVendor) -> float:
+def _bound(plan: Plan, parts: Sequence[Part]) -> float:
     """By what the vendor made: its images through all slots, the longest of them, its rate."""
-    slots = vendor.holds / (plan.workers * plan.concurrency)
+    slots = sum(part.holds for part in parts) / (plan.workers * plan.concurrency)
     quota = plan.per_minute
     rate = (plan.n - 1) // quota * MINUTE if quota else 0.0
-    return max(slots, vendor.longest, rate)
+    return max(slots, max(part.longest for part in parts), rate)

@@ -12,7 +12,8 @@ import msgspec
 from bench.fresh_process import Child, started
 from bench.records import Scenario
 from bench.server import spawn_fast
-from bench.simulate import Forecast, Plan, simulate
+from bench.simulate import Forecast, Plan
+from bench.simulated_shares import simulate_on_all_cores
 from bench.strategies.base import Job, Work
 from bench.suite import RESULTS, Check
 from bench.trial import TrialReport, TrialTask, play
@@ -163,7 +164,7 @@ def main(options: argparse.Namespace) -> int:
     """Simulate, check if asked to, save, and say what came of it; 1 if a check failed."""
     try:
         plan = plan_of(options)
-        forecast = simulate(plan, _show_percent if sys.stderr.isatty() else None)
+        forecast = simulate_on_all_cores(plan, _show_percent if sys.stderr.isatty() else None)
         print("\n".join(report_lines(plan, forecast)))
         checks = [Check("growth of memory", forecast.growth / 2**20, GROWTH / 2**20, "MiB")]
         if options.check:

@@ -14,7 +14,7 @@ import msgspec
 from bench.bodies import answer_with, png
 from nbp_async import DisconnectedError
 from nbp_async.fake.fault_injection import parse_fault_rates
-from nbp_async.fake.faults import Disconnect, ErrorReply
+from nbp_async.fake.faults import Disconnect, ErrorReply, Fault
 from nbp_async.fake.latency import Latency
 from nbp_async.fake.quotas import Meter, Quotas
 from nbp_async.fake.seeded_random import digest, seeded_uniform
@@ -69,6 +69,7 @@ class SimulatedVendor(FakeTransport):
         self._seed = seed
         self._price = price
         self._meter = Meter(quotas, 1.0)
+        self._is_limited = quotas != Quotas()
         self._outages = tuple(outages)
         self._faults = parse_fault_rates(faults)
         check_faults(faults)
@@ -82,8 +83,7 @@ class SimulatedVendor(FakeTransport):
         now = loop.time() - self._began
         self.requested += 1
         prompt = self._decoder.decode(request.body).prompt
-        # The seed is the prompt and the time: two attempts of a prompt never come at the same time.
-        fault = self._faults.draw(seeded_uniform(self._seed, "fault", prompt, now))
+        fault = self._draw_fault(prompt, now)
         if any(outage.begin <= now < outage.end for outage in self._outages):
             return self._refused(503, None)
         if isinstance(fault, ErrorReply):
@@ -94,10 +94,17 @@ class SimulatedVendor(FakeTransport):
         hold = self._hold(prompt)
         self.holds += hold
         self.longest = max(self.longest, hold)
-        loop.call_later(hold, self._paid)
+        if self._is_limited:
+            loop.call_later(hold, self._paid)
         if isinstance(fault, Disconnect):
             return Canned(error=DisconnectedError("reset by the vendor"), hold=hold)
         return Canned(self._answer, hold=hold)
+
+    def _draw_fault(self, prompt: str, now: float) -> Fault | None:
+        if not self._faults.known:
+            return None
+        # The seed is the prompt and the time: two attempts of a prompt never come at the same time.
+        return self._faults.draw(seeded_uniform(self._seed, "fault", prompt, now))
 
     def _hold(self, prompt: str) -> float:
         name = digest(prompt, self._size).hex()

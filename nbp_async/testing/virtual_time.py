@@ -4,8 +4,11 @@ A test of an hour takes milliseconds, and its times are exact. Server and client
 loop. It is built on looptime, a test dependency.
 """
 
+import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from nbp_async.testing.jumping_loop import JumpingLoop
 
 T = TypeVar("T")
 
@@ -24,15 +27,20 @@ def run_virtual(main: Coroutine[Any, Any, T], *, sockets: bool = True) -> T:
     batch = run_virtual(main())  # minutes on the loop's clock, a moment on ours
     ```
 
-    With `sockets=False` the clock jumps at once, which is ten times faster: for code that waits
-    only for time, as with `FakeTransport`.
+    With `sockets=False` the clock jumps at once, which is much faster: for code that waits only
+    for time and for threads, as with `FakeTransport`.
     """
-    import looptime
-
-    loop = looptime.new_event_loop(start=0.0, noop_cycles=_IDLE_TURNS if sockets else 0)
+    loop = _loop_with_sockets() if sockets else JumpingLoop()
     try:
         return loop.run_until_complete(main)
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+def _loop_with_sockets() -> asyncio.AbstractEventLoop:
+    import looptime
+
+    loop: asyncio.AbstractEventLoop = looptime.new_event_loop(start=0.0, noop_cycles=_IDLE_TURNS)
+    return loop

@@ -12,6 +12,7 @@ import pytest
 from bench import simulate_command
 from bench.simulate import Plan, simulate
 from bench.simulate_command import plan_of, really
+from bench.simulated_shares import simulate_in_processes, simulate_on_all_cores
 
 SMALL = Plan(n=120, workers=4, concurrency=5, latency="30-170", window=100.0)
 
@@ -46,6 +47,27 @@ async def test_whoever_waits_hears_of_each_percent() -> None:
     await asyncio.to_thread(simulate, SMALL, heard.append)
     assert heard == sorted(set(heard))
     assert (heard[-1], len(heard)) == (100, 100)
+
+
+@pytest.mark.parametrize("faults", ["", "503=0.1,reset=0.1"])
+async def test_machines_in_processes_of_their_own_make_the_same(faults: str) -> None:
+    plan = msgspec.structs.replace(SMALL, workers=3, faults=faults, outages=[(100.0, 50.0)])
+    whole, heard = await asyncio.to_thread(simulate, plan), list[int]()
+    found = await simulate_in_processes(plan, 2, heard.append)
+    for name in ("images", "failures", "spent", "requests", "refused", "images_by_window"):
+        assert getattr(found, name) == getattr(whole, name), name
+    for name in ("makespan", "bound", "spend_by_window"):
+        assert getattr(found, name) == pytest.approx(getattr(whole, name)), name
+    assert found.peak_in_flight == whole.peak_in_flight == 15
+    assert heard == sorted(set(heard))
+    assert heard[-1] == 100
+
+
+async def test_where_the_vendor_limits_all_together_one_process_plays_them() -> None:
+    plan = msgspec.structs.replace(SMALL, concurrency=100, per_minute=40)
+    assert plan.is_shared
+    found = await asyncio.to_thread(simulate_on_all_cores, plan)
+    assert found.refused > 0
 
 
 async def test_one_image_is_a_simulation_too() -> None:

@@ -12,7 +12,7 @@ from tests.unit.cli.test_help import LINES
 
 # They never end, or go to somebody else: that they are understood is tested in `test_help.py`.
 NOT_HERE = ("nbp demo", "nbp fake", "nbp listen", "nbp bench", "nbp batch")
-ELSEWHERE = ("--endpoint", "://", "--via", "catalogue")
+ELSEWHERE = ("--endpoint", "://", "--via", "catalogue", "$RUN")
 
 
 def done_here(line: str) -> str:

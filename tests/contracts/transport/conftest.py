@@ -11,14 +11,17 @@ from tests.contracts.transport.kit import Kind, Line
 KINDS = [
     Kind("aiohttp"),
     Kind("aiohttp", tls=True),
+    Kind("direct", tls=True),
+]
+SLOW_KINDS = [  # not that they are: there are many tests
     Kind("aiohttp", reuse=True),
     Kind("httpx"),
     Kind("httpx", tls=True),
     Kind("direct"),
-    Kind("direct", tls=True),
     Kind("direct", reuse=True),
     Kind("direct", tls=True, reuse=True),
 ]
+PARAMS = [*KINDS, *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW_KINDS)]
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +36,7 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
     return str(path)
 
 
-@pytest.fixture(params=KINDS, ids=str)
+@pytest.fixture(params=PARAMS, ids=str)
 async def line(
     request: pytest.FixtureRequest, authority: trustme.CA, ca_file: str
 ) -> AsyncIterator[Line]:

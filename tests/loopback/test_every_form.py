@@ -25,6 +25,8 @@ from tests.contracts.dialects.test_forms import FORMS, JPEG, LINK, PNG, Form
 from tests.raw_server import OK, Peer, framed
 from tests.raw_server import serving as raw_serving
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-canary-key-that-must-never-be-seen-0001"
 PLACES = 50
 PIECES = (1, 7, 64 * 1024)

@@ -22,6 +22,8 @@ from nbp_async.fake.quotas import Quotas
 from tests.loopback.fake.api_client import ApiClient, open_client
 from tests.loopback.fake.task_client import HookReceiver, hook_receiver, task_of
 
+pytestmark = pytest.mark.slow
+
 
 def ask(url: str, key: str, prompt: str) -> dict[str, object]:
     """A call from code without an event loop."""

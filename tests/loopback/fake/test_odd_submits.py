@@ -12,6 +12,8 @@ from nbp_async.testing.virtual_time import run_virtual
 from tests.loopback.fake.api_client import open_client
 from tests.loopback.fake.service_clients import SERVICES, ServiceClient
 
+pytestmark = pytest.mark.slow
+
 ODD = st.recursive(
     st.none()
     | st.booleans()

@@ -1,6 +1,7 @@
 """How a value of options shows itself: the fields that were set, and no secret in them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, ClassVar
 
@@ -24,7 +25,10 @@ class ShownFields:
         for field in fields(self):
             value = getattr(self, field.name)
             if value != _default_of(field):
-                is_hidden = any(mark is HIDDEN for mark in marks_of(field.type))
+                # What was read from such a value shows itself without its secret.
+                is_hidden = isinstance(value, str | Mapping) and any(
+                    mark is HIDDEN for mark in marks_of(field.type)
+                )
                 shown.append(f"{field.name}={'...' if is_hidden else _without_passwords(value)}")
         return f"{type(self).__name__}({', '.join(shown)})"
 

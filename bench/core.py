@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench.bodies import answer_with, png
@@ -51,22 +51,23 @@ def _start(code: str) -> float:
 
 async def calls(session: Session) -> None:
     """CPU of a call with no hold, 100 in flight"""
-    count = 2_000 if session.quick else 20_000
+    count = size_of(session, 2_000, 5_000, 20_000)
     async with light_server(answer_with(png(200))) as url:
         for policy in ("a connection a call", "reused connections"):
             base = Calls("", url, count, 100, reuse=policy.startswith("reused"))
-            pair = await paired(base, reps=session.reps, limit=300)
+            pair = await paired(session, f"no hold, {policy}", base, reps=session.reps, limit=300)
             _show(session, f"no hold, {policy}", pair, count)
             session.check(f"CPU a call, {policy}", pair["nbp"].cpu / pair["bare"].cpu, 1.25)
 
 
 async def large(session: Session) -> None:
     """answers of 8 MB base64, 100 in flight, to disk"""
-    count = 100 if session.quick else 200
+    count = size_of(session, 100, 100, 200)
     body = answer_with(png(6 * MIB))
     async with light_server(body) as url:
         base = Calls("", url, count, 100, disk=True)
-        pair = await paired(base, reps=session.reps, limit=300)
+        pair = await paired(session, "8 MB base64", base, reps=session.reps, limit=300)
+        session.note("8 MB base64: stalls of the loop")
         stalls = await call_fresh(measure_calls, replace(base, client="nbp", stall=True), limit=300)
     nbp, bare = pair["nbp"], pair["bare"]
     _show(session, f"{len(body) / 1e6:.1f} MB base64", pair, count)
@@ -77,23 +78,54 @@ async def large(session: Session) -> None:
 
 async def held(session: Session) -> None:
     """calls held at once on one thread, all started together"""
-    shapes = [(1_000, 2.0)] if session.quick else [(10_000, 10.0), (5_000, 10.0), (5_000, 60.0)]
     with tempfile.TemporaryDirectory() as folder:
         certificate = self_signed(Path(folder))
-        for tls in (False, True):
-            for loop in ("asyncio", "uvloop"):
-                for count, hold in shapes:
-                    if tls and (count > 5_000 or hold > 10):
-                        continue  # 10,000 handshakes measure the server, not the client
-                    await _held(session, count, hold, loop, certificate if tls else ("", ""))
+        for shape in shapes_of(session):
+            await _held(session, shape, certificate if shape.tls else ("", ""))
 
 
-async def _held(session: Session, count: int, hold: float, loop: str, tls: tuple[str, str]) -> None:
+@dataclass(frozen=True)
+class Shape:
+    """Calls that are held at once: how many, for how many seconds, on which loop, how often."""
+
+    count: int
+    hold: float
+    loop: str = "asyncio"
+    tls: bool = False
+    reps: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.count} held {self.hold:g} s, {'TLS' if self.tls else 'plain'}, {self.loop}"
+
+
+def shapes_of(session: Session) -> list[Shape]:
+    """What is held in this run."""
+    loops = ("asyncio", "uvloop")
+    if session.quick:
+        return [Shape(1_000, 2.0, loop, tls) for tls in (False, True) for loop in loops]
+    reps = session.reps
+    if not session.full:
+        return [
+            Shape(5_000, 10.0, reps=reps),
+            Shape(5_000, 10.0, "uvloop"),
+            Shape(10_000, 10.0),
+            Shape(2_000, 10.0, tls=True),
+        ]
+    plain = [
+        Shape(count, hold, loop, reps=1 if hold > 10 else reps)
+        for loop in loops
+        for count, hold in ((10_000, 10.0), (5_000, 10.0), (5_000, 60.0))
+    ]
+    # 10,000 handshakes would measure the server, not the client.
+    return plain + [Shape(5_000, 10.0, loop, tls=True, reps=reps) for loop in loops]
+
+
+async def _held(session: Session, shape: Shape, tls: tuple[str, str]) -> None:
     ca, certificate = tls
-    name = f"{count} held {hold:g} s, {'TLS' if ca else 'plain'}, {loop}"
+    count, hold, name = shape.count, shape.hold, str(shape)
     async with light_server(answer_with(png(200)), hold=hold, certificate=certificate) as url:
-        base = Calls("", url, count, count, ca=ca, loop=loop)
-        pair = await paired(base, reps=1 if hold > 10 else session.reps, limit=hold + 240)
+        base = Calls("", url, count, count, ca=ca, loop=shape.loop)
+        pair = await paired(session, name, base, reps=shape.reps, limit=hold + 240)
     nbp, bare = pair["nbp"], pair["bare"]
     _show(session, name, pair, count)
     session.check(f"lost of {name}", count - nbp.answered, 0, "calls")
@@ -105,7 +137,8 @@ async def _held(session: Session, count: int, hold: float, loop: str, tls: tuple
 
 async def lists(session: Session) -> None:
     """long lists of prompts in virtual time, without sockets"""
-    count = 20_000 if session.quick else 1_000_000
+    count = size_of(session, 20_000, 50_000, 1_000_000)
+    session.note(f"{count:,} prompts in virtual time")
     found = await call_fresh(measure_lists, count)
     session.show(
         f"  stream of {count:,}: memory grew {found.stream_growth / MIB:.1f} MiB from the first "
@@ -119,7 +152,8 @@ async def lists(session: Session) -> None:
 CORE = Suite(
     name="core",
     help="what the library costs beside bare aiohttp",
-    quick="smaller sizes, a minute in all",
+    quick="smaller sizes, a minute or two in all",
+    full="also 10,000 held and minutes of holding on either loop, and a million prompts",
     measurements={
         "import": imports,
         "calls": calls,
@@ -131,12 +165,20 @@ CORE = Suite(
 )
 
 
-async def paired(base: Calls, *, reps: int, limit: float) -> dict[str, Reading]:
+def size_of(session: Session, quick: int, usual: int, full: int) -> int:
+    """How much is measured in this run."""
+    return quick if session.quick else full if session.full else usual
+
+
+async def paired(
+    session: Session, name: str, base: Calls, *, reps: int, limit: float
+) -> dict[str, Reading]:
     """Both clients, `reps` times each in shuffled order; the median of each figure."""
     readings: dict[str, list[Reading]] = {"bare": [], "nbp": []}
     order = list(readings) * reps
     random.Random(7).shuffle(order)
-    for client in order:
+    for place, client in enumerate(order, 1):
+        session.note(f"{name}: {client}, {place} of {len(order)}")
         reading = await call_fresh(measure_calls, replace(base, client=client), limit=limit)
         readings[client].append(reading)
     return {client: median_reading(found) for client, found in readings.items()}

@@ -7,11 +7,13 @@ show what they measure and check it. `python -m bench core` runs them one after 
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+_CLEARED = "\r\x1b[K"
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -38,12 +40,15 @@ class Session:
 
     Args:
         quick: Smaller sizes, and each measured once.
+        full: The sizes that take long, as well.
         reps: How often each is measured, if not quick.
         options: Further options of the suite, by name.
     """
 
-    def __init__(self, *, quick: bool, reps: int = 3, **options: Any) -> None:
+    def __init__(self, *, quick: bool, full: bool = False, reps: int = 3, **options: Any) -> None:
         self.quick = quick
+        self.full = full
+        self._has_note = False
         self.reps = 1 if quick else reps
         self.options = options
         self.checks: list[Check] = []
@@ -53,7 +58,15 @@ class Session:
     def show(self, *lines: str) -> None:
         """Print lines at once: a long suite shows what it has so far."""
         for line in lines:
+            self.note("")
             print(line, flush=True)
+
+    def note(self, text: str) -> None:
+        """Say on a terminal what is being measured now; the next line takes its place."""
+        if sys.stdout.isatty() and (text or self._has_note):
+            sys.stdout.write(f"{_CLEARED}{text}")
+            sys.stdout.flush()
+            self._has_note = bool(text)
 
     def check(self, name: str, value: float, bound: float, unit: str = "x") -> None:
         """Hold a figure to its bound."""
@@ -90,6 +103,7 @@ class Suite:
         name: The command; its results go to `results/<name>.json`.
         help: What it measures, in a line.
         quick: What `--quick` makes smaller, and how long it then takes.
+        full: What `--full` adds, and how long it then takes; "" where there is no such option.
         measurements: By the name that `--only` takes, in their order.
         reps: How often each is measured by default.
         options: Further integer options, with their help.
@@ -100,13 +114,17 @@ class Suite:
     help: str
     quick: str
     measurements: Mapping[str, Measurement]
+    full: str = ""
     reps: int = 3
     options: Mapping[str, str] = field(default_factory=dict)
     left_out_when_quick: tuple[str, ...] = ()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """The options of the command line."""
-        parser.add_argument("--quick", action="store_true", help=self.quick)
+        sizes = parser.add_mutually_exclusive_group()
+        sizes.add_argument("--quick", action="store_true", help=self.quick)
+        if self.full:
+            sizes.add_argument("--full", action="store_true", help=self.full)
         parser.add_argument(
             "--reps", type=int, default=self.reps, help=f"runs of each kind (default {self.reps})"
         )
@@ -121,11 +139,14 @@ class Suite:
         """Measure all, or those that `only` names."""
         left_out = self.left_out_when_quick if session.quick else ()
         chosen = set(only) or self.measurements.keys() - set(left_out)
-        for name, measure in self.measurements.items():
-            if name in chosen:
-                title = (measure.__doc__ or "").partition("\n")[0]
-                session.show(f"\n{name}: {title}")
-                await measure(session)
+        left = [name for name in self.measurements if name in chosen]
+        while left:
+            name = left.pop(0)
+            measure = self.measurements[name]
+            title = (measure.__doc__ or "").partition("\n")[0]
+            rest = f" (then {', '.join(left)})" if left else ""
+            session.show(f"\n{name}: {title}{rest}")
+            await measure(session)
 
     def main(self, options: argparse.Namespace) -> int:
         """Run it from the command line; 1 if a figure is over its bound."""
@@ -133,7 +154,8 @@ class Suite:
         if unknown := set(only) - self.measurements.keys():
             raise SystemExit(f"--only {', '.join(sorted(unknown))}: {', '.join(self.measurements)}")
         own = {name: getattr(options, name) for name in self.options}
-        session = Session(quick=options.quick, reps=options.reps, **own)
+        full = bool(self.full) and options.full
+        session = Session(quick=options.quick, full=full, reps=options.reps, **own)
         asyncio.run(self.run(session, only))
         session.save(options.out)
         over = sum(not check.ok for check in session.checks)

@@ -47,9 +47,11 @@ class Kind:
     memory: float | None = None
 
 
-def kinds(*, quick: bool, tls: bool) -> list[Kind]:
+def kinds(*, quick: bool, tls: bool, full: bool = False) -> list[Kind]:
     """What is measured, plain or over TLS."""
-    held, count, large = (200, 500, 30) if quick else (1_000, 4_000, 100)
+    held, count, large = (200, 500, 30) if quick else (1_000, 1_500, 50)
+    if full:
+        held, count, large = 1_000, 4_000, 100
     hold = 1.0 if quick else 2.0
     found = [
         Kind(
@@ -77,9 +79,11 @@ async def transports(session: Session) -> None:
     with tempfile.TemporaryDirectory() as folder:
         certificate = self_signed(Path(folder))
         for tls in (False, True):
-            for kind in kinds(quick=session.quick, tls=tls):
+            for kind in kinds(quick=session.quick, tls=tls, full=session.full):
+                scheme = "TLS" if tls else "plain"
+                session.note(f"{scheme}, {kind.name}: {len(_CLIENTS)} clients, {session.reps} x")
                 found = await compared(kind, certificate if tls else ("", ""), session.reps)
-                show(session, kind, "TLS" if tls else "plain", found)
+                show(session, kind, scheme, found)
 
 
 async def compared(kind: Kind, tls: tuple[str, str], reps: int) -> dict[str, Reading]:

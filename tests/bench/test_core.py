@@ -1,5 +1,6 @@
 """The bench measures what it says: every client is answered, every figure has its bound."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from bench.bodies import answer_with, png
 from bench.clients import Calls, measure_calls
-from bench.core import paired
+from bench.core import CORE, paired, shapes_of
 from bench.fresh_process import call_fresh
 from bench.light_server import light_server, self_signed
 from bench.lists import measure_lists
@@ -31,7 +32,7 @@ async def test_both_clients_do_the_same_work_to_its_end(tmp_path: Path) -> None:
         server = light_server(answer_with(png(5000)), certificate=certificate if tls else "")
         async with server as url:
             task = Calls("", url, 30, 10, disk=True, ca=ca if tls else "", loop=loop)
-            pair = await paired(task, reps=1, limit=60)
+            pair = await paired(Session(quick=True), "made", task, reps=1, limit=60)
         assert {name: reading.answered for name, reading in pair.items()} == {"bare": 30, "nbp": 30}
         assert all(reading.cpu > 0 and reading.wall > 0 for reading in pair.values())
 
@@ -86,6 +87,42 @@ def test_a_bound_that_is_passed_is_said_and_saved(
     session.save(tmp_path / "core.json")
     saved = json.loads((tmp_path / "core.json").read_text())
     assert [check["ok"] for check in saved["checks"]] == [False, True]
+
+
+def test_a_usual_run_leaves_out_what_takes_long_and_a_full_one_has_it() -> None:
+    usual, full = shapes_of(Session(quick=False)), shapes_of(Session(quick=False, full=True))
+    seconds = [sum(2 * each.reps * each.hold for each in shapes) for shapes in (usual, full)]
+    assert seconds[0] < 150 < 500 < seconds[1]
+    assert {(each.tls, each.loop) for each in usual} >= {(False, "uvloop"), (True, "asyncio")}
+    assert {each.hold for each in full} == {10.0, 60.0}
+    calls = [
+        sum(kind.calls.calls for tls in (False, True) for kind in kinds(tls=tls, **sizes))
+        for sizes in ({"quick": True}, {"quick": False}, {"quick": False, "full": True})
+    ]
+    assert calls == sorted(calls)
+
+
+def test_sizes_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    CORE.add_arguments(parser)
+    assert parser.parse_args(["--full"]).full
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--full", "--quick"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+async def test_a_suite_says_what_is_still_to_come(capsys: pytest.CaptureFixture[str]) -> None:
+    async def one(session: Session) -> None:
+        """a figure"""
+        session.note("is on no terminal")
+        session.check("figure", 1.0, 2)
+
+    await Suite("made", "", "", dict.fromkeys(("a", "b", "c"), one)).run(Session(quick=True))
+    said = capsys.readouterr().out
+    titles = [line for line in said.splitlines() if "a figure" in line]
+    assert titles == ["a: a figure (then b, c)", "b: a figure (then c)", "c: a figure"]
+    assert "terminal" not in said
+    assert said.index("(then c)") > said.index("ok   figure")
 
 
 async def test_a_suite_measures_what_it_is_asked_for() -> None:

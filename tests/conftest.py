@@ -23,12 +23,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Kills, simulations of minutes of traffic, and trials of the benchmark.
-SLOW = tuple(f"tests/{folder}/" for folder in ("loopback/durable", "loopback/pacing", "bench"))
+# Kills, minutes of traffic, processes of the command line, batch jobs, trials of the benchmark.
+SLOW = (
+    "tests/loopback/durable/",
+    "tests/loopback/pacing/",
+    "tests/loopback/cli/",
+    "tests/loopback/test_batch",
+    "tests/bench/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` leaves to `make slow` what these folders hold."""
+    """`make test` leaves to `make slow` what stands under these names."""
     for item in items:
         if item.nodeid.startswith(SLOW):
             item.add_marker("slow")

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -26,13 +25,14 @@ from nbp_async._transports.aiohttp_internals import (
     receive_less,
     take_left_over,
 )
+from nbp_async._transports.base import OWN_HEADERS
 from nbp_async._transports.certificates import shared_context
 from nbp_async._transports.coded_reply import CodedReply
 from nbp_async._transports.network import Network, check_link
 from nbp_async._transports.proxies import ProxyAddress, refused_by_proxy
 from nbp_async._transports.request_urls import RequestUrls
 from nbp_async._transports.response_heads import MAX_FIELD
-from nbp_async._transports.sockets import make_socket
+from nbp_async._transports.sockets import MOST_IDLE, make_socket
 from nbp_async._transports.stage_timer import StageTimer
 from nbp_async._transports.transport_errors import (
     bad_head,
@@ -44,7 +44,6 @@ from nbp_async._transports.transport_errors import (
 READ_BUFFER = 64 * 1024  # bytes; aiohttp stops reading a connection at twice this
 MAX_HEADERS = 1000
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-_IDLE = 2.0  # seconds that a reused connection may have been idle
 
 
 class AiohttpTransport:
@@ -95,7 +94,7 @@ class AiohttpTransport:
         return session
 
     def _open(self, guard: Callable[[str], None] | None) -> aiohttp.ClientSession:
-        idle: dict[str, Any] = {"keepalive_timeout": _IDLE} if self.reuse else {}
+        idle: dict[str, Any] = {"keepalive_timeout": MOST_IDLE} if self.reuse else {}
         close = {} if self.reuse else {"Connection": "close"}
         connector = aiohttp.TCPConnector(
             limit=0,
@@ -112,7 +111,7 @@ class AiohttpTransport:
             request_class=ObservedRequest,
             timeout=_NO_TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept-Encoding": "identity", "User-Agent": "nbp-async", **close},
+            headers=OWN_HEADERS | close,
             auto_decompress=False,
             trust_env=False,
             read_bufsize=READ_BUFFER,
@@ -282,8 +281,8 @@ class AiohttpReply(CodedReply):
         )
 
     def _refused(self, proxy: ProxyAddress, status: int, headers: Mapping[str, str]) -> NbpError:
-        challenge, host = headers.get("Proxy-Authenticate", ""), urlsplit(self._request.url).netloc
-        return refused_by_proxy(proxy, status, challenge, vendor=self._owner.vendor, host=host)
+        url, vendor = self._request.url, self._owner.vendor
+        return refused_by_proxy(proxy, status, headers, vendor=vendor, url=url)
 
 
 class _NoSecondAttempt(aiohttp.ClientError):

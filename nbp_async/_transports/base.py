@@ -9,6 +9,9 @@ from typing import Protocol
 from nbp_async._base.http import HttpRequest, ReplyHead
 from nbp_async._transports.stage_timer import StageTimer
 
+OWN_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "nbp-async"}
+"""What each request has, unless it has another value of its own."""
+
 
 class Reply(Protocol):
     """A response whose head is here and whose body is read on demand."""

@@ -12,12 +12,12 @@ import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 from yarl import URL
 
 from nbp_async._base.errors import ClosedError, NbpError, ProxyRefusedError
 from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._transports.base import OWN_HEADERS
 from nbp_async._transports.certificates import shared_context
 from nbp_async._transports.coded_reply import CodedReply
 from nbp_async._transports.dialer import Dialer
@@ -31,11 +31,7 @@ from nbp_async._transports.stage_timer import StageTimer
 from nbp_async._transports.tls_layer import TlsLayer, TlsSessions
 from nbp_async._transports.transport_errors import translated, truncated, unsendable
 
-_DEFAULTS = {
-    "accept": "Accept: */*",
-    "accept-encoding": "Accept-Encoding: identity",
-    "user-agent": "User-Agent: nbp-async",
-}
+_DEFAULTS = {name.lower(): f"{name}: {value}" for name, value in OWN_HEADERS.items()}
 
 
 class DirectTransport:
@@ -142,8 +138,7 @@ class DirectTransport:
         self, proxy: ProxyAddress, status: int, headers: Mapping[str, str], url: str
     ) -> ProxyRefusedError:
         """The error for what a proxy answered itself."""
-        challenge, host = headers.get("proxy-authenticate", ""), urlsplit(url).netloc
-        return refused_by_proxy(proxy, status, challenge, vendor=self.vendor, host=host)
+        return refused_by_proxy(proxy, status, headers, vendor=self.vendor, url=url)
 
 
 class DirectReply(CodedReply):

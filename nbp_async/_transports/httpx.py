@@ -21,23 +21,23 @@ import httpx
 
 from nbp_async._base.errors import ClosedError, NbpError
 from nbp_async._base.http import HttpRequest, ReplyHead
+from nbp_async._transports.base import OWN_HEADERS
 from nbp_async._transports.certificates import new_context
 from nbp_async._transports.coded_reply import CodedReply
 from nbp_async._transports.header_logs import unlogged_headers
 from nbp_async._transports.network import Network
 from nbp_async._transports.proxies import ProxyAddress, refused_by_proxy
-from nbp_async._transports.sockets import KEEPALIVE, probe
+from nbp_async._transports.sockets import KEEPALIVE, MOST_IDLE, probe
 from nbp_async._transports.stage_timer import StageTimer
 from nbp_async._transports.transport_errors import translated, truncated, unsendable
 
-_IDLE = 2.0  # seconds that a reused connection may have been idle
-_SHARED = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_IDLE)
+_SHARED = httpx.Limits(
+    max_connections=None, max_keepalive_connections=None, keepalive_expiry=MOST_IDLE
+)
 _ONE_CALL = httpx.Limits(max_connections=1, max_keepalive_connections=0)
 _HEADERS = {
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",
+    **OWN_HEADERS,
     "Connection": "close",  # HTTP/2 has no such header, and leaves it out
-    "User-Agent": "nbp-async",
 }
 # What httpcore's trace says of a head: version, status, reason, headers.
 _ProxyHead = tuple[bytes, int, bytes, list[tuple[bytes, bytes]]]
@@ -267,9 +267,8 @@ class HttpxReply(CodedReply):
     def _refused(
         self, proxy: ProxyAddress, status: int, headers: list[tuple[bytes, bytes]]
     ) -> NbpError:
-        challenge = httpx.Headers(headers).get("proxy-authenticate", "")
-        host = httpx.URL(self._request.url).netloc.decode()
-        return refused_by_proxy(proxy, status, challenge, vendor=self._owner.vendor, host=host)
+        found, url, vendor = httpx.Headers(headers), self._request.url, self._owner.vendor
+        return refused_by_proxy(proxy, status, found, vendor=vendor, url=url)
 
 
 def _is_from_parser(exc: BaseException) -> bool:

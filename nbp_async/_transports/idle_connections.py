@@ -6,8 +6,7 @@ from yarl import URL
 
 from nbp_async._transports.direct_connection import DirectConnection
 from nbp_async._transports.proxies import ProxyAddress
-
-IDLE = 2.0  # seconds; servers and balancers close idle connections, some after 5 s
+from nbp_async._transports.sockets import MOST_IDLE
 
 Route = tuple[URL, ProxyAddress | None]
 """Where a connection leads: scheme, host and port, and the proxy on the way."""
@@ -23,7 +22,7 @@ class IdleConnections:
     def take(self, route: Route) -> DirectConnection | None:
         """The connection that was used last, or None. It may have ended meanwhile."""
         waiting = self._waiting.get(route)
-        oldest = asyncio.get_running_loop().time() - IDLE
+        oldest = asyncio.get_running_loop().time() - MOST_IDLE
         while waiting:
             connection = waiting.pop()
             if connection.is_usable and connection.idle_since >= oldest:
@@ -32,12 +31,12 @@ class IdleConnections:
         return None
 
     def keep(self, route: Route, connection: DirectConnection) -> None:
-        """Let it wait for the next request, at most `IDLE` seconds."""
+        """Let it wait for the next request, at most `MOST_IDLE` seconds."""
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
         self._waiting.setdefault(route, []).append(connection)
         if self._sweep is None:
-            self._sweep = loop.call_later(IDLE, self._close_old)
+            self._sweep = loop.call_later(MOST_IDLE, self._close_old)
 
     def close(self) -> None:
         """Close all of them."""
@@ -51,7 +50,7 @@ class IdleConnections:
 
     def _close_old(self) -> None:
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE
+        oldest = loop.time() - MOST_IDLE
         self._sweep = None
         for route, waiting in list(self._waiting.items()):
             for connection in waiting:
@@ -64,4 +63,4 @@ class IdleConnections:
                 del self._waiting[route]
         if self._waiting:
             first = min(one.idle_since for left in self._waiting.values() for one in left)
-            self._sweep = loop.call_at(first + IDLE, self._close_old)
+            self._sweep = loop.call_at(first + MOST_IDLE, self._close_old)

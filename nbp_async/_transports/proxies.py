@@ -168,17 +168,18 @@ def _names(entry: str, host: str, port: int | None) -> bool:
 
 
 def refused_by_proxy(
-    proxy: ProxyAddress, status: int, challenge: str, *, vendor: str, host: str
+    proxy: ProxyAddress, status: int, headers: Mapping[str, str], *, vendor: str, url: str
 ) -> ProxyRefusedError:
     """The proxy did not let a request out; says what it answered, and what to do.
 
     Args:
         proxy: Who refused.
         status: Its HTTP status.
-        challenge: Its `Proxy-Authenticate`, or "".
+        headers: What it answered, by any spelling of their names.
         vendor: What messages call the other side.
-        host: Where the request was to go.
+        url: Where the request was to go.
     """
+    challenge, host = headers.get("Proxy-Authenticate", ""), urlsplit(url).netloc
     error = ProxyRefusedError(
         f"{vendor}: the proxy {proxy} did not connect to {host}: it answered HTTP {status}.",
         hint=_advice(proxy, status, challenge, host),

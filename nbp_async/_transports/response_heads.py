@@ -8,7 +8,7 @@ that the rest could be taken for. Lengths that differ are left to the parser, wh
 import re
 
 MAX_FIELD = 96 * 1024  # bytes of one header; gateways add policies and cookies of 17 kB
-_LONGEST = 160 * 1024  # bytes of a head that are held; the parser's own limits are lower
+MAX_HEAD = 160 * 1024  # bytes of a head that are held; aiohttp's own limits are lower
 _START = b"HTTP/"
 _END = re.compile(rb"\n\r?\n")
 # One line of its own; one that goes on in the next is left to the parser.
@@ -65,7 +65,7 @@ class HeadReader:
 
     def _may_be_head(self, data: bytes) -> bool:
         start = data[: len(_START)]
-        return len(data) <= _LONGEST and start == _START[: len(start)]
+        return len(data) <= MAX_HEAD and start == _START[: len(start)]
 
     def _put_right(self, head: bytes) -> bytes:
         lengths = [part.strip() for line in _LENGTH.findall(head) for part in line.split(b",")]

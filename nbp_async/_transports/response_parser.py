@@ -11,11 +11,10 @@ from typing import TypeVar, overload
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from nbp_async._base.http import ReplyHead
-from nbp_async._transports.response_heads import MAX_FIELD, HeadReader
+from nbp_async._transports.response_heads import MAX_FIELD, MAX_HEAD, HeadReader
 
 T = TypeVar("T")
 
-_LONGEST = 160 * 1024  # bytes of a head
 PARSER_ERROR = HttpParserError
 """What is raised for bytes that are not HTTP."""
 
@@ -174,8 +173,8 @@ class ResponseParser:
         right = self._heads.feed(data)
         self._size += len(right)
         self._run(right)
-        if self.head is None and self._size > _LONGEST:
-            raise HttpParserError(f"Got more than {_LONGEST} bytes of a head")
+        if self.head is None and self._size > MAX_HEAD:
+            raise HttpParserError(f"Got more than {MAX_HEAD} bytes of a head")
 
     def _run(self, data: bytes | memoryview) -> None:
         if self._parser is None:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+MOST_IDLE = 2.0  # seconds between two requests of a connection; some servers close it after 5 s
 IDLE, INTERVAL, COUNT = 30, 10, 3  # seconds, seconds, probes
 # On Linux it overrides the number of probes, so it is as long as they take together.
 USER_TIMEOUT = 60_000  # milliseconds

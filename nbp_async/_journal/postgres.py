@@ -15,11 +15,12 @@ import psycopg
 from nbp_async._base.errors import BudgetError, JournalError
 from nbp_async._base.task_handle import Handle
 from nbp_async._journal import records
-from nbp_async._journal.base import JournalEntry, RunTotals, Standing, State
+from nbp_async._journal.base import JournalEntry, RunTotals, Standing
 from nbp_async._journal.commit_queue import CommitError, CommitQueue, QueueClosedError, Row
 from nbp_async._journal.database_address import DatabaseAddress
 from nbp_async._journal.database_tables import open_session
-from nbp_async._models.outcomes import ZERO, Attempt, Image, Job, Outcome
+from nbp_async._journal.postgres_schema import statements
+from nbp_async._models.outcomes import ZERO, Attempt, Job, Outcome
 
 RENEW = 10.0  # seconds between two renewals of a lease; it may be missed twice
 
@@ -186,17 +187,8 @@ class PostgresJournal:
         self._queue.post(query, (self._run, self._session, *values))
 
     async def finish(self, item: int, outcome: Outcome) -> None:
-        links = records.encode_links(outcome.links)
-        if isinstance(outcome, Image):  # with links, if only these were kept
-            state = "stored" if links is None else "answered"
-            image = _clean(records.encode_image(outcome, self._folder))
-            expires = outcome.url_expires if links else None
-            values: Row = (state, image, "", "", links, expires)
-        else:
-            state = "failed" if links is None else "answered"
-            error = outcome.error
-            reason, message = type(error).__name__, _clean(str(error))
-            values = (state, None, reason, message, links, outcome.link_expires)
+        ended = records.end_of_item(outcome, self._folder)
+        values = (_clean(one) if isinstance(one, str) else one for one in ended)
         query = "SELECT SCHEMA.finish(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
         said = await self._ask(query, (item, *values))
         self._owned.discard(item)
@@ -276,32 +268,18 @@ class PostgresJournal:
         raise error
 
     def _entry(self, row: Row, index: int) -> JournalEntry:
-        standing, item, _, state, nonce, asked, image, reason, message, links, expires, tried = row
-        record = records.decode_request(asked)
-        prompt = record.prompt()
+        standing, *columns, tried = row
         attempts: list[Row] = [] if tried is None else [tuple(one) for one in json.loads(tried)]
-        return JournalEntry(
-            item=item,
+        return records.entry_of(
+            tuple(columns),
+            attempts,
+            self._folder,
             index=index,
-            prompt=prompt,
-            pixels=record.pixels,
-            state=cast("State", state),
-            nonce=nonce,
-            attempts=records.settled_attempts(attempts, self._folder),
-            pending=records.pending_attempts(attempts),
-            image=None
-            if image is None or state not in ("stored", "answered")
-            else records.decode_image(image, self._folder, index=index, prompt=prompt),
-            error=f"{reason}: {message}" if reason else "",
-            links=records.decode_links(links),
-            link_expires=expires,
-            model=record.model,
-            unrecorded=records.unrecorded_attempt(state, attempts),
             standing=cast("Standing", standing),
         )
 
     def _sql(self, text: str) -> str:
-        return text.replace("SCHEMA.", f"{self.address.schema}.")
+        return statements(text, self.address.schema)
 
     def _over_cap(self, most: Decimal, left: Decimal) -> BudgetError:
         return BudgetError(

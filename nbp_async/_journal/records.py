@@ -6,18 +6,19 @@ are.
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from nbp_async._base.http import Usage
 from nbp_async._base.task_handle import Handle
-from nbp_async._journal.base import PendingAttempt
+from nbp_async._journal.base import JournalEntry, PendingAttempt, Standing, State
 from nbp_async._models.outcomes import (
     Attempt,
     Image,
     ImageFormat,
     Job,
+    Outcome,
     Prompt,
     Stored,
 )
@@ -81,6 +82,9 @@ _attempt = msgspec.json.Decoder(Attempt)
 _links = msgspec.json.Decoder(tuple[str, ...])
 _handle = msgspec.json.Decoder(Handle)
 
+ITEM_COLUMNS = "id, place, state, nonce, asked, image, reason, message, links, expires"
+"""The columns that `entry_of` takes."""
+
 ATTEMPT_COLUMNS = "number, price, most, armed_at, stem, links, expires, request_id, record, handle"
 """The columns that `decode_pending` takes; a journal of version 1 has no handle."""
 
@@ -134,6 +138,45 @@ def unrecorded_attempt(state: object, rows: list[Row]) -> PendingAttempt | None:
     """See `JournalEntry.unrecorded`."""
     is_open = state in ("armed", "submitted") and bool(rows)
     return decode_pending(rows[-1]) if is_open and not pending_attempts(rows) else None
+
+
+def entry_of(
+    row: Row, attempts: list[Row], folder: Path | None, *, index: int, standing: Standing = "ours"
+) -> JournalEntry:
+    """The item of a row, which has `ITEM_COLUMNS`, with its attempts."""
+    item, _, state, nonce, asked, image, reason, message, links, expires = row
+    record = decode_request(str(asked))
+    prompt = record.prompt()
+    has_image = state in ("stored", "answered") and isinstance(image, str)
+    return JournalEntry(
+        item=int(str(item)),
+        index=index,
+        prompt=prompt,
+        pixels=record.pixels,
+        state=cast("State", state),
+        nonce=str(nonce),
+        attempts=settled_attempts(attempts, folder),
+        pending=pending_attempts(attempts),
+        image=decode_image(str(image), folder, index=index, prompt=prompt) if has_image else None,
+        error=f"{reason}: {message}" if reason else "",
+        links=decode_links(links if isinstance(links, str) else None),
+        link_expires=expires if isinstance(expires, float) else None,
+        model=record.model,
+        unrecorded=unrecorded_attempt(state, attempts),
+        standing=standing,
+    )
+
+
+def end_of_item(outcome: Outcome, folder: Path | None) -> Row:
+    """How an item ended: its state, image, reason, message, links and when these expire."""
+    links = encode_links(outcome.links)
+    if isinstance(outcome, Image):  # with links, if only these were kept
+        state = "stored" if links is None else "answered"
+        expires = None if links is None else outcome.url_expires
+        return state, encode_image(outcome, folder), "", "", links, expires
+    state = "failed" if links is None else "answered"
+    error = outcome.error
+    return state, None, type(error).__name__, str(error), links, outcome.link_expires
 
 
 def _with_unread(attempt: Attempt, unread: str) -> Attempt:

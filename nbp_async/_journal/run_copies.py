@@ -20,6 +20,7 @@ from nbp_async._journal.compatibility import connect, create, is_blank, read_onl
 from nbp_async._journal.database_address import DatabaseAddress
 from nbp_async._journal.database_tables import make_tables_now
 from nbp_async._journal.identity import is_whole
+from nbp_async._journal.postgres_schema import statements
 from nbp_async._journal.run_lock import RunLock, lock_path
 from nbp_async._stores.store_address import is_store
 
@@ -53,8 +54,7 @@ def copy_out(address: DatabaseAddress, path: Path, *, idle: bool = False) -> str
             create(db, account, created)
             db.execute("BEGIN")
             for columns, query in _OUTWARD.items():
-                text = query.replace("SCHEMA.", f"{address.schema}.")
-                _copy_rows(database, text, run, db, columns)
+                _copy_rows(database, statements(query, address.schema), run, db, columns)
             db.execute("COMMIT")
         finally:
             db.close()
@@ -213,7 +213,7 @@ def _copy_rows_in(database: Connection, schema: str, db: sqlite3.Connection, run
         ):
             for row in some:
                 copy.write_row(row)
-    database.execute(_ADD_UP.replace("SCHEMA.", f"{schema}.").encode(), {"run": run})
+    database.execute(statements(_ADD_UP, schema).encode(), {"run": run})
 
 
 def _number_items(database: Connection, schema: str, db: sqlite3.Connection) -> dict[int, int]:

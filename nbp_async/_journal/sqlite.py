@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar
 
 from nbp_async._base.errors import JournalError
 from nbp_async._base.folders import make_folder, open_to_write
@@ -19,7 +19,7 @@ from nbp_async._base.sqlite_thread import (
 )
 from nbp_async._base.task_handle import Handle
 from nbp_async._journal import records
-from nbp_async._journal.base import JournalEntry, RunTotals, State
+from nbp_async._journal.base import JournalEntry, RunTotals
 from nbp_async._journal.compatibility import connect, create, is_blank, refuse_foreign, upgrade
 from nbp_async._journal.identity import stand_ins
 from nbp_async._journal.lost_journal import refuse_lost_run, refuse_unfinished_rebuild
@@ -28,7 +28,7 @@ from nbp_async._journal.records import Row
 from nbp_async._journal.run_lock import RunLock, lock_path
 from nbp_async._journal.run_totals import compute_totals
 from nbp_async._journal.write_errors import write_error
-from nbp_async._models.outcomes import Attempt, Image, Job, Outcome
+from nbp_async._models.outcomes import Attempt, Job, Outcome
 
 T = TypeVar("T")
 
@@ -231,16 +231,7 @@ class SqliteJournal:
         self._thread.post(settle)
 
     async def finish(self, item: int, outcome: Outcome) -> None:
-        if isinstance(outcome, Image):
-            links = records.encode_links(outcome.links)  # of an image that was kept as a link
-            state = "stored" if links is None else "answered"
-            image = records.encode_image(outcome, self._base)
-            values: Row = (state, image, "", "", links, outcome.url_expires if links else None)
-        else:
-            links = records.encode_links(outcome.links)
-            state = "failed" if links is None else "answered"
-            error = outcome.error
-            values = (state, None, type(error).__name__, str(error), links, outcome.link_expires)
+        values = records.end_of_item(outcome, self._base)
 
         def finish(db: sqlite3.Connection) -> None:
             db.execute(
@@ -344,35 +335,15 @@ class SqliteJournal:
             self._lock = None
 
     def _entry(self, db: sqlite3.Connection, row: Row, place: int) -> JournalEntry:
-        item, _, state, nonce, request, image, reason, message, links, expires = row
-        record = records.decode_request(str(request))
-        prompt = record.prompt()
         attempts = db.execute(
-            f"SELECT {records.ATTEMPT_COLUMNS} FROM attempt WHERE item = ? ORDER BY number", (item,)
+            f"SELECT {records.ATTEMPT_COLUMNS} FROM attempt WHERE item = ? ORDER BY number",
+            (row[0],),
         ).fetchall()
-        is_image = state in ("stored", "answered") and isinstance(image, str)
-        return JournalEntry(
-            item=int(str(item)),
-            index=place,
-            prompt=prompt,
-            pixels=record.pixels,
-            state=cast("State", state),
-            nonce=str(nonce),
-            attempts=records.settled_attempts(attempts, self._base),
-            pending=records.pending_attempts(attempts),
-            image=records.decode_image(str(image), self._base, index=place, prompt=prompt)
-            if is_image
-            else None,
-            error=f"{reason}: {message}" if reason else "",
-            links=records.decode_links(links if isinstance(links, str) else None),
-            link_expires=expires if isinstance(expires, float) else None,
-            model=record.model,
-            unrecorded=records.unrecorded_attempt(state, attempts),
-        )
+        return records.entry_of(row, attempts, self._base, index=place)
 
 
 _OPEN = ("('armed', 'submitted', 'answered')", "('armed', 'submitted', 'answered', 'failed')")
-_ITEM = "id, place, state, nonce, asked, image, reason, message, links, expires"
+_ITEM = records.ITEM_COLUMNS
 
 # Each session claims the items of an identity from the lowest id upwards. So the items that the
 # latest earlier session claimed are the lowest ones which this session has not claimed yet:

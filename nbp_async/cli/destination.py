@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Literal, Self
 
 import click
 from click.shell_completion import CompletionItem
@@ -87,10 +87,26 @@ def destination_of(out: str | Path, journal: Path | str | None) -> Destination:
     return Destination(folder=folder, store=out, journal=journal)
 
 
-class RunType(click.ParamType[str | Path]):
-    """A run's folder or journal: a path, or the address of one in a database."""
+class _PlaceType(click.ParamType[str | Path]):
+    """A place on this machine or elsewhere; the shell completes those of this machine."""
 
     name = "DIR|URL"
+    completed: ClassVar[Literal["dir", "file"]] = "dir"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """The shell's own folders, or also its files."""
+        return [CompletionItem(incomplete, type=self.completed)]
+
+
+class RunType(_PlaceType):
+    """A run's folder or journal: a path, or the address of one in a database."""
+
+    completed = "file"
 
     def convert(
         self,
@@ -100,29 +116,9 @@ class RunType(click.ParamType[str | Path]):
     ) -> str | Path:
         return value if isinstance(value, str) and "://" in value else Path(value)
 
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
-    ) -> list[CompletionItem]:
-        """Files and folders, by the shell."""
-        return [CompletionItem(incomplete, type="file")]
 
-
-class DestinationType(click.ParamType[str | Path]):
+class DestinationType(_PlaceType):
     """A folder, or the address of a place in a store."""
-
-    name = "DIR|URL"
-
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002  click's signature
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
-    ) -> list[CompletionItem]:
-        """The shell's own folders."""
-        return [CompletionItem(incomplete, type="dir")]
 
     def convert(
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None

@@ -77,12 +77,11 @@ class Plan(msgspec.Struct, frozen=True):
         return (f"picture {number}" for number in range(worker, self.n, self.workers))
 
 
-class Forecast(msgspec.Struct, frozen=True):
-    """What a simulation found. Times in seconds of virtual time, dollars as the client counts them.
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was counted. Times in seconds of virtual time, dollars as the client counts them.
 
     Attributes:
         makespan: Until the last outcome.
-        bound: The shortest that anybody could take: slots, longest image, or the vendor's rate.
         images: How many came.
         failures: How many did not, by the name of their error.
         spent: Certainly billed.
@@ -92,12 +91,10 @@ class Forecast(msgspec.Struct, frozen=True):
         peak_in_flight: The most at once.
         spend_by_window: Dollars of each window, in order; empty windows are 0.
         images_by_window: Images of each.
-        real_seconds: That the simulation took.
         growth: Bytes that memory grew from a tenth of the outcomes to nine tenths.
     """
 
     makespan: float
-    bound: float
     images: int
     failures: dict[str, int]
     spent: Decimal
@@ -107,8 +104,19 @@ class Forecast(msgspec.Struct, frozen=True):
     peak_in_flight: int
     spend_by_window: list[float]
     images_by_window: list[int]
-    real_seconds: float
     growth: int
+
+
+class Forecast(Counts, frozen=True, kw_only=True):
+    """What a simulation found.
+
+    Attributes:
+        bound: The shortest that anybody could take: slots, longest image, or the vendor's rate.
+        real_seconds: That the simulation took.
+    """
+
+    bound: float
+    real_seconds: float
 
     @property
     def ended(self) -> int:
@@ -134,27 +142,16 @@ class Share(msgspec.Struct, frozen=True):
         return sum(len(range(number, plan.n, plan.workers)) for number in self.machines)
 
 
-class Part(msgspec.Struct, frozen=True):
-    """What came of a share; see `Forecast`.
+class Part(Counts, frozen=True, kw_only=True):
+    """What came of a share.
 
     Attributes:
         holds: Seconds of all its images, together.
         longest: The longest of them.
     """
 
-    makespan: float
-    images: int
-    failures: dict[str, int]
-    spent: Decimal
-    maybe: Decimal
-    requests: int
-    refused: int
-    peak_in_flight: int
     holds: float
     longest: float
-    spend_by_window: list[float]
-    images_by_window: list[int]
-    growth: int
 
 
 class OutcomeTotals:

@@ -8,7 +8,6 @@ from bench.trial_runner import RowPlan, Settings, compare
 SCENARIO = Scenario("killed", "", "60", jobs=9, kill=90.0, scale=60.0)
 
 
-@pytest.mark.slow
 async def test_only_a_journal_knows_what_was_in_flight_when_a_client_was_killed() -> None:
     """Nine images, three at once, killed in the second round: three are there, three are out."""
     entries = [RowPlan(SCENARIO, name, 3, "scaled") for name in ("threads", "nbp", "nbp_poll")]

@@ -122,7 +122,6 @@ def test_its_first_picture_stands_alone(tmp_path: Path) -> None:
     assert not picture.findall(".//{http://www.w3.org/2000/svg}script")
 
 
-@pytest.mark.slow
 @needs_browser
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_a_browser_opens_it_without_a_complaint(mode: str, tmp_path: Path) -> None:

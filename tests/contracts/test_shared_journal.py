@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nbp_async._base.errors import BudgetError, DisconnectedError, JournalError
+from nbp_async._journal.base import JournalEntry
 from nbp_async._journal.postgres import PostgresJournal
 from nbp_async._models.outcomes import Failure, Prompt
 from tests.contracts.journals import Journals, claim
@@ -32,6 +33,16 @@ async def end_lease(run: Journals, of: PostgresJournal, seen_by: PostgresJournal
     past = "UPDATE SCHEMA.session SET lease_end = clock_timestamp() - interval '1 s' WHERE id = %s"
     execute(run.address, past, of._session)
     await seen_by._call(seen_by._sql("SELECT SCHEMA.renew(%s, %s)"), ())
+
+
+async def taken_over(run: Journals) -> tuple[PostgresJournal, PostgresJournal, JournalEntry]:
+    """One process armed an item, and fell silent; another one has taken the item over."""
+    one, other = await run.join(), await run.join()
+    entry = await claim(one, job())
+    await one.arm(entry.item, 1, PRICE, MOST, "x")
+    await end_lease(run, one, seen_by=other)
+    await other.orphans()
+    return one, other, entry
 
 
 def failure() -> Failure:
@@ -140,11 +151,7 @@ async def test_what_a_silent_process_had_out_is_taken_over_and_it_sends_nothing_
 async def test_its_late_image_is_kept_and_replaces_the_guess(
     shared: Journals, tmp_path: Path
 ) -> None:
-    one, other = await shared.join(), await shared.join()
-    entry = await claim(one, job())
-    await one.arm(entry.item, 1, PRICE, MOST, "x")
-    await end_lease(shared, one, seen_by=other)
-    await other.orphans()
+    one, other, entry = await taken_over(shared)
     other.settle(entry.item, attempt(billing="maybe"))
     await other.finish(entry.item, failure())
     assert (await other.totals()).maybe == PRICE
@@ -159,11 +166,7 @@ async def test_its_late_image_is_kept_and_replaces_the_guess(
 async def test_a_guess_does_not_replace_what_came_after_the_item_was_taken_over(
     shared: Journals,
 ) -> None:
-    one, other = await shared.join(), await shared.join()
-    entry = await claim(one, job())
-    await one.arm(entry.item, 1, PRICE, MOST, "x")
-    await end_lease(shared, one, seen_by=other)
-    await other.orphans()
+    one, other, entry = await taken_over(shared)
     one.settle(entry.item, attempt())
     await one.totals()
     other.settle(entry.item, attempt(billing="maybe"))
@@ -174,11 +177,7 @@ async def test_a_guess_does_not_replace_what_came_after_the_item_was_taken_over(
 async def test_a_late_image_does_not_replace_that_of_another_attempt(
     shared: Journals, tmp_path: Path
 ) -> None:
-    one, other = await shared.join(), await shared.join()
-    entry = await claim(one, job())
-    await one.arm(entry.item, 1, PRICE, MOST, "x")
-    await end_lease(shared, one, seen_by=other)
-    await other.orphans()
+    one, other, entry = await taken_over(shared)
     other.settle(entry.item, attempt(billing="maybe"))
     await other.arm(entry.item, 2, PRICE, MOST, "x")
     one.settle(entry.item, attempt())

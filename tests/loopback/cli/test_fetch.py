@@ -24,8 +24,6 @@ from tests.loopback.cli.vendor import Shell
 from tests.loopback.oracle import assert_settled
 from tests.object_server import CREDENTIALS, object_server
 
-pytestmark = pytest.mark.slow
-
 DAY = 86400.0
 
 

@@ -2,11 +2,7 @@
 
 import json
 
-import pytest
-
 from tests.loopback.cli.vendor import Shell, Vendor, objects
-
-pytestmark = pytest.mark.slow
 
 TABLE = "sku;prompt;Size\n1;a red bicycle;1K\n2;;4K\n3;a lamp;1K\n"
 SAID = "shop.csv: 3 rows, ';', UTF-8; uses prompt, Size; ignores sku; 1 row without text skipped"

@@ -12,8 +12,6 @@ from tests.loopback.fake.api_client import open_client
 from tests.loopback.fake.task_client import submit
 from tests.loopback.webhooks.sender import SECRET, Line, signed
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 async def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:

@@ -11,8 +11,6 @@ from nbp_async.cli.app import app
 from tests.loopback.cli.vendor import Shell, Vendor
 from tests.object_server import CREDENTIALS, ObjectServer, object_server
 
-pytestmark = pytest.mark.slow
-
 PROMPTS = "a red bicycle\na green one\n"
 
 

@@ -11,10 +11,7 @@ import pytest
 
 from nbp_async.fake import FakeServer
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX"),
-    pytest.mark.slow,
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 TABLE = """\
 base_url = "{url}"
 key_names = ["ACME_API_KEY"]

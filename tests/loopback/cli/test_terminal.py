@@ -8,10 +8,7 @@ import pytest
 from tests.loopback.cli.terminal import TMUX, Terminal, terminal
 from tests.loopback.cli.vendor import KEY, Vendor
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(TMUX is None, reason="no tmux here: the terminal is its"),
-]
+pytestmark = pytest.mark.skipif(TMUX is None, reason="no tmux here: the terminal is its")
 ORDER = "nbp many prompts.txt --out shop --max-in-flight 3; echo ended with $?"
 
 

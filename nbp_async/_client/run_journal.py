@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from nbp_async._base.errors import ConfigError
 from nbp_async._client.options import CallOptions
 from nbp_async._journal.base import Journal
-from nbp_async._journal.database_address import DatabaseAddress
+from nbp_async._journal.database_address import DatabaseAddress, package_is_missing
 from nbp_async._journal.manifest import manifest_path
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.file_threads import FileThreads
@@ -50,9 +49,7 @@ async def _join(
     try:
         from nbp_async._journal.postgres import PostgresJournal
     except ImportError:
-        raise ConfigError(
-            f'{database} needs pip install "nbp-async[postgres]". Nothing was sent.'
-        ) from None
+        raise package_is_missing(database) from None
     return await PostgresJournal.open(
         database,
         account=account,

@@ -60,6 +60,11 @@ class DatabaseAddress:
     __repr__ = __str__
 
 
+def package_is_missing(address: DatabaseAddress) -> ConfigError:
+    """The error where the extra [postgres] is not installed."""
+    return ConfigError(f'{address} needs pip install "nbp-async[postgres]". Nothing was sent.')
+
+
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")

@@ -6,7 +6,11 @@ from types import ModuleType
 
 from nbp_async._base.errors import ConfigError, JournalError
 from nbp_async._journal.base import JOURNAL
-from nbp_async._journal.database_address import DatabaseAddress, is_database
+from nbp_async._journal.database_address import (
+    DatabaseAddress,
+    is_database,
+    package_is_missing,
+)
 
 
 def copy_journal(source: str | Path, target: str | Path, *, out: str | None = None) -> str:
@@ -65,7 +69,5 @@ def import_copies(address: DatabaseAddress) -> ModuleType:
     try:
         from nbp_async._journal import run_copies
     except ImportError:
-        raise ConfigError(
-            f'{address} needs pip install "nbp-async[postgres]". Nothing was sent.'
-        ) from None
+        raise package_is_missing(address) from None
     return run_copies

@@ -48,6 +48,11 @@ class FileNotes:
     sheet: str = ""
     other_sheets: list[str] = field(default_factory=list)
 
+    @property
+    def name_noun(self) -> str:
+        """What has a name in this file."""
+        return "field" if self.header is None else "column"
+
 
 def not_understood(message: str, line: int = 0, hint: str = "") -> ConfigError:
     """The file cannot be read, from this line on.

@@ -78,7 +78,7 @@ class RowPrompts:
             except ConfigError as exc:
                 if exc.column:
                     exc.remedy = {"ignore": exc.column}
-                    exc.remedy_start = f"To leave a {self._noun} out, pass"
+                    exc.remedy_start = f"To leave a {self._notes.name_noun} out, pass"
                 exc.where = f"{self._notes.place} {line}"
                 raise
             self.uses |= {name: known[name] for name in names if name in known}
@@ -92,16 +92,12 @@ class RowPrompts:
             ConfigError: One was not.
         """
         for name in self._unseen:
-            error = no_such_name(name, (*self.uses, *self.ignores), self._noun)
+            error = no_such_name(name, (*self.uses, *self.ignores), self._notes.name_noun)
             if self._notes.header is None:
                 error.args = (f"has {error.message}",)
             else:
                 error.where = f"{self._notes.place} {self._notes.header_line}"
             raise error
-
-    @property
-    def _noun(self) -> str:
-        return "field" if self._notes.header is None else "column"
 
     def _without_ignored(self, names: tuple[str, ...]) -> list[str]:
         left = list(names)
@@ -114,7 +110,7 @@ class RowPrompts:
         return left
 
     def _fields(self, names: tuple[str, ...]) -> Names:
-        noun = self._noun
+        noun = self._notes.name_noun
         left = self._without_ignored(names)
         found = fields_by_name(left, self._column, noun)
         if "text" in found.values():
@@ -155,6 +151,5 @@ def locate(error: NbpError, notes: FileNotes, line: int) -> None:
     column = f" ({error.column})" if error.column and error.column != error.option else ""
     error.where = f"{notes.place} {line}{column}"
     if error.column and error.option != "text" and not error.remedy:
-        noun = "field" if notes.header is None else "column"
         error.remedy, error.hint = {"ignore": error.column}, ""
-        error.remedy_start = f"If the {noun} means something else, pass"
+        error.remedy_start = f"If the {notes.name_noun} means something else, pass"

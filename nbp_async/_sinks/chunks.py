@@ -9,11 +9,20 @@ from nbp_async._models.outcomes import MemoryBytes, MemoryCounter, Stored
 _MAX_CHUNKS = 512  # of one writev; systems take 1024, and some count differently
 
 
-def write_some(fd: int, chunks: list[bytes]) -> int:
-    """Write as many of them as one call takes; returns how many bytes. Blocks."""
-    if hasattr(os, "writev"):
-        return os.writev(fd, chunks[:_MAX_CHUNKS])
-    return os.write(fd, chunks[0])
+def write_some(fd: int, chunks: list[bytes]) -> list[bytes]:
+    """Write as many of them as one call takes; gives what was written. That leaves the list, and
+    what is left stays in it, also when an OSError is raised. Blocks.
+    """
+    has_many = hasattr(os, "writev")
+    size = os.writev(fd, chunks[:_MAX_CHUNKS]) if has_many else os.write(fd, chunks[0])
+    written = []
+    while chunks and size >= len(chunks[0]):
+        written.append(chunks.pop(0))
+        size -= len(written[-1])
+    if size:  # part of a chunk: the disk is filling up
+        written.append(chunks[0][:size])
+        chunks[0] = chunks[0][size:]
+    return written
 
 
 def join_in_memory(chunks: Sequence[bytes], counter: MemoryCounter | None = None) -> Stored:

@@ -39,15 +39,9 @@ class PartFile:
     def append(self, chunks: list[bytes]) -> None:
         """Write these. Written bytes leave the list, also when an OSError is raised."""
         while chunks:
-            written = write_some(self._fd, chunks)
-            self.size += written
-            while chunks and written >= len(chunks[0]):
-                chunk = chunks.pop(0)
+            for chunk in write_some(self._fd, chunks):
                 self._hash.update(chunk)
-                written -= len(chunk)
-            if written:  # part of a chunk: the disk is filling up
-                self._hash.update(chunks[0][:written])
-                chunks[0] = chunks[0][written:]
+                self.size += len(chunk)
 
     def read_back(self) -> list[bytes]:
         """What was appended. It can be read on a full disk, too, and after the name was deleted."""

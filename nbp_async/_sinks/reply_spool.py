@@ -93,12 +93,7 @@ class ReplySpool:
                 place = self._place
                 self._file = place.threads.spool_files.take(place.spool_folder)
             while self._chunks:
-                written = write_some(self._file.fileno(), self._chunks)
-                self._in_file += written
-                while self._chunks and written >= len(self._chunks[0]):
-                    written -= len(self._chunks.pop(0))
-                if written:
-                    self._chunks[0] = self._chunks[0][written:]
+                self._in_file += sum(map(len, write_some(self._file.fileno(), self._chunks)))
         except OSError as exc:  # a full disk: the image itself may still find room
             self._failure = exc.with_traceback(None)
         self._chunks = []

@@ -6,6 +6,7 @@ from pathlib import Path
 from nbp_async._base.errors import JournalError
 from nbp_async._journal.schema import APPLICATION, CREATE, PRAGMAS, UPGRADES, VERSION
 
+_LOG_HEADER = 32  # bytes; a process that is killed before its first frame leaves just these
 _SMALLEST = 512  # bytes of a page: SQLite takes a shorter file for an empty database
 _UNCHANGED = "Nothing was changed, nothing was sent."
 _READ_IT = "`nbp show` reads it without changing it."
@@ -56,13 +57,15 @@ def read_only(path: Path) -> sqlite3.Connection:
     | files beside it | read with | because |
     | --- | --- | --- |
     | no -wal | immutable | nobody has it open, and SQLite makes no files beside it |
+    | -wal of a header alone | immutable | it says nothing; readonly_shm ends in SQLITE_PROTOCOL |
     | -wal and -shm | readonly_shm | the index of a log that a killed process left stays as it is |
     | -wal only | ro | there is no index to keep: SQLite makes one |
 
     With `readonly_shm` each transaction reads the whole log: put many queries into few of them.
     """
     path = path.absolute()
-    if not path.with_name(f"{path.name}-wal").exists():
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists() or log.stat().st_size == _LOG_HEADER:
         mode = "ro&immutable=1"
     elif path.with_name(f"{path.name}-shm").exists():
         mode = "ro&readonly_shm=1"

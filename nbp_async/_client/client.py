@@ -32,8 +32,8 @@ from nbp_async._client.options import (
     keywords_of,
 )
 from nbp_async._client.parts import Parts
-from nbp_async._flow.attempt_loop import make_image
 from nbp_async._flow.job_source import InvalidPrompt, JobSource, Prompts
+from nbp_async._flow.make_image import make_image
 from nbp_async._flow.resources import Totals
 from nbp_async._models.argument_errors import CLOSED, NOT_OPEN, OnlyAsync, warn_about_settings
 from nbp_async._models.bill import Bill, note_dropped

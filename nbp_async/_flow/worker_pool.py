@@ -8,10 +8,10 @@ or fetches a link or for a task at the vendor, there may be one worker more.
 import asyncio
 
 from nbp_async._base.errors import BudgetError, ParkedError
-from nbp_async._flow.attempt_loop import HeldElsewhere, make_image
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver, RequestDelivery
 from nbp_async._flow.job_source import JobSource
+from nbp_async._flow.make_image import HeldElsewhere, make_image
 from nbp_async._flow.pool import PoolBase
 from nbp_async._flow.shared_run import HeldJobs
 from nbp_async._models.outcomes import Failure, Job, Outcome

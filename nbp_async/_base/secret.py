@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -30,18 +30,35 @@ class Secret:
     """An API key that never shows itself: repr and str end in its last four characters.
 
     No dataclass and no struct: what takes values apart (`asdict`, a JSON encoder) finds nothing.
+
+    Attributes:
+        origin: Where it was read, for messages.
+        turn: Which one of an account's keys it is, from 0; see `KeyRing`.
     """
 
-    __slots__ = ("__needles", "__reveal", "origin")
+    __slots__ = ("__needles", "__reveal", "origin", "turn")
 
-    def __init__(self, value: str, origin: str = "api_key=") -> None:
+    def __init__(self, value: str, origin: str = "api_key=", *, others: Sequence[str] = ()) -> None:
+        """`others` are hidden as well as the key itself."""
         self.__reveal: Callable[[], str] = lambda: value
-        self.__needles = cache(lambda: _needles(value))
+        self.__needles = cache(lambda: tuple(n for key in (value, *others) for n in _needles(key)))
         self.origin = origin
+        self.turn = 0
 
     def reveal(self) -> str:
         """The key itself, for the one header that carries it."""
         return self.__reveal()
+
+    def reveal_first(self) -> str:
+        """The first of an account's keys: it stands for the account, whichever is in use."""
+        return self.__reveal()
+
+    def replace(self, turn: int) -> bool:
+        """The key of this turn was refused: whether another one has its place now, or had before.
+
+        One key alone has none.
+        """
+        return turn != self.turn
 
     def hide(self, text: str) -> str:
         """The text without the key, however it is spelled there.

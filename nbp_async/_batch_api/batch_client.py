@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from nbp_async._base.errors import (
+    AuthError,
     MalformedReplyError,
     NbpError,
     NoReplyError,
@@ -94,7 +95,13 @@ class BatchClient:
         request = self.dialect.create(
             self._profile, self._key, name=name, address=address, source=source, callback=callback
         )
-        status = self.dialect.read_status(await self._document(request, submit=True))
+        try:
+            document = await self._document(request, submit=True)
+        except AuthError as exc:
+            if not exc.is_transient:
+                raise
+            return await self.create(name, address, source, callback)  # with the next key
+        status = self.dialect.read_status(document)
         if not status.id:
             raise MalformedReplyError("The answer to a batch job's creation does not name it.")
         return status

@@ -26,7 +26,7 @@ class EndpointAccount:
         """Who pays, as part of a job's identity: the account's name, or what stands for the key."""
         if self.name is not None:
             return f"{self.profile.name}:{self.name}"
-        print_of_key = hashlib.sha256(b"nbp_async account\0" + self.key.reveal().encode())
+        print_of_key = hashlib.sha256(b"nbp_async account\0" + self.key.reveal_first().encode())
         return f"{self.profile.name}:{print_of_key.hexdigest()[:16]}"
 
 

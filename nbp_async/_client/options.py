@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 from nbp_async._base.errors import ConfigError
 from nbp_async._base.fields import HIDDEN, Elsewhere, Form, OnlyVia, check_fields
 from nbp_async._base.option_fields import option_fields
-from nbp_async._base.secret import Secret
 from nbp_async._base.shown_fields import ShownFields
 from nbp_async._client.download_options import DownloadOptions
 from nbp_async._flow.resume_state import ResumePolicy
@@ -29,6 +28,7 @@ from nbp_async._sinks.object_sink import as_store_address, waiting_images
 from nbp_async._stores.store_address import StoreAddress, is_store
 from nbp_async._transports.base import Transport
 from nbp_async._transports.extra_headers import ExtraHeaders, read_headers
+from nbp_async._vendors.api_keys import ApiKey
 from nbp_async._vendors.prices import ServiceTier
 from nbp_async._vendors.profiles import DialectName, Profile
 from nbp_async._vendors.services import ResponseFormat
@@ -324,13 +324,16 @@ class ClientOptions(SharedOptions):
     Attributes:
         endpoint: A known name (see `PROFILES`), a base URL, a TOML file that describes a service,
             or a Profile; None (default) for "google", or what the environment names.
-        api_key: The API key. It is sent to the endpoint's host alone, and never shown.
+        api_key: The API key. It is sent to the endpoint's host alone, and never shown. Of a list of
+            keys of one account the first is used; once it is refused (401, 403), the next one.
     """
 
     endpoint: Annotated[str | Profile | None, HIDDEN, Form("a name, an address or a Profile")] = (
         None
     )
-    api_key: Annotated[str | Secret | None, HIDDEN, Form("text")] = None
+    api_key: Annotated[
+        ApiKey | None, HIDDEN, Form("text, or a list of the keys of one account")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -22,6 +22,7 @@ import asyncio
 import msgspec
 
 from nbp_async._base.errors import (
+    AuthError,
     CancelledAttemptError,
     NbpError,
     OverloadedError,
@@ -181,6 +182,9 @@ class AttemptLoop:
         if attempt.answer is not None:  # a complete response is paid, whatever became of its image
             verdict = Verdict("finish", "yes")
         self._ledger.record(attempt, verdict.billing, error)
+        if verdict.billing == "no" and isinstance(error, AuthError) and error.is_transient:
+            retry.backoff = 0.0
+            return None  # the account's next key has the place of the one that was refused
         self._call.record_error(error)
         if attempt.ticket is not None:
             now, most = asyncio.get_running_loop().time(), resources.retry.connect_attempts

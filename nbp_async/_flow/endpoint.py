@@ -6,6 +6,7 @@ from functools import partial
 
 import msgspec
 
+from nbp_async._base.http import HttpRequest
 from nbp_async._base.secret import Secret
 from nbp_async._dialects.base import Dialect
 from nbp_async._flow.resources import Resources
@@ -75,6 +76,17 @@ class Endpoint:
                 learned=self._learned_limit(),
             )
         return gate
+
+    def sign(self, request: HttpRequest) -> int:
+        """Let the request carry the key that is in use now; gives its turn.
+
+        It was encoded with the one that was in use then.
+        """
+        turn = self.key.turn
+        if turn:
+            header = self.profile.key_header(self.key.reveal())
+            request.headers.update({n: v for n, v in header.items() if n in request.headers})
+        return turn
 
     def timeouts(self, read: float) -> RequestTimeouts:
         """The time-outs of a request whose response may take `read` seconds to begin."""

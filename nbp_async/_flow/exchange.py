@@ -33,6 +33,7 @@ from nbp_async._vendors.price_options import Given
 
 _MOST_OF_A_REFUSAL = 64 * 1024  # bytes
 _RAISE_LIMIT = "Raise Limits(max_body=...) for images of that size."
+_NO_BALANCE = 402  # is about the account, whichever key asks
 _LARGE_PIECE = 16 * 1024  # bytes that take long enough to let others run in between
 
 
@@ -113,6 +114,7 @@ class Exchange:
         decoder = decoder or self.dialect.decoder()
         decoder.read_through(endpoint.key.hide_bytes)
         self.url = request.url
+        turn = endpoint.sign(request)
         try:
             async with timer, transport.send(request, timer) as reply:
                 self.head = head = _without_key(reply.head, endpoint.key)
@@ -125,7 +127,7 @@ class Exchange:
             if self.head is None or self.head.status in self.dialect.statuses:
                 raise
         if self.head is not None and self.head.status not in self.dialect.statuses:
-            raise self._refusal(self.head, endpoint)
+            raise self._refusal(self.head, endpoint, turn)
         answer = _without_key_in_addresses(endpoint.key.hide_from(decoder.close()))
         self.answer = answer = with_full_links(answer, request.url)
         if answer.handle is not None and answer.eta is None and self.head is not None:
@@ -232,12 +234,14 @@ class Exchange:
         if self.spool is not None:
             self.spool.discard()
 
-    def _refusal(self, head: ReplyHead, endpoint: Endpoint) -> RefusedError:
+    def _refusal(self, head: ReplyHead, endpoint: Endpoint, turn: int) -> RefusedError:
         # Some vendors repeat the key that they refuse; it is hidden before anything is cut off.
         body = endpoint.key.hide_bytes(self._refused)
         error = self.dialect.refusal(head, body, endpoint.profile)
         if isinstance(error, AuthError):
             error.hint = f"{shown(endpoint.key, endpoint.profile)} {error.hint}"
+            if head.status != _NO_BALANCE:
+                error.is_transient = endpoint.key.replace(turn)
         retry_after = parse_retry_after(head.headers, now=endpoint.resources.wall_clock)
         if retry_after is not None:
             error.retry_after = max(retry_after, error.retry_after or 0.0)

@@ -3,9 +3,10 @@
 What opens a store of images is read in `_stores/store_credentials.py`; nothing else reads it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nbp_async._base.errors import ConfigError
+from nbp_async._base.key_ring import KeyRing
 from nbp_async._base.secret import Secret
 from nbp_async._vendors.profiles import KEY_VARIABLE, PROFILES, Profile, owners_of
 
@@ -84,14 +85,22 @@ def key_from_env(environ: Mapping[str, str], profile: Profile) -> Secret:
     return check_key(found[1], profile, found[0])
 
 
-def check_key(key: str | Secret | None, profile: Profile, origin: str = "api_key=") -> Secret:
-    """The key as a secret that can go into a header.
+ApiKey = str | Secret | Sequence[str | Secret]
+"""A key, or several of one account: the next takes the place of one that is refused."""
+
+
+def check_key(key: ApiKey | None, profile: Profile, origin: str = "api_key=") -> Secret:
+    """The key as a secret that can go into a header; of several, the first that is not refused.
 
     Raises:
         ConfigError: There is none, or it has characters that no header may carry.
     """
     if isinstance(key, Secret):
         return key
+    if isinstance(key, list | tuple) and key:
+        name = origin.removesuffix("=")
+        keys = [check_key(one, profile, f"{name}[{n}]") for n, one in enumerate(key)]
+        return KeyRing(keys) if len(keys) > 1 else keys[0]
     if key is not None and not isinstance(key, str):
         raise ConfigError(f"give text, not {type(key).__name__}.", option="api_key")
     key = (key or "").strip()

@@ -5,6 +5,7 @@ process left it says what the next process may do:
 
 | state | means | the next run |
 | --- | --- | --- |
+| queued | submitted, and drawn by no process yet; see `run_queue` | sends it |
 | planned | drawn from the prompts; nothing of it was ever sent | sends it |
 | armed | a request may be out: durable before its first byte | reports it as possibly billed |
 | submitted | the vendor works on it by itself, under a known handle | asks for it by its handle |
@@ -28,7 +29,7 @@ JOURNAL = "journal.sqlite3"  # in a run's folder
 LOCK = "journal.lock"
 MANIFEST = "manifest.jsonl"
 
-State = Literal["planned", "armed", "submitted", "answered", "stored", "failed"]
+State = Literal["queued", "planned", "armed", "submitted", "answered", "stored", "failed"]
 Standing = Literal["ours", "elsewhere", "ended"]
 
 
@@ -146,8 +147,11 @@ class Journal(Protocol):
         most: Decimal,
         stem: str,
         handle: Handle | None = None,
-    ) -> None:
+    ) -> float:
         """Record that a request may be out from now on. Durable.
+
+        Returns: 0.0; or, where the limits of all processes of the run have no room for it now, the
+            seconds after which to ask again: then nothing was recorded, and it must not be sent.
 
         Args:
             item: As `claim` gave it.

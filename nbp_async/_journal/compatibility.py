@@ -33,7 +33,7 @@ def connect(path: Path, *, wait_for_disk: bool) -> sqlite3.Connection:
 def create(db: sqlite3.Connection, account: str, now: float) -> None:
     """Make the tables, in one transaction."""
     db.executescript(f"BEGIN IMMEDIATE; {CREATE}")
-    db.execute("INSERT INTO run VALUES (?, ?)", (account, now))
+    db.execute("INSERT INTO run (account, created) VALUES (?, ?)", (account, now))
     db.execute(f"PRAGMA application_id={APPLICATION}")
     db.execute(f"PRAGMA user_version={VERSION}")
     db.execute("COMMIT")

@@ -10,6 +10,7 @@ from psycopg.errors import UndefinedTable
 
 from nbp_async._base.errors import JournalError
 from nbp_async._journal.database_address import DatabaseAddress
+from nbp_async._journal.postgres_queue_schema import COLUMNS, PURSES, QUEUE, UPGRADE
 from nbp_async._journal.postgres_schema import ENTRIES, MONEY, TABLES, VERSION, statements
 
 _LOCK = 0x4E42_5031  # of PostgreSQL's advisory locks: the one who has it makes the tables
@@ -61,46 +62,52 @@ def make_tables_now(connection: psycopg.Connection[tuple[Any, ...]], schema: str
     """
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     found = connection.execute("SELECT to_regclass(%s)", (f"{schema}.version",)).fetchone()
-    if found is None or found[0] is None:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
-        for text in (TABLES, ENTRIES, MONEY):
-            connection.execute(statements(text, schema).encode())
-        return
-    row = connection.execute(f"SELECT number FROM {schema}.version".encode()).fetchone()
-    _refuse_other_version(schema, row)
+    row = None
+    if found is not None and found[0] is not None:
+        row = connection.execute(f"SELECT number FROM {schema}.version".encode()).fetchone()
+    for text in _missing(schema, row):
+        connection.execute(text.encode())
 
 
 async def _make_tables(connection: Connection, schema: str) -> None:
     """Make the tables, unless they are there; a second process waits until they are."""
-    if await _is_current(connection, schema):
+    if not _missing(schema, await _version(connection, schema)):
         return
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        if not await _is_current(connection, schema):
-            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            for text in (TABLES, ENTRIES, MONEY):
-                await connection.execute(statements(text, schema).encode())
+        for text in _missing(schema, await _version(connection, schema)):
+            await connection.execute(text.encode())
 
 
-async def _is_current(connection: Connection, schema: str) -> bool:
+async def _version(connection: Connection, schema: str) -> tuple[Any, ...] | None:
     try:
         async with connection.transaction():
             cursor = await connection.execute(f"SELECT number FROM {schema}.version")
-            row = await cursor.fetchone()
+            return await cursor.fetchone()
     except UndefinedTable:
-        return False
-    _refuse_other_version(schema, row)
-    return True
+        return None
 
 
-def _refuse_other_version(schema: str, row: tuple[Any, ...] | None) -> None:
-    number = 0 if row is None else int(row[0])
-    if number != VERSION:
+def _missing(schema: str, version: tuple[Any, ...] | None) -> list[str]:
+    """What is to be executed for the tables of this version to be ours; None: there are none.
+
+    Raises:
+        JournalError: They are newer than this library.
+    """
+    number = None if version is None else int(version[0])
+    if number == VERSION:
+        return []
+    if number is None:
+        first: tuple[str, ...] = (f"CREATE SCHEMA IF NOT EXISTS {schema};", TABLES, COLUMNS)
+    elif number < VERSION:
+        first = (UPGRADE,)
+    else:
         raise JournalError(
-            f"The tables in schema {schema} were made by another nbp_async (version {number}, ours "
+            f"The tables in schema {schema} were made by a newer nbp_async (version {number}, ours "
             f"is {VERSION}). {_UNCHANGED}",
             hint="Install the newer one on all machines, or name another schema: &schema=NAME.",
         )
+    return [statements(text, schema) for text in (*first, ENTRIES, PURSES, MONEY, QUEUE)]
 
 
 def _refuse_foreign(

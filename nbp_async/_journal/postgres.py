@@ -10,17 +10,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self, cast
 
+import msgspec
 import psycopg
 
-from nbp_async._base.errors import BudgetError, JournalError
+from nbp_async._base.errors import JournalError
 from nbp_async._base.task_handle import Handle
 from nbp_async._journal import records
 from nbp_async._journal.base import JournalEntry, RunTotals, Standing
 from nbp_async._journal.commit_queue import CommitError, CommitQueue, QueueClosedError, Row
 from nbp_async._journal.database_address import DatabaseAddress
 from nbp_async._journal.database_tables import open_session
+from nbp_async._journal.postgres_queue import PostgresQueue
 from nbp_async._journal.postgres_schema import statements
-from nbp_async._models.outcomes import ZERO, Attempt, Job, Outcome
+from nbp_async._journal.shared_journal import RunLimits
+from nbp_async._journal.write_errors import over_limit
+from nbp_async._models.outcomes import Attempt, Job, Outcome
 
 RENEW = 10.0  # seconds between two renewals of a lease; it may be missed twice
 
@@ -61,6 +65,12 @@ class PostgresJournal:
         self._drawn: Counter[int] = Counter()
         self._renewing: asyncio.Task[None] | None = None
         self._fenced = False
+        self.queue = PostgresQueue(
+            self._call_in_run,
+            lambda row: self._entry(row, int(row[2])),
+            self._owned.update,
+            self.release,
+        )
 
     @classmethod
     async def open(
@@ -138,6 +148,12 @@ class PostgresJournal:
             self._owned.discard(item)
             self._queue.post(self._sql(_RELEASE), (item, self._session))
 
+    async def limit(self, limits: RunLimits) -> None:
+        await self._call_in_run(_LIMIT, msgspec.structs.astuple(limits))
+
+    def hold_back(self, seconds: float) -> None:
+        self._queue.post(self._sql(_HOLD_BACK), (seconds, self._run))
+
     async def released(self, items: Sequence[int]) -> list[int]:
         query, values = self._sql(_RELEASED), (list(items),)
         return [int(row[0]) for row in await self._wait(self._queue.run(query, values))]
@@ -150,16 +166,21 @@ class PostgresJournal:
         most: Decimal,
         stem: str,
         handle: Handle | None = None,
-    ) -> None:
+    ) -> float:
         encoded = None if handle is None else records.encode_handle(handle)
         token = secrets.token_hex(8)
         values = (item, number, token, price, most, self._now(), stem, encoded, self._cap)
         query = "SELECT SCHEMA.arm(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         said = await self._ask(query, values)
+        said, _, amount = said.partition(" ")
         if said == "armed":
-            return
-        if said.startswith("cap "):
-            raise self._over_cap(most, Decimal(said.removeprefix("cap ")))
+            return 0.0
+        if said == "wait":
+            return float(amount)
+        if said == "cap":
+            raise over_limit(most, Decimal(amount), whose="all machines of the run", cap=self._cap)
+        if said == "budget":
+            raise over_limit(most, Decimal(amount))
         if said == "fenced":
             raise self._fence()
         raise JournalError(_REFUSED[said].format(item=item, number=number))
@@ -235,7 +256,8 @@ class PostgresJournal:
             renewing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await renewing
-            self._queue.post(self._sql(_END), (self._session,))
+            for query in (_LEAVE, _END):
+                self._queue.post(self._sql(query), (self._session,))
         await self._queue.aclose()
         if renewing is not None and self._queue.failure is not None and not self._fenced:
             raise self._error(self._queue.failure)
@@ -255,6 +277,12 @@ class PostgresJournal:
     async def _call(self, query: str, values: Sequence[object], order: bytes = b"") -> list[Row]:
         """Call a function whose first arguments are the run and the session."""
         return await self._wait(self._queue.run(query, (self._run, self._session, *values), order))
+
+    async def _call_in_run(self, query: str, values: Sequence[object]) -> list[Row]:
+        """Run a statement in which {run} and {session} stand for their numbers."""
+        numbered = self._sql(query).replace("{run}", str(self._run))
+        numbered = numbered.replace("{session}", str(self._session))
+        return await self._wait(self._queue.run(numbered, values))
 
     async def _wait(self, running: Any) -> list[Row]:
         try:
@@ -280,16 +308,6 @@ class PostgresJournal:
 
     def _sql(self, text: str) -> str:
         return statements(text, self.address.schema)
-
-    def _over_cap(self, most: Decimal, left: Decimal) -> BudgetError:
-        return BudgetError(
-            f"not sent, because it may cost ${most.normalize():f} and only "
-            f"${max(ZERO, left).normalize():f} is left of what all machines of the run may spend.",
-            option="max_cost",
-            value=self._cap,
-            hint="What is in flight and what may have been billed counts too. Raise the limit, or "
-            "run again when all has ended.",
-        )
 
     def _fence(self) -> JournalError:
         self._fenced = True
@@ -332,12 +350,24 @@ _REFUSED = {
     "outcomes, and not in the journal. Nothing more is sent.",
 }
 
-_RELEASE = """
-UPDATE SCHEMA.item SET owner = NULL WHERE id = %s AND owner = %s AND state <> 'armed'
+_TO_QUEUE = (
+    "state = CASE WHEN state = 'planned' AND ticket IS NOT NULL THEN 'queued' ELSE state END"
+)
+_RELEASE = f"""
+UPDATE SCHEMA.item SET owner = NULL, {_TO_QUEUE}
+WHERE id = %s AND owner = %s AND state <> 'armed'
 """
 _RELEASED = """
 SELECT id FROM SCHEMA.item WHERE id = ANY (%s) AND (
     owner IS NULL OR NOT SCHEMA.is_alive(owner) AND state IN ('planned', 'stored', 'failed'))
+"""
+_LIMIT = """
+UPDATE SCHEMA.run SET most_out = %s, rate_seconds = %s, burst = %s, spend = %s, spend_seconds = %s
+WHERE id = {run}
+"""
+_HOLD_BACK = """
+UPDATE SCHEMA.run SET paused_until = greatest(paused_until,
+    clock_timestamp() + %s * interval '1 s') WHERE id = %s
 """
 _SAVE_BATCH = """
 INSERT INTO SCHEMA.batch (run, name, record) VALUES (%s, %s, %s)
@@ -346,5 +376,9 @@ ON CONFLICT (run, name) DO UPDATE SET record = EXCLUDED.record
 _RECENT = """
 SELECT settled_at, CASE WHEN billing IS NULL THEN most ELSE cost END FROM SCHEMA.attempt
 WHERE run = %s AND billing IS DISTINCT FROM 'no' AND (settled_at IS NULL OR settled_at > %s)
+"""
+_LEAVE = f"""
+UPDATE SCHEMA.item SET owner = NULL, {_TO_QUEUE}
+WHERE owner = %s AND state = 'planned' AND ticket IS NOT NULL
 """
 _END = "UPDATE SCHEMA.session SET ended = clock_timestamp() WHERE id = %s AND ended IS NULL"

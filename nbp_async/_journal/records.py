@@ -24,6 +24,7 @@ from nbp_async._models.outcomes import (
 )
 from nbp_async._stores.store_address import is_store
 from nbp_async._stores.stored import FreedMemory
+from nbp_async._vendors.price_options import STANDARD
 
 
 class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,6 +41,8 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     references: tuple[str, ...] = ()
     extra: dict[str, Any] | None = None
     pixels: tuple[int, int] | None = None
+    tier: str = STANDARD
+    digests: tuple[str, ...] = ()  # of references that are stored beside the queue
 
     def prompt(self) -> Prompt:
         return Prompt(
@@ -89,7 +92,7 @@ ATTEMPT_COLUMNS = "number, price, most, armed_at, stem, links, expires, request_
 """The columns that `decode_pending` takes; a journal of version 1 has no handle."""
 
 
-def encode_request(job: Job) -> str:
+def encode_request(job: Job, digests: tuple[bytes, ...] = ()) -> str:
     prompt = job.prompt
     references = tuple(
         f"{len(item)} bytes" if isinstance(item, bytes) else str(item) for item in prompt.references
@@ -107,6 +110,8 @@ def encode_request(job: Job) -> str:
         references=references,
         extra=extra,
         pixels=job.canvas.pixels,
+        tier=job.tier,
+        digests=tuple(digest.hex() for digest in digests),
     )
     return _encode(record).decode()
 

@@ -4,6 +4,7 @@ Of two copies that both go on, each would buy what the other one has: `move_in` 
 the one that they have read aside. A copy that is only read, as by `read_run`, changes nothing.
 """
 
+import contextlib
 import shutil
 import sqlite3
 import tempfile
@@ -16,7 +17,14 @@ import psycopg
 
 from nbp_async._base.errors import ConfigError, JournalError, NoRunError
 from nbp_async._journal.base import JOURNAL
-from nbp_async._journal.compatibility import connect, create, is_blank, read_only, refuse_foreign
+from nbp_async._journal.compatibility import (
+    connect,
+    create,
+    is_blank,
+    read_only,
+    refuse_foreign,
+    upgrade,
+)
 from nbp_async._journal.database_address import DatabaseAddress
 from nbp_async._journal.database_tables import make_tables_now
 from nbp_async._journal.identity import is_whole
@@ -55,6 +63,9 @@ def copy_out(address: DatabaseAddress, path: Path, *, idle: bool = False) -> str
             db.execute("BEGIN")
             for columns, query in _OUTWARD.items():
                 _copy_rows(database, statements(query, address.schema), run, db, columns)
+            query = f"SELECT turn, coalesce(paused, '') FROM {address.schema}.run WHERE id = %s"
+            row = database.execute(query.encode(), (run,)).fetchone()
+            db.execute("UPDATE run SET turn = ?, paused = ?", row or (0, ""))
             db.execute("COMMIT")
         finally:
             db.close()
@@ -122,10 +133,10 @@ def move_in(path: Path, address: DatabaseAddress, out: str | None) -> str:
         )
     lock = RunLock(lock_path(path))
     try:
+        _upgrade(path)
         db = read_only(path)
         try:
             (account, created) = db.execute("SELECT account, created FROM run").fetchone()
-            refuse_foreign(path, account)
             with psycopg.connect(address.url, connect_timeout=10) as database:
                 _insert_run(database, address, db, (account, place, created))
         finally:
@@ -135,6 +146,15 @@ def move_in(path: Path, address: DatabaseAddress, out: str | None) -> str:
     finally:
         lock.release()
     return str(aside)
+
+
+def _upgrade(path: Path) -> None:
+    """A file of an older version has not all columns that are copied."""
+    with contextlib.closing(read_only(path)) as db:
+        (account,) = db.execute("SELECT account FROM run").fetchone()
+    refuse_foreign(path, account)
+    with contextlib.closing(connect(path, wait_for_disk=True)) as db:
+        upgrade(db)
 
 
 def _find_run(database: Connection, address: DatabaseAddress) -> tuple[int, str, str, float]:
@@ -205,6 +225,11 @@ def _copy_rows_in(database: Connection, schema: str, db: sqlite3.Connection, run
         _ITEM_COLUMNS: ((numbers[row[0]], run, *row[1:]) for row in _whole_items(db)),
         _ATTEMPT_COLUMNS: ((numbers[row[0]], run, *row[1:]) for row in db.execute(_ATTEMPTS)),
         "batch (run, name, record)": ((run, *row) for row in db.execute(_BATCHES)),
+        "purse (run, payer, day, held, spent, maybe, images, last_turn)": (
+            (run, *row) for row in db.execute(_PURSES)
+        ),
+        "budget (run, payer, period, dollars)": ((run, *row) for row in db.execute(_BUDGETS)),
+        "reference (run, digest, data)": ((run, *row) for row in db.execute(_REFERENCES)),
     }
     for columns, some in rows.items():
         with (
@@ -213,7 +238,9 @@ def _copy_rows_in(database: Connection, schema: str, db: sqlite3.Connection, run
         ):
             for row in some:
                 copy.write_row(row)
-    database.execute(statements(_ADD_UP, schema).encode(), {"run": run})
+    (turn, paused) = db.execute("SELECT turn, paused FROM run").fetchone()
+    sums = {"run": run, "turn": turn, "paused": paused or None}
+    database.execute(statements(_ADD_UP, schema).encode(), sums)
 
 
 def _number_items(database: Connection, schema: str, db: sqlite3.Connection) -> dict[int, int]:
@@ -240,12 +267,15 @@ def _whole_items(db: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
 _ITEMS = """
 SELECT id, identity,
     row_number() OVER (PARTITION BY identity ORDER BY session DESC, id) - 1,
-    place, state, nonce, asked, image, reason, message, links, expires
+    place, iif(state = 'planned' AND ticket NOT NULL, 'queued', state), nonce, asked, image, reason,
+    message, links, expires, ticket, payer, coalesce(day, date(0, 'unixepoch')), priority, turn,
+    datetime(not_before, 'unixepoch') || '+00', reserved, cancelled
 FROM item ORDER BY id
 """
+_QUEUE_COLUMNS = "ticket, payer, day, priority, turn, not_before, reserved, cancelled"
 _ITEM_COLUMNS = (
     "item (id, run, identity, ordinal, place, state, nonce, asked, image, reason, message, links, "
-    "expires)"
+    f"expires, {_QUEUE_COLUMNS})"
 )
 _ATTEMPTS = """
 SELECT item, number, 0, '', price, most, armed_at, stem, links, expires, request_id, billing, cost,
@@ -260,8 +290,12 @@ _SESSIONS = """
 SELECT pid, host, datetime(started, 'unixepoch') || '+00',
     datetime(coalesce(ended, started), 'unixepoch') || '+00' FROM session ORDER BY id
 """
+_PURSES = "SELECT payer, day, held, spent, maybe, images, last_turn FROM purse"
+_BUDGETS = "SELECT payer, period, dollars FROM budget"
+_REFERENCES = "SELECT digest, data FROM reference"
 _ADD_UP = """
-UPDATE SCHEMA.run SET
+UPDATE SCHEMA.run SET turn = %(turn)s, paused = %(paused)s,
+    reserved = (SELECT coalesce(sum(reserved), 0) FROM SCHEMA.item WHERE run = %(run)s),
     images = (SELECT count(*) FROM SCHEMA.item WHERE run = %(run)s AND state = 'stored'),
     (held, spent, maybe) = (
         SELECT coalesce(sum(most) FILTER (WHERE billing IS NULL), 0),
@@ -280,7 +314,8 @@ FROM SCHEMA.session WHERE run = %(run)s ORDER BY id
 """
 _ITEMS_OUT = """
 SELECT row_number() OVER (ORDER BY id), identity, max(ordinal) OVER () + 1 - ordinal, place, state,
-    nonce, asked, image, reason, message, links, expires
+    nonce, asked, image, reason, message, links, expires, ticket, payer, day::text, priority, turn,
+    extract(epoch FROM not_before)::float8, reserved::text, cancelled::int
 FROM SCHEMA.item WHERE run = %(run)s ORDER BY id
 """
 _ATTEMPTS_OUT = """
@@ -290,14 +325,23 @@ FROM SCHEMA.attempt JOIN (
     SELECT id, row_number() OVER (ORDER BY id) AS n FROM SCHEMA.item WHERE run = %(run)s
 ) AS numbered ON numbered.id = attempt.item ORDER BY n, number
 """
+_PURSES_OUT = """
+SELECT payer, day::text, held::text, spent::text, maybe::text, images, last_turn
+FROM SCHEMA.purse WHERE run = %(run)s
+"""
+_BUDGETS_OUT = "SELECT payer, period, dollars::text FROM SCHEMA.budget WHERE run = %(run)s"
+_REFERENCES_OUT = "SELECT digest, data FROM SCHEMA.reference WHERE run = %(run)s"
 _BATCHES_OUT = "SELECT name, record FROM SCHEMA.batch WHERE run = %(run)s ORDER BY id"
 
 _OUTWARD = {
     "session (id, pid, host, started, ended)": _SESSIONS_OUT,
     "item (id, identity, session, place, state, nonce, asked, image, reason, message, links, "
-    "expires)": _ITEMS_OUT,
+    f"expires, {_QUEUE_COLUMNS})": _ITEMS_OUT,
     "attempt (item, number, price, most, armed_at, stem, links, expires, request_id, billing, "
     "cost, settled_at, record, handle)": _ATTEMPTS_OUT,
     "batch (name, record)": _BATCHES_OUT,
+    "purse (payer, day, held, spent, maybe, images, last_turn)": _PURSES_OUT,
+    "budget (payer, period, dollars)": _BUDGETS_OUT,
+    "reference (digest, data)": _REFERENCES_OUT,
 }
 """By table and columns of the file: what goes there."""

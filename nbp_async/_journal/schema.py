@@ -1,10 +1,39 @@
 """The journal's tables. A change here needs a new VERSION, and an upgrade for older files."""
 
 APPLICATION = 0x4E42_5031  # "NBP1": distinguishes our files from other databases
-VERSION = 2
+VERSION = 3
+
+# See `run_queue`, and `postgres_queue_schema` for what the columns mean.
+_QUEUE = """
+ALTER TABLE run ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE run ADD COLUMN paused TEXT NOT NULL DEFAULT '';
+ALTER TABLE item ADD COLUMN ticket TEXT;
+ALTER TABLE item ADD COLUMN payer TEXT;
+ALTER TABLE item ADD COLUMN day TEXT;
+ALTER TABLE item ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE item ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE item ADD COLUMN not_before REAL;
+ALTER TABLE item ADD COLUMN reserved TEXT NOT NULL DEFAULT '0';
+ALTER TABLE item ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE item ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX item_ticket ON item (ticket) WHERE ticket NOT NULL;
+CREATE INDEX item_queue ON item (priority DESC, turn, id) WHERE state = 'queued';
+CREATE INDEX item_of_payer ON item (payer, id) WHERE payer NOT NULL;
+CREATE INDEX item_changed ON item (changed) WHERE ticket NOT NULL;
+
+CREATE TABLE purse (
+    payer TEXT NOT NULL, day TEXT NOT NULL,
+    held TEXT NOT NULL, spent TEXT NOT NULL, maybe TEXT NOT NULL, images INTEGER NOT NULL,
+    last_turn INTEGER NOT NULL, PRIMARY KEY (payer, day)
+) WITHOUT ROWID;
+CREATE TABLE budget (
+    payer TEXT NOT NULL, period TEXT NOT NULL, dollars TEXT NOT NULL, PRIMARY KEY (payer, period)
+) WITHOUT ROWID;
+CREATE TABLE reference (digest BLOB PRIMARY KEY, data BLOB NOT NULL);
+"""
 
 # Ids count up in the order of writing, so that order never depends on a clock.
-CREATE = """
+CREATE = f"""
 CREATE TABLE run (account TEXT NOT NULL, created REAL NOT NULL);
 
 CREATE TABLE session (
@@ -40,6 +69,7 @@ CREATE TABLE attempt (
 ) WITHOUT ROWID;
 
 CREATE TABLE batch (name TEXT PRIMARY KEY, record TEXT NOT NULL);
+{_QUEUE}
 """
 
 UPGRADES = {
@@ -49,6 +79,7 @@ CREATE TABLE batch (name TEXT PRIMARY KEY, record TEXT NOT NULL);
 DROP INDEX item_open;
 CREATE INDEX item_open ON item (state) WHERE state IN ('armed', 'submitted', 'answered');
 """,
+    2: _QUEUE,
 }
 """By version: the statements that bring a journal to the next version."""
 

@@ -6,10 +6,31 @@ only had planned is free. It arms nothing any more, should it wake.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Protocol, cast
+
+import msgspec
 
 from nbp_async._journal.base import Journal, JournalEntry
 from nbp_async._models.outcomes import Job
+
+
+class RunLimits(msgspec.Struct, frozen=True):
+    """What holds for all processes of a run together.
+
+    Attributes:
+        max_in_flight: Requests that are out at once, or None.
+        rate_seconds: Seconds from one departure to the next, or None.
+        burst: Departures that may come at once after a rest.
+        spend: US dollars within `spend_seconds`, or None.
+        spend_seconds: Of `spend`.
+    """
+
+    max_in_flight: int | None = None
+    rate_seconds: float | None = None
+    burst: int = 1
+    spend: Decimal | None = None
+    spend_seconds: float = 3600.0
 
 
 class SharedJournal(Journal, Protocol):
@@ -40,6 +61,14 @@ class SharedJournal(Journal, Protocol):
 
     async def released(self, items: Sequence[int]) -> list[int]:
         """Those of the items that nobody works on any more."""
+        ...
+
+    async def limit(self, limits: RunLimits) -> None:
+        """Set what holds for all processes of the run together. Durable."""
+        ...
+
+    def hold_back(self, seconds: float) -> None:
+        """The vendor wants a pause: no process sends anything for so long. Does not wait."""
         ...
 
     async def orphans(self) -> list[JournalEntry]:

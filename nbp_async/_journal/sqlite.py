@@ -27,7 +27,9 @@ from nbp_async._journal.manifest import Manifest
 from nbp_async._journal.records import Row
 from nbp_async._journal.run_lock import RunLock, lock_path
 from nbp_async._journal.run_totals import compute_totals
-from nbp_async._journal.write_errors import write_error
+from nbp_async._journal.sqlite_purses import SqlitePurses
+from nbp_async._journal.sqlite_queue import SqliteQueue
+from nbp_async._journal.write_errors import over_limit, write_error
 from nbp_async._models.outcomes import Attempt, Job, Outcome
 
 T = TypeVar("T")
@@ -50,9 +52,9 @@ class SqliteJournal:
         self.path = path
         self._account = account
         self._base = path.parent if folder is not None else None
-        self._now = wall_clock
+        self.now = wall_clock
         self._wait_for_disk = not inline
-        self._session = 0
+        self.session = 0
         self._closing = False
         self._lock: RunLock | None = None
         self._folder = folder
@@ -70,6 +72,9 @@ class SqliteJournal:
             stop_on_error=True,  # an arm that failed must not be followed by its settlement
             inline=inline,
         )
+        self.post = self._thread.post
+        self._purses = SqlitePurses()
+        self.queue = SqliteQueue(self, self._purses)
 
     @classmethod
     async def open(
@@ -122,7 +127,7 @@ class SqliteJournal:
             return
         raise error
 
-    async def _run(self, operation: Operation[T]) -> T:
+    async def run(self, operation: Operation[T]) -> T:
         """Run an operation in the journal's thread; returns when it is durable."""
         try:
             return await self._thread.run(operation)
@@ -136,14 +141,14 @@ class SqliteJournal:
         request, place, nonce = records.encode_request(job), job.index, secrets.token_hex(16)
 
         def claim(db: sqlite3.Connection) -> JournalEntry:
-            row = db.execute(_NEXT_ITEM, (identity, identity, self._session)).fetchone()
+            row = db.execute(_NEXT_ITEM, (identity, identity, self.session)).fetchone()
             for other in stand_ins(job) if row is None else ():  # in a rebuilt journal
-                row = row or db.execute(_STAND_IN, (other, self._session)).fetchone()
+                row = row or db.execute(_STAND_IN, (other, self.session)).fetchone()
             if row is None:
                 inserted = db.execute(
                     "INSERT INTO item (identity, session, place, state, nonce, asked) "
                     "VALUES (?, ?, ?, 'planned', ?, ?)",
-                    (identity, self._session, place, nonce, request),
+                    (identity, self.session, place, nonce, request),
                 )
                 assert inserted.lastrowid is not None
                 return JournalEntry(
@@ -156,12 +161,15 @@ class SqliteJournal:
                     model=job.model,
                 )
             db.execute(
-                "UPDATE item SET identity = ?, session = ?, place = ?, asked = ? WHERE id = ?",
-                (identity, self._session, place, request, row[0]),
+                "UPDATE item SET identity = ?, session = ?, place = ?, asked = ?, "
+                "state = iif(state = 'queued', 'planned', state) WHERE id = ?",
+                (identity, self.session, place, request, row[0]),
             )
-            return self._entry(db, row, place)
+            if row[2] == "queued":
+                row = (*row[:2], "planned", *row[3:])
+            return self.entry(db, row, place)
 
-        return await self._run(claim)
+        return await self.run(claim)
 
     async def arm(
         self,
@@ -171,20 +179,27 @@ class SqliteJournal:
         most: Decimal,
         stem: str,
         handle: Handle | None = None,
-    ) -> None:
+    ) -> float:
         encoded = None if handle is None else records.encode_handle(handle)
-        values = (item, number, str(price), str(most), self._now(), stem, encoded)
+        values = (item, number, str(price), str(most), self.now(), stem, encoded)
         state = "armed" if handle is None else "submitted"
 
-        def arm(db: sqlite3.Connection) -> None:
+        def arm(db: sqlite3.Connection) -> Decimal | None:
+            left = self._purses.on_arm(db, item, most)
+            if left is not None:
+                return left
             db.execute(
                 "INSERT INTO attempt (item, number, price, most, armed_at, stem, handle) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
             db.execute("UPDATE item SET state = ? WHERE id = ?", (state, item))
+            return None
 
-        await self._run(arm)
+        left = await self.run(arm)
+        if left is not None:
+            raise over_limit(most, left)
+        return 0.0
 
     async def record_answer(
         self, item: int, number: int, links: tuple[str, ...], expires: float | None, request_id: str
@@ -202,7 +217,7 @@ class SqliteJournal:
                 (text, expires, item),
             )
 
-        await self._run(record)
+        await self.run(record)
 
     async def record_submission(
         self, item: int, number: int, handle: Handle, request_id: str
@@ -216,24 +231,26 @@ class SqliteJournal:
             )
             db.execute("UPDATE item SET state = 'submitted' WHERE id = ?", (item,))
 
-        await self._run(record)
+        await self.run(record)
 
     def settle(self, item: int, attempt: Attempt) -> None:
-        now, text = self._now(), records.encode_attempt(attempt, self._base)
+        now, text = self.now(), records.encode_attempt(attempt, self._base)
 
         def settle(db: sqlite3.Connection) -> None:
+            self._purses.on_settle(db, item, attempt)
             db.execute(
                 "UPDATE attempt SET billing = ?, cost = ?, settled_at = ?, record = ? "
                 "WHERE item = ? AND number = ?",
                 (attempt.billing, str(attempt.cost), now, text, item, attempt.number),
             )
 
-        self._thread.post(settle)
+        self.post(settle)
 
     async def finish(self, item: int, outcome: Outcome) -> None:
         values = records.end_of_item(outcome, self._base)
 
         def finish(db: sqlite3.Connection) -> None:
+            self._purses.on_finish(db, item, values[0])
             db.execute(
                 "UPDATE item SET state = ?, image = ?, reason = ?, message = ?, links = ?, "
                 "expires = ? WHERE id = ?",
@@ -242,16 +259,16 @@ class SqliteJournal:
             if self._manifest is not None:
                 self._manifest.add(db, item, outcome)
 
-        await self._run(finish)
+        await self.run(finish)
 
     async def unsettled(self, *, failed: bool = False) -> list[JournalEntry]:
         def select(db: sqlite3.Connection) -> list[JournalEntry]:
             rows = db.execute(
                 f"SELECT {_ITEM} FROM item WHERE state IN {_OPEN[failed]} ORDER BY id"
             ).fetchall()
-            return [self._entry(db, row, int(row[1])) for row in rows]
+            return [self.entry(db, row, int(row[1])) for row in rows]
 
-        return await self._run(select)
+        return await self.run(select)
 
     async def save_batch(self, name: str, record: str) -> None:
         def save(db: sqlite3.Connection) -> None:
@@ -260,23 +277,23 @@ class SqliteJournal:
                 (name, record, record),
             )
 
-        await self._run(save)
+        await self.run(save)
 
     async def batches(self) -> dict[str, str]:
         def select(db: sqlite3.Connection) -> dict[str, str]:
             return dict(db.execute("SELECT name, record FROM batch ORDER BY rowid").fetchall())
 
-        return await self._run(select)
+        return await self.run(select)
 
     async def totals(self, period: float = 600.0) -> RunTotals:
-        now = self._now()
-        return await self._run(lambda db: compute_totals(db, now, period))
+        now = self.now()
+        return await self.run(lambda db: compute_totals(db, now, period))
 
     async def aclose(self) -> None:
         try:
             if not self._closing and self._thread.failure is None:
                 self._closing = True
-                now, session = self._now(), self._session
+                now, session = self.now(), self.session
 
                 def end(db: sqlite3.Connection) -> None:
                     db.execute("UPDATE session SET ended = ? WHERE id = ?", (now, session))
@@ -284,7 +301,7 @@ class SqliteJournal:
                         self._manifest.append()
                         self._manifest.close(db)
 
-                await self._run(end)
+                await self.run(end)
         finally:
             await self._thread.aclose()
 
@@ -311,17 +328,18 @@ class SqliteJournal:
     def _begin_session(self, db: sqlite3.Connection, is_new: bool) -> None:
         """Make the tables of a new journal, or upgrade them, and add the row of this session."""
         if is_new:
-            create(db, self._account, self._now())
+            create(db, self._account, self.now())
         if self._manifest is not None:
             self._manifest.compare(db)
         upgrade(db)
         inserted = db.execute(
             "INSERT INTO session (pid, host, started) VALUES (?, ?, ?)",
-            (os.getpid(), socket.gethostname(), self._now()),
+            (os.getpid(), socket.gethostname(), self.now()),
         )
         assert inserted.lastrowid is not None
-        self._session = inserted.lastrowid
+        self.session = inserted.lastrowid
         db.execute("UPDATE run SET account = ? WHERE account = ''", (self._account,))
+        self.queue.begin_session(db)
         if self._manifest is not None:
             self._manifest.open(db)
 
@@ -334,7 +352,7 @@ class SqliteJournal:
             self._lock.release()
             self._lock = None
 
-    def _entry(self, db: sqlite3.Connection, row: Row, place: int) -> JournalEntry:
+    def entry(self, db: sqlite3.Connection, row: Row, place: int) -> JournalEntry:
         attempts = db.execute(
             f"SELECT {records.ATTEMPT_COLUMNS} FROM attempt WHERE item = ? ORDER BY number",
             (row[0],),

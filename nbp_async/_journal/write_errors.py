@@ -1,6 +1,8 @@
-"""What keeps the journal from being written, and what to do about it."""
+"""What keeps the journal from being written, or a request from leaving, and what to do."""
 
-from nbp_async._base.errors import JournalError
+from decimal import Decimal
+
+from nbp_async._base.errors import BudgetError, JournalError
 
 _HINTS = {  # by what SQLite says
     "full": "Free space on that disk, then run again: nothing that is stored is bought twice.",
@@ -20,3 +22,17 @@ def write_error(cause: Exception) -> JournalError:
     )
     error.__cause__ = cause
     return error
+
+
+def over_limit(
+    most: Decimal, left: Decimal, *, whose: str = "its owner", cap: Decimal | None = None
+) -> BudgetError:
+    """The error where the money of a run, or of an item's owner, is not enough for an attempt."""
+    return BudgetError(
+        f"not sent, because it may cost ${most.normalize():f} and only "
+        f"${max(Decimal(0), left).normalize():f} is left of what {whose} may spend.",
+        option="budget" if cap is None else "max_cost",
+        value=cap,
+        hint="What is in flight and what may have been billed counts too. Raise the limit, or run "
+        "again when all has ended.",
+    )

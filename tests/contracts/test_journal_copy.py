@@ -1,5 +1,7 @@
 """A run moves from a file into a database and back, and goes on there as if it had never moved."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -7,11 +9,14 @@ from click.testing import CliRunner
 
 from nbp_async import copy_journal
 from nbp_async._base.errors import ConfigError, JournalError, NoRunError
+from nbp_async._journal.run_queue import QueueTerms
 from nbp_async._journal.sqlite import SqliteJournal
+from nbp_async._models.outcomes import ZERO, Reference
 from nbp_async.cli.app import app
 from tests.contracts.journals import ACCOUNT, Journals, claim
 from tests.contracts.test_journal import leave_one_in_each_state
-from tests.unit.journal.made import job
+from tests.contracts.test_run_queue import LATER, drawn_texts, end, queued, submit
+from tests.unit.journal.made import MOST, PRICE, job
 
 
 async def begin(folder: Path) -> None:
@@ -93,3 +98,55 @@ async def test_the_command_says_where_the_old_journal_is_now(
     done = CliRunner().invoke(app, ["journal", "copy", str(tmp_path), shared.address])
     assert done.exit_code == 2
     assert "There is no journal in" in done.output
+
+
+async def test_a_queue_moves_with_its_run(shared: Journals, tmp_path: Path) -> None:
+    files = Journals(kind="thread", folder=tmp_path)
+    journal = await files()
+    data = b"\x89PNG\r\n\x1a\n" + bytes(100)
+    await journal.queue.keep_reference(b"d" * 32, Reference("image/png", data))
+    await journal.queue.set_budget("ann", "day", 9 * MOST)
+    items = await submit(journal.queue, "a", "b", "c", owner="ann")
+    await submit(journal.queue, "later", owner="bob", not_before=LATER)
+    await journal.queue.draw(2)
+    await end(journal, items[0], tmp_path)
+    await journal.queue.pause("it moves")
+    purse = await journal.queue.purse(None, None, None)
+    assert (purse.held, purse.spent) == (3 * MOST, PRICE)
+    await files.close()
+
+    for source, target in ((tmp_path, shared.address), (shared.address, tmp_path)):
+        copy_journal(source, target)
+        opened = await (shared.join(place=str(tmp_path)) if target != tmp_path else files())
+        queue = opened.queue
+        counts = await queue.counts()
+        assert (counts.ready, counts.later, counts.paused) == (2, 1, "it moves")
+        assert await queue.purse(None, None, None) == purse
+        assert await queue.budgets("ann") == {"day": 9 * MOST}
+        assert await queue.reference(b"d" * 32) == data
+        await queue.pause("")
+        assert await drawn_texts(queue) == ["b", "c"]
+        (refused,) = await queue.submit([queued("d")], QueueTerms(cap=purse.held + purse.spent))
+        assert (refused.said, refused.left) == ("cap", ZERO)
+        await queue.pause("it moves")
+        await opened.aclose()
+
+
+async def test_a_file_of_an_older_version_is_brought_up_to_date_first(
+    shared: Journals, tmp_path: Path
+) -> None:
+    await begin(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as db:
+        for column in ("day", "reserved", "cancelled"):
+            db.execute(f"ALTER TABLE item DROP COLUMN {column}")
+        for index in ("ticket", "queue", "of_payer", "changed"):
+            db.execute(f"DROP INDEX item_{index}")
+        for column in ("ticket", "payer", "priority", "turn", "not_before", "changed"):
+            db.execute(f"ALTER TABLE item DROP COLUMN {column}")
+        for column in ("turn", "paused"):
+            db.execute(f"ALTER TABLE run DROP COLUMN {column}")
+        for table in ("purse", "budget", "reference"):
+            db.execute(f"DROP TABLE {table}")
+        db.execute("PRAGMA user_version=2")
+    copy_journal(tmp_path, shared.address)
+    assert len(list(shared.read().rows())) == 8

@@ -7,7 +7,8 @@ async with Client.from_env() as gen:
 
 `Client` makes images, `run_many` does so without async. A `Prompt` says what to draw, and
 `read_prompts` reads a file of them; a `Batch` holds an `Image` or a `Failure` for each; `Limits`,
-`Timeouts` and `Retry` say how hard to try. `read_run`, `fetch_run`, `recover_run` and `BatchRun`
+`Timeouts` and `Retry` say how hard to try. A `Run` is a queue that many processes submit to and
+work on. `read_run`, `fetch_run`, `recover_run` and `BatchRun`
 read and finish a run later. `nbp_async.fake` is a server for trying without paying,
 `nbp_async.testing` helps your own tests, `nbp_async.webhooks` receives the calls of services, and
 `nbp_async.display` shows progress and runs.
@@ -91,6 +92,8 @@ __all__ = [
     "Prompt",
     "PromptFile",
     "ProxyRefusedError",
+    "Purse",
+    "QueueCounts",
     "QuotaError",
     "Rate",
     "RateLimitError",
@@ -107,6 +110,7 @@ __all__ = [
     "Retry",
     "Row",
     "row_of",
+    "Run",
     "run_many",
     "RunBusyError",
     "RunJobs",
@@ -118,6 +122,7 @@ __all__ = [
     "Spend",
     "StoppedError",
     "StorageError",
+    "SubmitOptions",
     "SyncClient",
     "SyncStream",
     "TaskError",
@@ -125,6 +130,8 @@ __all__ = [
     "TaskLostError",
     "TaskOpenError",
     "TaskTable",
+    "Ticket",
+    "TicketStatus",
     "Timeouts",
     "Timings",
     "TruncatedError",
@@ -201,11 +208,15 @@ if TYPE_CHECKING:
         ImageOptions,
     )
     from nbp_async._client.recover_run import recover_run
+    from nbp_async._client.run import Run
     from nbp_async._client.run_many import run_many
+    from nbp_async._client.run_tickets import Ticket, TicketStatus
+    from nbp_async._client.submit_options import SubmitOptions
     from nbp_async._client.sync_client import SyncClient, SyncStream
     from nbp_async._journal.journal_copy import copy_journal
     from nbp_async._journal.reader import Report, read_run
     from nbp_async._journal.rebuild import RebuildReport, rebuild_run
+    from nbp_async._journal.run_queue import Purse, QueueCounts
     from nbp_async._models.bill import Bill
     from nbp_async._models.events import Listener
     from nbp_async._models.outcomes import (
@@ -280,7 +291,13 @@ _ROOMS = {
     "DialectName": "_vendors.profiles",
     "Profile": "_vendors.profiles",
     "PROFILES": "_vendors.profiles",
+    "Purse": "_journal.run_queue",
+    "QueueCounts": "_journal.run_queue",
+    "Run": "_client.run",
     "run_many": "_client.run_many",
+    "SubmitOptions": "_client.submit_options",
+    "Ticket": "_client.run_tickets",
+    "TicketStatus": "_client.run_tickets",
     "SyncClient": "_client.sync_client",
     "SyncStream": "_client.sync_client",
     "TaskTable": "_vendors.services",

@@ -8,7 +8,7 @@ from nbp_async._batch_api.batch_pool import BatchPool
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver
 from nbp_async._flow.endpoint import Endpoint
-from nbp_async._flow.job_source import JobSource
+from nbp_async._flow.job_source import Jobs
 
 
 class BatchDelivery:
@@ -40,7 +40,7 @@ class BatchDelivery:
         if self._listen is not None:
             await self._listen()
 
-    def pool(self, call: CallState, jobs: JobSource, deliver: Deliver) -> BatchPool:
+    def pool(self, call: CallState, jobs: Jobs, deliver: Deliver) -> BatchPool:
         return BatchPool(self, self.options, call, jobs, deliver)
 
     def stop_message(self, call: CallState) -> str:  # noqa: ARG002  it is the same for all

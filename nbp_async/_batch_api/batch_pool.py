@@ -28,7 +28,7 @@ from nbp_async._batch_api.batch_job import BatchJob, BatchOptions, reopened
 from nbp_async._batch_api.batch_ledger import BatchItem, BatchRequest, planned
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver, Delivery
-from nbp_async._flow.job_source import JobSource
+from nbp_async._flow.job_source import Jobs
 from nbp_async._flow.ledger import Ledger, failure_of
 from nbp_async._flow.make_image import LARGE, make_claimed_image
 from nbp_async._flow.pool import PoolBase
@@ -55,7 +55,7 @@ class BatchPool(PoolBase):
         delivery: Delivery,
         options: BatchOptions,
         call: CallState,
-        jobs: JobSource,
+        jobs: Jobs,
         deliver: Deliver,
     ) -> None:
         super().__init__(delivery, call, jobs, deliver)

@@ -6,7 +6,7 @@ from nbp_async._base.errors import NbpError
 from nbp_async._calls.signals import stop_on_signals
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver, Delivery, Pool
-from nbp_async._flow.job_source import JobSource
+from nbp_async._flow.job_source import Jobs
 from nbp_async._models.outcomes import Outcome
 from nbp_async.display.live_display import LiveDisplay
 from nbp_async.display.screen import notebook, screen_for
@@ -27,7 +27,7 @@ class Call:
     def __init__(
         self,
         open_parts: Callable[[], Opened],
-        jobs: JobSource,
+        jobs: Jobs,
         *,
         width: int,
         progress: bool,

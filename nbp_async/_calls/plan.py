@@ -223,6 +223,11 @@ class Stream(OnlyAsyncFor, AsyncIterator[Outcome]):
         self._call.stop()
 
     @property
+    def ended(self) -> bool:
+        """No more outcomes come."""
+        return self._ended
+
+    @property
     def dropped(self) -> tuple[Outcome, ...]:
         """After `aclose`: outcomes that were not consumed, and what was in flight."""
         return tuple(self._call.dropped)

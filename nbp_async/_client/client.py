@@ -1,13 +1,15 @@
 """The client: opens, chooses and wires the parts, and is the face that people use."""
 
 import asyncio
+import dataclasses
 import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from nbp_async._base.errors import ClosedError, ConfigError
 from nbp_async._base.running_loop import running_loop
@@ -32,6 +34,9 @@ from nbp_async._client.options import (
     keywords_of,
 )
 from nbp_async._client.parts import Parts
+from nbp_async._client.run import Run
+from nbp_async._client.run_submission import RunParts, run_options
+from nbp_async._flow.job_prices import JobPrices
 from nbp_async._flow.job_source import InvalidPrompt, JobSource, Prompts
 from nbp_async._flow.make_image import make_image
 from nbp_async._flow.resources import Totals
@@ -41,6 +46,7 @@ from nbp_async._models.outcomes import ZERO, Image, Prompt
 from nbp_async._models.settings import Limits, Retry, Timeouts
 from nbp_async._pacing.gate import GateStatistics
 from nbp_async._vendors.api_keys import check_key, endpoint_from_env, key_from_env
+from nbp_async._vendors.prices import ServiceTier
 from nbp_async._vendors.profiles import fake_profile, find_profile
 
 if TYPE_CHECKING:
@@ -215,6 +221,42 @@ class Client(OnlyAsync):
         if isinstance(outcome, Image):
             return outcome
         raise with_bill(outcome) from None
+
+    @takes(ImageOptions)
+    def open_run(self, journal: str | Path, options: ImageOptions) -> Run:
+        """A run as a queue: submit images to it, and let any number of processes make them.
+
+        ```python
+        async with gen.open_run("shop/") as run:
+            tickets = await run.submit(prompts, size="4K", key="order 17")
+            async for outcome in run.work():
+                print(outcome)
+        ```
+
+        Args:
+            journal: The run's folder, which is then also `out`; a file, which one process at a time
+                works on; or "postgresql://host/db?run=NAME" (extra [postgres]), for any number of
+                processes on any number of machines.
+
+        Returns: A Run, to be used in `async with`.
+
+        Raises:
+            ConfigError: An argument cannot work. Nothing was sent.
+            JournalError: Where it is entered: the run's journal cannot be used, or another process
+                uses it (RunBusyError). Nothing was changed, nothing sent.
+        """
+        if self._closed:
+            raise ClosedError(CLOSED)
+        call = run_options(journal, options)
+        via = choose_via(call, self.profile, self._options.webhook)
+
+        def prices(model: str, tier: str) -> JobPrices:
+            known = cast("ServiceTier", tier)
+            wanted = with_defaults(dataclasses.replace(call, tier=known), self._options)
+            return job_prices(self.profile, model, wanted, via, self.limits, self._unpriced)
+
+        parts = RunParts(open=self._open, jobs=self._jobs, prices=prices, limits=self.limits)
+        return Run(parts, call)
 
     @property
     def in_flight(self) -> int:

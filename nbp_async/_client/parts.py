@@ -29,6 +29,7 @@ from nbp_async._flow.resources import Resources, Totals
 from nbp_async._flow.resume_state import ResumeState
 from nbp_async._flow.task_client import TaskClient
 from nbp_async._images.download import link_policy
+from nbp_async._journal.base import Journal
 from nbp_async._models.outcomes import Via
 from nbp_async._models.settings import Limits, Retry, Timeouts
 from nbp_async._pacing.budgets import RetryBudget, SpendCap
@@ -114,6 +115,15 @@ class Parts:
         """The same, for a call that is known to use the batch API."""
         past = self._past(options, self._deliveries.tasks_for(self._via(options)))
         return self._state(options, past), self._deliveries.for_batch(options)
+
+    async def open_journal(self, options: CallOptions) -> Journal:
+        """Open the journal of a run that these options name.
+
+        Raises:
+            JournalError: It cannot be used, or another process uses it. Nothing was changed.
+        """
+        account, resources = self.endpoint.account, self.resources
+        return await opener(options, account, resources.files, resources.wall_clock)()
 
     async def aclose(self) -> None:
         """Close connections and threads; images stay."""

@@ -16,7 +16,7 @@ from nbp_async._flow.job_prices import price_kind
 from nbp_async._flow.unread_reply import spool_for
 from nbp_async._models.events import AttemptStarted
 from nbp_async._models.outcomes import ZERO, Job, Timings, Via
-from nbp_async._pacing.gate import Ticket
+from nbp_async._pacing.gate import GatePass
 from nbp_async._transports.stage_timer import StageTimer
 
 _NO_REPLY_HINT = "The vendor may go on, and bill, without us."
@@ -77,7 +77,7 @@ class LiveAttempt(Exchange):
         self.backoff = backoff
         self.cost_note = ""
         self.gate = endpoint.gate(job.model)
-        self.ticket: Ticket | None = None
+        self.ticket: GatePass | None = None
         self.timer: StageTimer | None = None
         self.handle: Handle | None = None
         self.eta: float | None = None
@@ -160,7 +160,7 @@ class LiveAttempt(Exchange):
             self.result.discard()
 
     async def _send(
-        self, request: HttpRequest, timeouts: RequestTimeouts, ticket: Ticket, queued_at: float
+        self, request: HttpRequest, timeouts: RequestTimeouts, ticket: GatePass, queued_at: float
     ) -> None:
         listeners, endpoint = self._call.listeners, self._endpoint
         if listeners:
@@ -181,7 +181,7 @@ class LiveAttempt(Exchange):
 
     async def _enter(
         self, arm: Callable[[], Awaitable[None]] | None, deadline: float | None
-    ) -> Ticket:
+    ) -> GatePass:
         """Pass the gate, and arm; raises why not, and holds nothing then."""
         ticket = self.gate.enter_nowait() or await self._queue(deadline)
         try:
@@ -194,7 +194,7 @@ class LiveAttempt(Exchange):
             raise
         return ticket
 
-    async def _queue(self, deadline: float | None) -> Ticket:
+    async def _queue(self, deadline: float | None) -> GatePass:
         """Wait in line, but not beyond the deadline or a stop."""
         job = self._job
         try:

@@ -211,7 +211,9 @@ class AttemptLoop:
         gate, reason = attempt.gate, type(error).__name__
         if error.per_minute is not None:
             gate.announced(error.per_minute)
-        return gate.throttled(attempt.ticket, error.retry_after, reason)
+        seconds = gate.throttled(attempt.ticket, error.retry_after, reason)
+        self._call.hold_back(seconds)
+        return seconds
 
     def _may_go_on(self, verdict: Verdict, wait: float) -> bool:
         resources, now = self._endpoint.resources, asyncio.get_running_loop().time()
@@ -239,8 +241,7 @@ class AttemptLoop:
 
     def _failure(self, error: NbpError, attempt: LiveAttempt | None = None) -> Failure:
         """End without an image. Links to an image that is paid for are kept in the failure."""
-        answer = attempt.answer if attempt is not None else None
-        links = answer.links if answer is not None else ()
+        links = () if attempt is None or attempt.answer is None else attempt.answer.links
         expires = self._endpoint.link_expiry(links)
         return failure_of(self._job, error, self._ledger, links=links, expires=expires)
 
@@ -294,6 +295,5 @@ class AttemptLoop:
 
 
 def _ended_by(cause: BaseException) -> str:
-    if isinstance(cause, asyncio.CancelledError):
-        return "Cancelled"
-    return f"Ended by {type(cause).__name__} ({cause})"
+    is_cancelled = isinstance(cause, asyncio.CancelledError)
+    return "Cancelled" if is_cancelled else f"Ended by {type(cause).__name__} ({cause})"

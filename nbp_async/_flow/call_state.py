@@ -102,6 +102,11 @@ class CallState:
             self._woken.add(task)
             task.cancel()
 
+    def hold_back(self, seconds: float) -> None:
+        """The vendor wants a pause: what other processes of the run do is held back, too."""
+        if self.past is not None and self.past.shared is not None:
+            self.past.shared.hold_back(seconds)
+
     def record_error(self, error: NbpError | None) -> None:
         """An attempt ended so: a full disk stops the call, and what every prompt would meet."""
         if isinstance(error, StorageError | JournalError):

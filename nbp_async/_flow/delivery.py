@@ -14,7 +14,7 @@ from nbp_async._dialects.base import Dialect
 from nbp_async._flow.attempt import LiveAttempt
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.endpoint import Endpoint, RequestTimeouts
-from nbp_async._flow.job_source import JobSource
+from nbp_async._flow.job_source import Jobs
 from nbp_async._flow.ledger import Ledger
 from nbp_async._models.outcomes import Job, Outcome, Via
 
@@ -64,7 +64,7 @@ class Delivery(Protocol):
         """
         ...
 
-    def pool(self, call: CallState, jobs: JobSource, deliver: Deliver) -> Pool:
+    def pool(self, call: CallState, jobs: Jobs, deliver: Deliver) -> Pool:
         """What does the work of one call."""
         ...
 

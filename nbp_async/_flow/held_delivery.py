@@ -4,7 +4,7 @@ from nbp_async._flow.attempt import LiveAttempt
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver
 from nbp_async._flow.endpoint import Endpoint, RequestTimeouts
-from nbp_async._flow.job_source import JobSource
+from nbp_async._flow.job_source import Jobs
 from nbp_async._flow.ledger import Ledger
 from nbp_async._flow.worker_pool import WorkerPool
 from nbp_async._models.outcomes import Job, Via
@@ -25,7 +25,7 @@ class HeldDelivery:
     async def open(self) -> None:
         """Nothing has to be ready."""
 
-    def pool(self, call: CallState, jobs: JobSource, deliver: Deliver) -> WorkerPool:
+    def pool(self, call: CallState, jobs: Jobs, deliver: Deliver) -> WorkerPool:
         return WorkerPool(self, call, jobs, deliver)
 
     def stop_message(self, call: CallState) -> str:

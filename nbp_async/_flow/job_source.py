@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from nbp_async._base.errors import ConfigError
 from nbp_async._flow.job_prices import JobPrices
@@ -39,6 +39,46 @@ class InvalidPrompt(Exception):  # noqa: N818  internal: carries a ConfigError a
         self.error = error
 
 
+class Jobs(Protocol):
+    """What a pool of workers draws from.
+
+    Attributes:
+        count: How many prompts there are; None while unknown.
+        wanted: Indexes of the jobs to make; None for all.
+        is_queue: They are the queue of a run, and come from many submitters.
+    """
+
+    @property
+    def count(self) -> int | None: ...
+
+    @property
+    def wanted(self) -> frozenset[int] | None: ...
+
+    @property
+    def images(self) -> int | None:
+        """How many images are wanted; None while unknown."""
+        ...
+
+    @property
+    def is_queue(self) -> bool: ...
+
+    async def check(self) -> None:
+        """Check what can be checked before anything is sent."""
+        ...
+
+    async def draw(self) -> Job | None:
+        """The next job, or None when there are no more; raises InvalidPrompt."""
+        ...
+
+    def stop(self) -> None:
+        """Draw no more."""
+        ...
+
+    async def aclose(self) -> None:
+        """The call has ended."""
+        ...
+
+
 class JobSource:
     """The jobs of one call, in order. Many workers draw from it, one at a time.
 
@@ -48,6 +88,8 @@ class JobSource:
         drawn: The values that were drawn so far, if they are to be kept; else None.
         wanted: Indexes of the jobs to make, if this call is for some of them; None for all.
     """
+
+    is_queue = False
 
     def __init__(self, prompts: Prompts, *, prices: JobPrices, defaults: Mapping[str, Any]) -> None:
         source = _iterable_of(prompts)

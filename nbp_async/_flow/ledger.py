@@ -1,8 +1,10 @@
 """What a prompt's attempts cost: reserved before, recorded after. Nothing else moves dollars."""
 
+import asyncio
 import logging
 import secrets
 from decimal import Decimal
+from functools import partial
 
 from nbp_async._base.errors import (
     BudgetError,
@@ -162,14 +164,21 @@ class Ledger:
 
         Raises:
             JournalError: It cannot be recorded, so it must not be sent.
+            StoppedError: The call was stopped while the run had no room for it.
             StorageError: There is no room left for its image.
         """
         record, job = self.in_journal, self._job
         if self._call.room is not None:
             await self._call.room.check(self._endpoint.resources.slots.in_use, job.canvas.tier)
-        if record is not None:
+        while record is not None:
             record.armed = True
-            await record.journal.arm(record.item, self.number, job.price, job.most, self.file_stem)
+            seconds = await record.journal.arm(
+                record.item, self.number, job.price, job.most, self.file_stem
+            )
+            if not seconds:
+                return
+            record.armed = False
+            await self._call.wait(partial(asyncio.sleep, seconds))
 
     async def record_links(
         self, links: tuple[str, ...], expires: float | None, request_id: str

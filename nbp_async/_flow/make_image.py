@@ -10,7 +10,7 @@ from nbp_async._flow.attempt_loop import AttemptLoop
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import RequestDelivery
 from nbp_async._flow.ledger import JournalRecord, Ledger, failure_of
-from nbp_async._flow.resume import claim, known_outcome
+from nbp_async._flow.resume import claim, known_outcome, references_of
 from nbp_async._images.references import load_references
 from nbp_async._models.outcomes import Failure, Job, Outcome, Reference
 
@@ -36,17 +36,18 @@ async def make_image(delivery: RequestDelivery, call: CallState, job: Job) -> Ou
     """
     ledger = Ledger(delivery.endpoint, call, job)
     try:
-        return await _make_image(delivery, call, job, ledger)
+        return await make_claimed_or_known(delivery, call, job, ledger)
     finally:
         if call.past is not None and ledger.in_journal is not None:
             call.past.release(ledger.in_journal.item)
 
 
-async def _make_image(
+async def make_claimed_or_known(
     delivery: RequestDelivery, call: CallState, job: Job, ledger: Ledger
 ) -> Outcome:
+    """The same with a ledger; its item in the journal stays claimed."""
     try:
-        references = await load_references(job.prompt)
+        references = await references_of(call.past, job)
         if call.past is not None:
             entry = await claim(call.past, job, references, ledger)
             if entry.standing == "elsewhere":

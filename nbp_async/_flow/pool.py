@@ -14,8 +14,9 @@ from abc import ABC, abstractmethod
 from nbp_async._base.errors import NbpError, ParkedError, StoppedError
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver, Delivery
-from nbp_async._flow.job_source import InvalidPrompt, JobSource
+from nbp_async._flow.job_source import InvalidPrompt, Jobs
 from nbp_async._flow.links_and_tasks import all_attempts, failure_of_entry, recover
+from nbp_async._flow.queued_image import heeding_cancellations
 from nbp_async._flow.resume import begin, claim_only, end
 from nbp_async._flow.resume_state import ResumeState
 from nbp_async._flow.shared_run import sweeping
@@ -28,9 +29,7 @@ class PoolBase(ABC):
 
     stop_reason = "Stopped before it was sent."
 
-    def __init__(
-        self, delivery: Delivery, call: CallState, jobs: JobSource, deliver: Deliver
-    ) -> None:
+    def __init__(self, delivery: Delivery, call: CallState, jobs: Jobs, deliver: Deliver) -> None:
         self._opener = delivery.open
         self._endpoint = delivery.endpoint
         self._call = call
@@ -49,6 +48,7 @@ class PoolBase(ABC):
             linked = [] if call.past is None else await begin(self._endpoint, call, call.past)
             try:
                 async with (
+                    heeding_cancellations(call, call.past),
                     sweeping(self._endpoint, call, call.past, self._recover),
                     asyncio.TaskGroup() as group,
                 ):

@@ -40,10 +40,10 @@ from nbp_async._flow.links_and_tasks import (
 )
 from nbp_async._flow.resume_state import ResumeState
 from nbp_async._flow.stored_images import UnsettledFiles, missing_reason
-from nbp_async._images.references import load_references
+from nbp_async._images.references import load_references, reference_of
 from nbp_async._journal.base import Journal, JournalEntry, PendingAttempt
 from nbp_async._journal.identity import identity
-from nbp_async._models.outcomes import Attempt, Image, Job, Outcome, Reference
+from nbp_async._models.outcomes import Attempt, Image, Job, Outcome, Prompt, Reference
 
 _LARGE = 256 * 1024  # bytes of references above which hashing would be felt by the event loop
 
@@ -121,7 +121,8 @@ async def _close(call: CallState, past: ResumeState) -> None:
             for item, outcome in past.unfinished:
                 await past.journal.finish(item, outcome)
         finally:
-            await past.journal.aclose()
+            if not past.stays_open:
+                await past.journal.aclose()
     except JournalError as exc:
         call.stop(exc)  # what was paid for is in the outcomes: they are still handed out
 
@@ -187,24 +188,53 @@ async def claim_only(past: ResumeState, job: Job) -> None:
     """
     references = await load_references(job.prompt)
     if past.shared is not None:
-        past.shared.pass_over(await _identity(past, job, references))
+        past.shared.pass_over(await identity_of(past.account, job, references))
         return
     await _claim(past, job, references)
 
 
-async def _identity(past: ResumeState, job: Job, references: tuple[Reference, ...]) -> bytes:
+async def identity_of(account: str, job: Job, references: tuple[Reference, ...]) -> bytes:
+    """What equal jobs of an account share.
+
+    Raises:
+        ConfigError: The job cannot be written, neither in a journal nor in a request.
+    """
     digests = await _digests(references)
     try:
-        return identity(job, past.account, digests)
+        return identity(job, account, digests)
     except (TypeError, ValueError, RecursionError) as exc:
         raise unwritable(exc) from None
 
 
+async def references_of(past: ResumeState | None, job: Job) -> tuple[Reference, ...]:
+    """The references of a job: as its prompt names them, or as they were submitted with it.
+
+    Raises:
+        ConfigError: They cannot be read. Nothing was sent.
+        JournalError: The queue cannot say. Nothing was sent.
+    """
+    drawn = None if past is None else past.drawn.get(job.index)
+    if drawn is None or past is None or past.queue is None or not drawn.request.digests:
+        return await load_references(job.prompt)
+    named = zip(job.prompt.references, drawn.request.digests, strict=True)
+    return tuple(
+        [
+            reference_of(await past.queue.reference(bytes.fromhex(digest)), str(name))
+            if digest
+            else (await load_references(Prompt(text="-", references=(name,))))[0]
+            for name, digest in named
+        ]
+    )
+
+
 async def _claim(past: ResumeState, job: Job, references: tuple[Reference, ...]) -> JournalEntry:
+    drawn = past.drawn.pop(job.index, None)
+    if drawn is not None:
+        return drawn.entry
     item = past.elsewhere.pop(job.index, None)
     if item is not None and past.shared is not None:
         return await past.shared.claim_again(item, job)
-    wanted = await _identity(past, job, references)
+    wanted = await identity_of(past.account, job, references)
     try:
         return await past.journal.claim(job, wanted)
     except UnicodeEncodeError as exc:  # in the name of a reference's file

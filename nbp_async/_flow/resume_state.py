@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nbp_async._flow.task_client import TaskClient
 from nbp_async._journal.base import Journal
+from nbp_async._journal.run_queue import QueueEntry, RunQueue
 from nbp_async._journal.shared_journal import SharedJournal, as_shared
 from nbp_async._models.outcomes import Outcome
 from nbp_async._stores.open_buckets import Buckets
@@ -49,6 +50,10 @@ class ResumeState:
         rescues: Images that earlier calls paid for and that are being fetched, by item.
         unfinished: Outcomes of cancelled prompts that are not in the journal yet, by item.
         elsewhere: Items that other processes worked on and have given back, by the job's index.
+        stays_open: The journal is its run's, and not this call's to close.
+        queue: The run's queue, if the call works on that.
+        drawn: Items of the queue that were drawn and not begun yet.
+        making: The tasks that make images of the queue, by item.
     """
 
     open: Callable[[], Awaitable[Journal]]
@@ -65,6 +70,10 @@ class ResumeState:
     rescues: dict[int, "asyncio.Task[Outcome]"] = field(default_factory=dict)
     unfinished: list[tuple[int, Outcome]] = field(default_factory=list)
     elsewhere: dict[int, int] = field(default_factory=dict)
+    stays_open: bool = False
+    queue: RunQueue | None = None
+    drawn: dict[int, QueueEntry] = field(default_factory=dict)
+    making: dict[int, "asyncio.Task[Outcome]"] = field(default_factory=dict)
 
     async def open_journal(self) -> Journal:
         """Open the journal.
@@ -80,6 +89,14 @@ class ResumeState:
         """Nothing more is done for this item: other processes may have it."""
         if self.shared is not None:
             self.shared.release(item)
+        elif self.queue is not None:
+            self.queue.give_back(item)
+
+    def cancel(self, item: int) -> None:
+        """Nobody wants this item any more, though it may be billed."""
+        task = self.making.get(item)
+        if task is not None:
+            task.cancel()
 
     @property
     def journal(self) -> Journal:
@@ -92,8 +109,8 @@ class ResumeState:
 
         A store may be shared by runs whose journals know nothing of each other, and after a kill
         none of them may take another's image for its own. In a run of several processes an index is
-        the place in the list of one of them.
+        the place in the list of one of them; in a queue it is the item's number.
         """
-        if self.store is None and self.shared is None:
+        if self.store is None and self.shared is None and self.queue is None:
             return f"{index:06d}"
         return f"{index:06d}-{nonce[:_NONCE_DIGITS]}"

@@ -11,7 +11,7 @@ from nbp_async._flow.attempt import LiveAttempt
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver
 from nbp_async._flow.endpoint import Endpoint, RequestTimeouts
-from nbp_async._flow.job_source import JobSource
+from nbp_async._flow.job_source import Jobs
 from nbp_async._flow.ledger import Ledger
 from nbp_async._flow.task_client import PendingTask, TaskClient
 from nbp_async._flow.worker_pool import WorkerPool
@@ -49,7 +49,7 @@ class TaskDelivery:
         if self._listen is not None:
             await self._listen()
 
-    def pool(self, call: CallState, jobs: JobSource, deliver: Deliver) -> WorkerPool:
+    def pool(self, call: CallState, jobs: Jobs, deliver: Deliver) -> WorkerPool:
         return WorkerPool(self, call, jobs, deliver)
 
     def stop_message(self, call: CallState) -> str:

@@ -10,9 +10,10 @@ import asyncio
 from nbp_async._base.errors import BudgetError, ParkedError
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver, RequestDelivery
-from nbp_async._flow.job_source import JobSource
+from nbp_async._flow.job_source import Jobs
 from nbp_async._flow.make_image import HeldElsewhere, make_image
 from nbp_async._flow.pool import PoolBase
+from nbp_async._flow.queued_image import make_queued_image
 from nbp_async._flow.shared_run import HeldJobs
 from nbp_async._models.outcomes import Failure, Job, Outcome
 
@@ -21,7 +22,7 @@ class WorkerPool(PoolBase):
     """The workers of one call."""
 
     def __init__(
-        self, delivery: RequestDelivery, call: CallState, jobs: JobSource, deliver: Deliver
+        self, delivery: RequestDelivery, call: CallState, jobs: Jobs, deliver: Deliver
     ) -> None:
         super().__init__(delivery, call, jobs, deliver)
         limits = delivery.endpoint.resources.limits
@@ -116,11 +117,15 @@ class WorkerPool(PoolBase):
         self._start_worker()
 
     async def _generate(self, job: Job) -> Outcome:
-        return await make_image(self._delivery, self._call, job)
+        past = self._call.past
+        if past is None or past.queue is None:
+            return await make_image(self._delivery, self._call, job)
+        return await make_queued_image(self._delivery, self._call, past, job)
 
     def _stop_if_spent(self, outcome: Outcome) -> None:
         """Prompts without end would all be refused once the money is spent: draw no more."""
-        if self._jobs.count is not None or not isinstance(outcome, Failure):
+        ends = self._jobs.count is not None or self._jobs.is_queue  # other owners have money
+        if ends or not isinstance(outcome, Failure):
             return
         if isinstance(outcome.error, BudgetError):
             self.stop(outcome.error)

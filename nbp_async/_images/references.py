@@ -37,17 +37,31 @@ async def load_references(prompt: Prompt) -> tuple[Reference, ...]:
     return tuple(loaded)
 
 
+def reference_of(data: bytes, what: str) -> Reference:
+    """These bytes as a reference.
+
+    Raises:
+        ConfigError: They are not an image that the models take, or too many.
+    """
+    mime = _mime_of(data)
+    if mime is None:
+        raise ConfigError(f"{what} is not a PNG, JPEG, WebP, HEIC or HEIF image.")
+    if len(data) > MAX_REFERENCE:
+        raise _too_large(what, len(data))
+    return Reference(mime=mime, data=data)
+
+
 async def _load(item: str | Path | bytes) -> Reference:
     if isinstance(item, str) and re.match(r"(https?|gs)://", item):
         return Reference(mime=_mime_of_name(item), uri=item)
     if isinstance(item, bytes):
-        return _checked(item, "a reference given as bytes")
+        return reference_of(item, "a reference given as bytes")
     try:
         data = await anyio.to_thread.run_sync(_read, item)
     except OSError as exc:
         problem = ConfigError(f"Reference {item}: {exc.strerror or exc}.")
     else:
-        return _checked(data, f"reference {item}")
+        return reference_of(data, f"reference {item}")
     raise problem
 
 
@@ -67,15 +81,6 @@ def _too_large(what: str, size: int) -> ConfigError:
         f"{what} has {size / 1e6:.1f} MB, and at most {MAX_REFERENCE / 1e6:.1f} MB are allowed: "
         "make it smaller (1.5 MB and 4096 pixels are plenty)."
     )
-
-
-def _checked(data: bytes, what: str) -> Reference:
-    mime = _mime_of(data)
-    if mime is None:
-        raise ConfigError(f"{what} is not a PNG, JPEG, WebP, HEIC or HEIF image.")
-    if len(data) > MAX_REFERENCE:
-        raise _too_large(what, len(data))
-    return Reference(mime=mime, data=data)
 
 
 def _mime_of(data: bytes) -> str | None:

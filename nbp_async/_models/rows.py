@@ -18,8 +18,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             or None. Join by it: rows without text count, and a prompt with `n` has several images.
         ok: There is an image, or its link was kept (`links="keep"`).
         state: "stored", "answered" (paid, and a link: still, or as it was kept) or "failed"; in a
-            run that has not ended, also "planned", "armed" (a request may be out) or "submitted"
-            (the vendor is working on it).
+            run that has not ended, also "queued", "planned", "armed" (a request may be out) or
+            "submitted" (the vendor is working on it).
         prompt: The prompt's text.
         size: As requested, or None for the model's default.
         aspect_ratio: As requested, or None.

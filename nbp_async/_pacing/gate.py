@@ -38,7 +38,7 @@ from nbp_async._pacing.token_bucket import RateLimiter, TokenBucket
 MINUTE = 60.0
 
 
-class Ticket(msgspec.Struct, frozen=True, gc=False):
+class GatePass(msgspec.Struct, frozen=True, gc=False):
     """The right to be in flight. Times are on the loop's clock.
 
     Attributes:
@@ -110,7 +110,7 @@ class Gate:
         self._line: list[tuple[int, asyncio.Future[int]]] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def enter_nowait(self) -> Ticket | None:
+    def enter_nowait(self) -> GatePass | None:
         """Pass if nothing stands in the way and nobody waits: what most attempts find."""
         pause = self._pause
         if pause.state != "open" or self._bucket is not None or self._window is not None:
@@ -119,9 +119,9 @@ class Gate:
             return None
         now = self._loop.time()
         self._count_departure(now)
-        return Ticket(now, now, pause.phase)
+        return GatePass(now, now, pause.phase)
 
-    async def enter(self, price: Decimal = ZERO, kind: PriceKind | None = None) -> Ticket:
+    async def enter(self, price: Decimal = ZERO, kind: PriceKind | None = None) -> GatePass:
         """Wait for the pause, a slot, room for `price` in the spend window, and a token; in turn.
 
         Cancelled, nothing stays taken.
@@ -150,20 +150,20 @@ class Gate:
                     pause.departed(phase, left)
                     self._set_timer()
                 self._count_departure(left)
-                return Ticket(at, left, phase, charge)
+                return GatePass(at, left, phase, charge)
             self._give_back(charge)  # the pause closed meanwhile
 
-    def leave(self, ticket: Ticket) -> None:  # noqa: ARG002  a ticket proves that there is a slot
+    def leave(self, ticket: GatePass) -> None:  # noqa: ARG002  a ticket proves that there is a slot
         """Give the slot back."""
         self._out -= 1
         self._slots.release()
 
-    def settle(self, ticket: Ticket, cost: Decimal) -> None:
+    def settle(self, ticket: GatePass, cost: Decimal) -> None:
         """What the attempt cost, or may have cost: it counts in the spend window from now on."""
         if ticket.charge is not None and self._window is not None:
             self._window.settle(ticket.charge, cost)
 
-    def throttled(self, ticket: Ticket, retry_after: float | None, reason: str) -> float:
+    def throttled(self, ticket: GatePass, retry_after: float | None, reason: str) -> float:
         """The server answered 429 or 503: close for all. Returns the seconds until it reopens."""
         now = self._loop.time()
         if self._learned is not None:
@@ -185,7 +185,7 @@ class Gate:
         if self._learned is not None and self._bucket is None:
             self._bucket = TokenBucket(Rate(per_minute, MINUTE))
 
-    def lost(self, ticket: Ticket, reason: str) -> None:
+    def lost(self, ticket: GatePass, reason: str) -> None:
         """An attempt ended so that it may have been billed: a time-out, a cut, an error's page."""
         if self._learned is not None:
             now = self._loop.time()
@@ -193,7 +193,7 @@ class Gate:
                 self._apply_limit(reason)
             self._set_growth()
 
-    def succeeded(self, ticket: Ticket) -> None:
+    def succeeded(self, ticket: GatePass) -> None:
         """An attempt succeeded: while ramping, that accepts its step at once."""
         if self._pause.proves(ticket.phase):
             self._accept()

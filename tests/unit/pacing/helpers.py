@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 
 from nbp_async._models.settings import Rate
-from nbp_async._pacing.gate import Gate, Ticket
+from nbp_async._pacing.gate import Gate, GatePass
 from nbp_async._pacing.slots import Slots
 from nbp_async._pacing.token_bucket import TokenBucket
 
@@ -19,7 +19,7 @@ def make_gate(limit: int = 10, **more: object) -> Gate:
     return Gate(Slots(limit), None, rng=lambda: 0.5, **more)  # type: ignore[arg-type]
 
 
-async def cancel(tasks: list[asyncio.Task[Ticket]]) -> None:
+async def cancel(tasks: list[asyncio.Task[GatePass]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

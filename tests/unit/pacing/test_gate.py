@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from nbp_async._models.settings import Rate
-from nbp_async._pacing.gate import Gate, Ticket
+from nbp_async._pacing.gate import Gate, GatePass
 from nbp_async._pacing.slots import Slots
 from nbp_async._pacing.token_bucket import TokenBucket
 from tests.unit.pacing.helpers import cancel, make_gate, now
@@ -122,7 +122,7 @@ async def test_what_waited_for_a_slot_while_it_closed_goes_back_in_line() -> Non
 
 async def test_the_attempt_s_clock_starts_with_the_slot_and_tokens_come_after_it() -> None:
     gate = Gate(Slots(1), TokenBucket(Rate.parse("1/s")), rng=lambda: 0.5)
-    tickets: list[Ticket] = []
+    tickets: list[GatePass] = []
 
     async def call() -> None:
         ticket = await gate.enter()

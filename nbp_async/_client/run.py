@@ -12,6 +12,7 @@ from nbp_async._calls.call import Call, Opened
 from nbp_async._calls.plan import Stream
 from nbp_async._client.keyword_options import takes
 from nbp_async._client.options import CallOptions
+from nbp_async._client.outcome_waiters import OutcomeWaiters
 from nbp_async._client.run_submission import RunParts, submissions_of
 from nbp_async._client.run_tickets import (
     Ticket,
@@ -43,6 +44,7 @@ from nbp_async._models.outcomes import ZERO, Job, Outcome
 from nbp_async._models.settings import Dollars, Limits, dollars
 
 _PAGE = 500  # tickets of one question
+_POLL = 1.0  # seconds between two looks of a process that is the only one
 _OF_IMAGES = ("size", "aspect_ratio", "model", "quality", "thinking", "tier")
 
 
@@ -72,6 +74,7 @@ class Run:
         self._stream: Stream | None = None
         self._past: ResumeState | None = None
         self._changed = asyncio.Event()
+        self._waiters: OutcomeWaiters | None = None
 
     @takes(SubmitOptions)
     async def submit(self, prompts: Prompts, options: SubmitOptions) -> list[Ticket]:
@@ -134,15 +137,12 @@ class Run:
             JournalError: The run's journal cannot be used.
         """
         (item,) = items_of([ticket])
-        while True:
-            changed = self._changed
-            entries = await self._open_queue().look([item])
-            if not entries:
-                raise ConfigError(f"This run has no ticket {item}.")
-            outcome = outcome_of(entries[0])
-            if outcome is not None:
-                return outcome
-            await self._await_change(changed)
+        queue = self._open_queue()
+        entries = await queue.look([item])
+        if not entries:
+            raise ConfigError(f"This run has no ticket {item}.")
+        assert self._waiters is not None, "it is open"
+        return outcome_of(entries[0]) or await self._waiters.wait(item)
 
     async def status(self, tickets: Iterable[Ticket | int]) -> list[TicketStatus]:
         """How these stand; those that this run does not have are left out."""
@@ -153,6 +153,13 @@ class Run:
     async def tickets(self, owner: str, *, after: int = 0, count: int = 100) -> list[TicketStatus]:
         """Tickets of one owner with numbers above `after`, in order, at most `count` of them."""
         return list(map(status_of, await self._open_queue().owned(owner, after, count)))
+
+    async def position(self, ticket: Ticket | int) -> int | None:
+        """How many tickets are drawn before this one as the queue stands; None if it is not in
+        the queue.
+        """
+        (item,) = items_of([ticket])
+        return await self._open_queue().position(item)
 
     async def outcomes(self, owner: str) -> AsyncIterator[Outcome]:
         """What one owner's tickets have become so far, in the order of submission."""
@@ -292,6 +299,8 @@ class Run:
             self._stream.stop()
             async for _ in self._stream:
                 pass  # it is in the journal
+        if self._waiters is not None:
+            self._waiters.close()
         journal, self._journal, self._queue = self._journal, None, None
         if journal is not None:
             await journal.aclose()
@@ -303,6 +312,7 @@ class Run:
         if self._queue is None:
             await self._journal.aclose()
             raise ConfigError("This journal has no queue: give a folder, a file or a database.")
+        self._waiters = OutcomeWaiters(self._queue.look, self._queue.poll or _POLL)
         return self
 
     async def __aexit__(
@@ -327,7 +337,7 @@ class Run:
             return journal
 
         past.open, past.stays_open, past.queue = lend, True, self._queue
-        state.listeners = state.listeners.plus(_Wakes(self._note_change))
+        state.listeners = state.listeners.plus(_Wakes(self._note_outcome))
         self._past = past
         return state, delivery
 
@@ -344,6 +354,11 @@ class Run:
         prices = self._parts.prices(entry.model, request.tier)
         return Job(entry.item, entry.prompt, 0, entry.model, *prices.of(entry.prompt))
 
+    def _note_outcome(self, outcome: Outcome) -> None:
+        if self._waiters is not None:
+            self._waiters.resolve(outcome.index, outcome)
+        self._note_change()
+
     def _note_change(self) -> None:
         """Wake who waits here for something to change; other processes look again by themselves."""
         changed, self._changed = self._changed, asyncio.Event()
@@ -352,17 +367,17 @@ class Run:
             self._source.wake()
 
     async def _await_change(self, changed: asyncio.Event) -> None:
-        poll = self._open_queue().poll or 1.0
+        poll = self._open_queue().poll or _POLL
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(poll):
                 await changed.wait()
 
 
 class _Wakes(Listener):
-    """Says that something has changed."""
+    """Says what has come."""
 
-    def __init__(self, note: Callable[[], None]) -> None:
+    def __init__(self, note: Callable[[Outcome], None]) -> None:
         self._note = note
 
-    def on_outcome(self, outcome: Outcome) -> None:  # noqa: ARG002
-        self._note()
+    def on_outcome(self, outcome: Outcome) -> None:
+        self._note(outcome)

@@ -81,7 +81,7 @@ async def submissions_of(
         identity = await identity_of(account, job, references)
         place = len(submissions)
         ticket = f"{options.key}#{place}" if options.key else secrets.token_hex(16)
-        submissions.append(QueuedJob(job, identity, ticket, digests))
+        submissions.append(QueuedJob(job, identity, ticket, digests, options.note))
     return submissions
 
 

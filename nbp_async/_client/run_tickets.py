@@ -42,6 +42,8 @@ class TicketStatus(msgspec.Struct, frozen=True, gc=False):
         attempts: How many requests there were.
         is_cancelled: Its submitter does not want it any more.
         outcome: Its image or failure; None until there is one.
+        model: The model that was asked.
+        note: What its submitter left with it.
     """
 
     number: int
@@ -53,6 +55,8 @@ class TicketStatus(msgspec.Struct, frozen=True, gc=False):
     attempts: int = 0
     is_cancelled: bool = False
     outcome: Outcome | None = None
+    model: str = ""
+    note: str = ""
 
 
 def tickets_of(
@@ -132,4 +136,6 @@ def status_of(drawn: QueueEntry) -> TicketStatus:
         attempts=len(attempts),
         is_cancelled=drawn.is_cancelled,
         outcome=outcome_of(drawn),
+        model=entry.model,
+        note=drawn.request.note,
     )

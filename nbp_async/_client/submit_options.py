@@ -27,6 +27,8 @@ class SubmitOptions(ShownFields):
         priority: Higher ones are made first, from -1000 to 1000; default 0.
         not_before: When they may be made at the earliest; None (default) is now. Without a time
             zone it is in that of this machine.
+        note: A text that is kept with each ticket, and comes back with its status; at most 4000
+            characters.
         part: Where the money is too little for all, queue the first ones that it is enough for;
             by default nothing is queued then.
     """
@@ -41,6 +43,7 @@ class SubmitOptions(ShownFields):
     owner: str = ""
     priority: Annotated[int, Range(least=-1000, most=1000)] = 0
     not_before: datetime | None = None
+    note: str = ""
     part: bool = False
 
     def __post_init__(self) -> None:
@@ -51,6 +54,8 @@ class SubmitOptions(ShownFields):
                 raise ConfigError(
                     "has at most 200 characters, all printable.", option=name, value=value[:80]
                 )
+        if len(self.note) > 4000:
+            raise ConfigError("has at most 4000 characters.", option="note", value=self.note[:80])
         if self.key == "":
             raise ConfigError("is empty: leave it out, or name the submission.", option="key")
 

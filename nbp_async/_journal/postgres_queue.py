@@ -68,7 +68,7 @@ class PostgresQueue:
             [one.identity for one in jobs],
             [one.job.index for one in jobs],
             [secrets.token_hex(16) for _ in jobs],
-            [records.encode_request(one.job, one.digests) for one in jobs],
+            [records.encode_request(one.job, one.digests, one.note) for one in jobs],
             [one.job.most for one in jobs],
         )
         order = (terms.owner, terms.priority, terms.not_before, terms.cap, terms.part)
@@ -100,6 +100,10 @@ class PostgresQueue:
 
     async def look(self, items: Sequence[int]) -> list[QueueEntry]:
         return self._entries(await self._call(f"{_ENTRIES} AND i.id = ANY (%s)", (list(items),)))
+
+    async def position(self, item: int) -> int | None:
+        ((before,),) = await self._call(_POSITION, (item,))
+        return None if before is None else int(before)
 
     async def owned(self, owner: str, after: int, count: int) -> list[QueueEntry]:
         query = f"{_ENTRIES} AND i.payer = %s AND i.id > %s ORDER BY i.id LIMIT %s"
@@ -185,6 +189,13 @@ JOIN SCHEMA.item i ON i.id = e.id ORDER BY i.priority DESC, i.turn, i.id
 _ENTRIES = f"""
 SELECT e.*, {_COLUMNS} FROM SCHEMA.item i, LATERAL SCHEMA.entry_of(i, 'ours') e
 WHERE i.run = {{run}} AND i.ticket IS NOT NULL
+"""
+_POSITION = """
+SELECT CASE WHEN it.id IS NOT NULL THEN (
+    SELECT count(*) FROM SCHEMA.item i WHERE i.run = {run} AND i.state = 'queued'
+        AND (-i.priority, i.turn, i.id) < (-it.priority, it.turn, it.id)) END
+FROM (VALUES (%s::bigint)) AS asked (id)
+LEFT JOIN SCHEMA.item it ON it.id = asked.id AND it.run = {run} AND it.state = 'queued'
 """
 _CHANGES = f"""
 WITH mark AS (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS next)

@@ -43,6 +43,7 @@ class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     pixels: tuple[int, int] | None = None
     tier: str = STANDARD
     digests: tuple[str, ...] = ()  # of references that are stored beside the queue
+    note: str = ""  # of the submitter
 
     def prompt(self) -> Prompt:
         return Prompt(
@@ -92,7 +93,7 @@ ATTEMPT_COLUMNS = "number, price, most, armed_at, stem, links, expires, request_
 """The columns that `decode_pending` takes; a journal of version 1 has no handle."""
 
 
-def encode_request(job: Job, digests: tuple[bytes, ...] = ()) -> str:
+def encode_request(job: Job, digests: tuple[bytes, ...] = (), note: str = "") -> str:
     prompt = job.prompt
     references = tuple(
         f"{len(item)} bytes" if isinstance(item, bytes) else str(item) for item in prompt.references
@@ -112,6 +113,7 @@ def encode_request(job: Job, digests: tuple[bytes, ...] = ()) -> str:
         pixels=job.canvas.pixels,
         tier=job.tier,
         digests=tuple(digest.hex() for digest in digests),
+        note=note,
     )
     return _encode(record).decode()
 

@@ -30,12 +30,14 @@ class QueuedJob(msgspec.Struct, frozen=True, gc=False):
         identity: See `identity.identity`.
         ticket: What names it: the same ticket is queued once, whoever submits it.
         digests: SHA-256 of each reference that was stored for it; b"" where it is a link.
+        note: What its submitter wants to find with it.
     """
 
     job: Job
     identity: bytes
     ticket: str
     digests: tuple[bytes, ...] = ()
+    note: str = ""
 
 
 class QueueTerms(msgspec.Struct, frozen=True):
@@ -156,6 +158,10 @@ class RunQueue(Protocol):
 
     async def look(self, items: Sequence[int]) -> list[QueueEntry]:
         """How these stand."""
+        ...
+
+    async def position(self, item: int) -> int | None:
+        """How many items are drawn before this one; None if it is not in the queue."""
         ...
 
     async def owned(self, owner: str, after: int, count: int) -> list[QueueEntry]:

@@ -111,7 +111,7 @@ class SqliteQueue:
                 self._host.session,
                 job.job.index,
                 secrets.token_hex(16),
-                records.encode_request(job.job, job.digests),
+                records.encode_request(job.job, job.digests, job.note),
                 job.ticket,
                 terms.owner,
                 terms.priority,
@@ -173,6 +173,10 @@ class SqliteQueue:
 
     async def look(self, items: Sequence[int]) -> list[QueueEntry]:
         return await self._host.run(lambda db: self._entries(db, items))
+
+    async def position(self, item: int) -> int | None:
+        row = await self._host.run(lambda db: db.execute(_POSITION, (item,)).fetchone())
+        return None if row is None else int(row[0])
 
     async def owned(self, owner: str, after: int, count: int) -> list[QueueEntry]:
         query = "SELECT id FROM item WHERE payer = ? AND id > ? ORDER BY id LIMIT ?"
@@ -310,6 +314,11 @@ class SqliteQueue:
 _NEXT = """
 SELECT id, turn FROM item WHERE state = 'queued' AND (not_before IS NULL OR not_before <= ?)
     AND (SELECT paused FROM run) = '' ORDER BY priority DESC, turn, id LIMIT ?
+"""
+_POSITION = """
+SELECT (SELECT count(*) FROM item i WHERE i.state = 'queued'
+    AND (-i.priority, i.turn, i.id) < (-it.priority, it.turn, it.id))
+FROM item it WHERE it.id = ? AND it.state = 'queued'
 """
 _COUNTS = """
 SELECT count(*) FILTER (WHERE state = 'queued' AND coalesce(not_before <= ?, 1)),

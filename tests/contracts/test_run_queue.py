@@ -384,3 +384,12 @@ async def test_a_million_of_one_owner_are_told_to_the_planner(shared: Journals) 
     ((rows,),) = execute(shared.address, query)
     assert rows >= 5000
     assert read_run(shared.address).states == {"queued": 6000}
+
+
+async def test_its_place_in_the_queue_is_told(opened: Journals) -> None:
+    queue = (await opened()).queue
+    (a, b) = await submit(queue, "a", "b", owner="ann")
+    (first,) = await submit(queue, "c", owner="bob", priority=1)
+    assert [await queue.position(item) for item in (first, a, b, 10**6)] == [0, 1, 2, None]
+    await queue.draw(1)
+    assert [await queue.position(item) for item in (first, a, b)] == [None, 0, 1]

@@ -367,3 +367,22 @@ async def test_a_429_at_one_process_holds_all_back(
         for task in (working, second):
             task.cancel()
         await asyncio.wait([working, second])
+
+
+async def test_a_hundred_that_wait_are_woken_each_by_its_own(
+    server: FakeServer, where: str, tmp_path: Path
+) -> None:
+    async with opened(server, where, tmp_path / "out", in_flight=20) as run:
+        tickets = await run.submit([f"prompt {n}" for n in range(100)], note="for the shop")
+        waiting = [asyncio.ensure_future(run.wait(ticket)) for ticket in tickets]
+        await asyncio.sleep(0)
+        assert await run.position(tickets[5]) == 5
+        await made(run)
+        outcomes = await asyncio.gather(*waiting)
+        assert [outcome.index for outcome in outcomes] == [ticket.number for ticket in tickets]
+        assert {one.note for one in await run.status(tickets)} == {"for the shop"}
+        assert await run.position(tickets[5]) is None
+        left = asyncio.ensure_future(run.wait((await run.submit(["never made"]))[0]))
+        await asyncio.sleep(0.05)
+    with pytest.raises(asyncio.CancelledError):
+        await left

@@ -29,6 +29,7 @@ __all__ = [
     "BatchStatus",
     "Bill",
     "BodyTooLargeError",
+    "BoughtTwice",
     "BudgetError",
     "CallOptions",
     "CancelledAttemptError",
@@ -68,6 +69,8 @@ __all__ = [
     "Listener",
     "LocalLimitError",
     "MalformedReplyError",
+    "merge_runs",
+    "MergeReport",
     "Model",
     "models",
     "NbpError",
@@ -202,6 +205,7 @@ if TYPE_CHECKING:
     from nbp_async._client.client import Client
     from nbp_async._client.fetch_options import FetchOptions, RecoverOptions
     from nbp_async._client.fetch_run import fetch_run
+    from nbp_async._client.merge_runs import MergeReport, merge_runs
     from nbp_async._client.options import (
         CallOptions,
         ClientOptions,
@@ -214,6 +218,7 @@ if TYPE_CHECKING:
     from nbp_async._client.submit_options import SubmitOptions
     from nbp_async._client.sync_client import SyncClient, SyncStream
     from nbp_async._journal.journal_copy import copy_journal
+    from nbp_async._journal.merged_items import BoughtTwice
     from nbp_async._journal.reader import Report, read_run
     from nbp_async._journal.rebuild import RebuildReport, rebuild_run
     from nbp_async._journal.run_queue import Purse, QueueCounts
@@ -264,6 +269,9 @@ _ROOMS = {
     "copy_journal": "_journal.journal_copy",
     "read_run": "_journal.reader",
     "Report": "_journal.reader",
+    "BoughtTwice": "_journal.merged_items",
+    "merge_runs": "_client.merge_runs",
+    "MergeReport": "_client.merge_runs",
     "rebuild_run": "_journal.rebuild",
     "recover_run": "_client.recover_run",
     "RecoverOptions": "_client.fetch_options",

@@ -44,6 +44,7 @@ from nbp_async._models.argument_errors import CLOSED, NOT_OPEN, OnlyAsync, warn_
 from nbp_async._models.bill import Bill, note_dropped
 from nbp_async._models.outcomes import ZERO, Image, Prompt
 from nbp_async._models.settings import Limits, Retry, Timeouts
+from nbp_async._models.shards import ALL
 from nbp_async._pacing.gate import GateStatistics
 from nbp_async._vendors.api_keys import check_key, endpoint_from_env, key_from_env
 from nbp_async._vendors.prices import ServiceTier
@@ -333,7 +334,11 @@ class Client(OnlyAsync):
         via = choose_via(options, self.profile, self._options.webhook)
         model = options.model or self.model
         prices = job_prices(self.profile, model, options, via, self.limits, self._unpriced)
-        return JobSource(prompts, prices=prices, defaults=options.prompt_defaults)
+        shard = options.shard if isinstance(options, CallOptions) else None
+        assert not isinstance(shard, str), "it was read where the options were made"
+        return JobSource(
+            prompts, prices=prices, defaults=options.prompt_defaults, shard=shard or ALL
+        )
 
     def _call(self, jobs: JobSource, options: CallOptions, charged: Decimal = ZERO) -> Call:
         """`charged` dollars are spent of `max_cost` before it begins."""

@@ -16,12 +16,14 @@ from nbp_async._base.fields import HIDDEN, Elsewhere, Form, OnlyVia, check_field
 from nbp_async._base.option_fields import option_fields
 from nbp_async._base.shown_fields import ShownFields
 from nbp_async._client.download_options import DownloadOptions
+from nbp_async._client.shared_run_options import check_shared_run
 from nbp_async._flow.resume_state import ResumePolicy
 from nbp_async._journal.base import JOURNAL, Journal
 from nbp_async._journal.database_address import DatabaseAddress, is_database
 from nbp_async._models.events import Listener
 from nbp_async._models.outcomes import FailedLines, Links, Via
 from nbp_async._models.settings import Dollars, Retry, dollars
+from nbp_async._models.shards import Shard, read_shard
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.object_sink import as_store_address, waiting_images
@@ -137,6 +139,10 @@ class CallOptions(ImageOptions):
             (default) has one where `out` is a folder, and none where it is a store. With
             "postgresql://host/db?run=NAME" (extra [postgres]) it is in a database, and the same
             call on any number of machines shares the work and `max_cost`.
+        shard: "3/100" makes every 100th prompt, beginning with the third, under the index that the
+            whole list gives it; `merge_runs` puts the runs of all parts together. Append to the
+            list only: what is inserted moves all behind it into other parts. None (default) makes
+            all prompts.
         resend_ambiguous: Send again what may have been billed; needs `max_cost`.
         retry_failed: Send again what was billed and brought no image, or whose file is gone.
         verify: Compare the hash of each file that is there, not only its size.
@@ -152,6 +158,7 @@ class CallOptions(ImageOptions):
     journal: Annotated[
         str | Path | bool | Journal | None, Form("a file, a database, False for none, or a Journal")
     ] = None
+    shard: Annotated[Shard | str | None, Form('"3/100"', read=read_shard)] = None
     resend_ambiguous: bool = False
     retry_failed: bool = False
     verify: bool = False
@@ -171,7 +178,7 @@ class CallOptions(ImageOptions):
 
     def _check_run(self) -> None:
         if self.database is not None:
-            self._check_shared()
+            check_shared_run(self.via, self.out, self.shard, str(self.database))
         if self.journal is True and self.folder is None:
             raise ConfigError(
                 "there is no folder for the journal: give the folder as out, or a file as journal, "
@@ -189,22 +196,6 @@ class CallOptions(ImageOptions):
                 )
         if self.resend_ambiguous and self.max_cost is None:
             raise _no_cap()
-
-    def _check_shared(self) -> None:
-        if self.via == "batch":
-            raise ConfigError(
-                "batch jobs belong to one process, and a journal in a database to many: give a "
-                "file as journal.",
-                option="via",
-                value="batch",
-            )
-        if self.out is None:
-            raise ConfigError(
-                "all machines of the run need one place for its images: give a store, or a folder "
-                "that all have mounted, as out.",
-                option="journal",
-                value=str(self.database),
-            )
 
     @property
     def has_journal(self) -> bool:

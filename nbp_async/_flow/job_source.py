@@ -16,6 +16,7 @@ from nbp_async._flow.job_prices import JobPrices
 from nbp_async._flow.slow_callbacks import warn_if_slow
 from nbp_async._models.argument_errors import check_prompts_argument
 from nbp_async._models.outcomes import Job, Prompt, as_prompt
+from nbp_async._models.shards import ALL, Shard
 from nbp_async._models.tables import Frame, PromptRows, Table, table_of
 
 Prompts = (
@@ -83,25 +84,34 @@ class JobSource:
     """The jobs of one call, in order. Many workers draw from it, one at a time.
 
     Attributes:
-        count: How many prompts there are; None while unknown.
+        count: How many prompts it makes; None while unknown.
         is_listed: They are a list, tuple, table or file: all are known before they are drawn.
-        drawn: The values that were drawn so far, if they are to be kept; else None.
+        drawn: The values that were drawn so far, if they are to be kept; else None. Those of other
+            shards are among them.
         wanted: Indexes of the jobs to make, if this call is for some of them; None for all.
     """
 
     is_queue = False
 
-    def __init__(self, prompts: Prompts, *, prices: JobPrices, defaults: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        prompts: Prompts,
+        *,
+        prices: JobPrices,
+        defaults: Mapping[str, Any],
+        shard: Shard = ALL,
+    ) -> None:
         source = _iterable_of(prompts)
-        self.count = len(source) if isinstance(source, Sized) else None
+        self.count = shard.size(len(source)) if isinstance(source, Sized) else None
         self.is_listed = isinstance(source, _LISTED)
         self.drawn: list[Any] | None = None
         self.wanted: frozenset[int] | None = None
         self._prompts = source
         self._prices = prices
+        self._shard = shard
         self._defaults = {key: value for key, value in defaults.items() if value is not None}
         self._copies: Iterator[Job] = iter(())
-        self._index = self._row = 0
+        self._index = self._place = 0  # of the next image, and of the next prompt
         self._stopped = False
         self._checked_images: int | None = None
         self._sync: Iterator[object] | None = None
@@ -122,7 +132,9 @@ class JobSource:
 
     def for_retry(self, wanted: frozenset[int]) -> "JobSource":
         """The same jobs once more, as far as they were drawn and kept; make those in `wanted`."""
-        jobs = JobSource(self.drawn or [], prices=self._prices, defaults=self._defaults)
+        jobs = JobSource(
+            self.drawn or [], prices=self._prices, defaults=self._defaults, shard=self._shard
+        )
         jobs.wanted = wanted
         return jobs
 
@@ -155,7 +167,7 @@ class JobSource:
             except ConfigError as exc:
                 self._locate(exc, index)
                 raise
-            images += prompt.n
+            images += prompt.n if self._shard.has(index) else 0
             if index % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
         self._checked_images = images
@@ -167,15 +179,18 @@ class JobSource:
             InvalidPrompt: One of them cannot be sent.
         """
         if isinstance(self._prompts, _LISTED):
-            copy = JobSource(self._prompts, prices=self._prices, defaults=self._defaults)
+            copy = JobSource(
+                self._prompts, prices=self._prices, defaults=self._defaults, shard=self._shard
+            )
             for index, value in enumerate(self._prompts):
                 try:
                     job = copy._job(value)
                 except InvalidPrompt as bad:
                     self._locate(bad.error, index)
                     raise
-                yield job
-                yield from copy._copies
+                if job is not None:
+                    yield job
+                    yield from copy._copies
 
     def _locate(self, error: ConfigError, index: int) -> None:
         """Let it say where the prompt stands: its place in the list, and in its table or file."""
@@ -193,49 +208,58 @@ class JobSource:
             async with self._turn:
                 return await self._draw_async(self._async)
         job = next(self._copies, None)
-        if job is not None:
-            return job
         if self._stopped or self._sync is None:
-            return None
-        began = perf_counter()
-        value = next(self._sync, _END)
-        warn_if_slow(self._sync, perf_counter() - began)
-        return None if value is _END else self._job(value)
+            return job
+        while job is None:
+            began = perf_counter()
+            value = next(self._sync, _END)
+            warn_if_slow(self._sync, perf_counter() - began)
+            if value is _END:
+                return None
+            job = self._job(value)
+        return job
 
     async def _draw_async(self, source: AsyncIterator[object]) -> Job | None:
         job = next(self._copies, None)
-        if job is not None:
-            return job
-        if self._stopped:
-            return None
+        while job is None and not self._stopped:
+            drawn = await self._draw_value(source)
+            if not drawn:
+                self._stopped = True
+                return None
+            job = self._job(drawn[0])
+        return job
+
+    async def _draw_value(self, source: AsyncIterator[object]) -> list[object]:
+        """The next prompt, or an empty list at the end, or if it is not waited for any more."""
         # A task of its own, so that `stop` can end the wait for a prompt that may never come,
         # without cancelling the worker that waits for it.
         self._next = asyncio.ensure_future(_first(source))
         try:
-            drawn = await self._next
+            return await self._next
         except asyncio.CancelledError:
             if self._stopped and self._next.cancelled() and not _is_cancelled():
-                return None  # `stop` cancelled the wait, nobody cancelled the worker
+                return []  # `stop` cancelled the wait, nobody cancelled the worker
             self._next.cancel()
             raise
-        if not drawn:
-            self._stopped = True
-            return None
-        return self._job(drawn[0])
 
-    def _job(self, value: object) -> Job:
+    def _job(self, value: object) -> Job | None:
+        """The first job of a prompt; None if it is another shard's."""
         if self.drawn is not None:
             self.drawn.append(value)
-        first = self._index
+        first, is_ours = self._index, self._shard.has(self._place)
         try:
             prompt = as_prompt(value, self._defaults_of_next())
             if self.drawn is not None:
                 self.drawn[-1] = prompt  # it knows its row, if it has one
-            priced = self._prices.of(prompt)
+            priced = self._prices.of(prompt) if is_ours else None
         except ConfigError as exc:
             self._index += 1
+            if not is_ours:
+                return None
             raise InvalidPrompt(first, value, exc) from None
         self._index += prompt.n
+        if priced is None:
+            return None
         if prompt.n > 1:
             self._copies = (
                 Job(first + k, prompt, k, self._prices.model, *priced) for k in range(1, prompt.n)
@@ -244,10 +268,10 @@ class JobSource:
 
     def _defaults_of_next(self) -> Mapping[str, Any]:
         """What the next prompt takes where it is open; of a table, its row as well."""
+        self._place += 1
         if not isinstance(self._prompts, Table):
             return self._defaults
-        self._row += 1
-        return self._defaults | {"row": self._row - 1}
+        return self._defaults | {"row": self._place - 1}
 
 
 def _iterable_of(prompts: object) -> Iterable[Any] | AsyncIterable[Any]:

@@ -61,13 +61,22 @@ def rebuilt_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.rebuilt")
 
 
-def refuse_unfinished_rebuild(path: Path) -> None:
-    """Raise if a rebuild was interrupted: old and new files may be mixed."""
-    if rebuilt_path(path).exists():
-        raise JournalError(
-            f"A rebuild of {path} was interrupted. Nothing was changed, nothing was sent.",
-            hint="`nbp rebuild` with this folder finishes it.",
-        )
+def merging_path(path: Path) -> Path:
+    """A sign that a merge into `path` has begun; while it is there, no call begins."""
+    return path.with_name(f"{path.name}.merging")
+
+
+def refuse_unfinished(path: Path, *, but: str = "") -> None:
+    """Raise if a rebuild or a merge was interrupted: old and new files may be mixed.
+
+    `but` is the one of the two that would finish it.
+    """
+    for what, sign in (("rebuild", rebuilt_path(path)), ("merge", merging_path(path))):
+        if what != but and sign.exists():
+            raise JournalError(
+                f"A {what} of {path} was interrupted. Nothing was changed, nothing was sent.",
+                hint=f"The same `nbp {what}`, made again, finishes it.",
+            )
 
 
 def images_in(folder: Path | None) -> Iterator[Path]:

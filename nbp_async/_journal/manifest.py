@@ -142,6 +142,11 @@ class Manifest:
             self._stale = True
             log.warning("The manifest was not written: %s", exc)
 
+    def rewrite(self, db: sqlite3.Connection) -> None:
+        """Rewrite it, whatever it holds."""
+        self._stale = True
+        self.close(db)
+
     def close(self, db: sqlite3.Connection) -> None:
         """Rewrite it if later outcomes replaced lines in it."""
         if not self._stale:

@@ -29,7 +29,7 @@ from nbp_async._journal import records
 from nbp_async._journal.base import JOURNAL, MANIFEST
 from nbp_async._journal.compatibility import create
 from nbp_async._journal.identity import is_whole
-from nbp_async._journal.lost_journal import images_in, rebuilt_path
+from nbp_async._journal.lost_journal import images_in, rebuilt_path, refuse_unfinished
 from nbp_async._journal.manifest import ManifestLine, read_manifest
 from nbp_async._journal.rebuilt_items import (
     RebuiltItem,
@@ -126,6 +126,7 @@ def rebuild_run(where: str | Path, *, out: str | Path | None = None) -> RebuildR
         raise NoRunError(f"There is no run in {where}: it does not exist.")
     lock = RunLock(lock_path(path))
     try:
+        refuse_unfinished(path, but="rebuild")
         folder = path.parent if out is None else Path(out).absolute()
         return _Rebuild(path, folder, time.time()).run()
     except (OSError, sqlite3.Error) as exc:

@@ -22,7 +22,7 @@ from nbp_async._journal import records
 from nbp_async._journal.base import JournalEntry, RunTotals
 from nbp_async._journal.compatibility import connect, create, is_blank, refuse_foreign, upgrade
 from nbp_async._journal.identity import stand_ins
-from nbp_async._journal.lost_journal import refuse_lost_run, refuse_unfinished_rebuild
+from nbp_async._journal.lost_journal import refuse_lost_run, refuse_unfinished
 from nbp_async._journal.manifest import Manifest
 from nbp_async._journal.records import Row
 from nbp_async._journal.run_lock import RunLock, lock_path
@@ -309,7 +309,7 @@ class SqliteJournal:
         """Lock, check, and only then write. Runs in the journal's thread."""
         make_folder(self.path.parent, shared=self._shared)
         self._lock = RunLock(lock_path(self.path), shared=self._shared)
-        refuse_unfinished_rebuild(self.path)
+        refuse_unfinished(self.path)
         is_new = is_blank(self.path)
         if not is_new:
             refuse_foreign(self.path, self._account)

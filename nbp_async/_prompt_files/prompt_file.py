@@ -12,6 +12,7 @@ from nbp_async._base.errors import ConfigError, NbpError
 from nbp_async._base.suggestions import suggest
 from nbp_async._base.text import plural, printable
 from nbp_async._models.prompts import Prompt
+from nbp_async._models.shards import Shard
 from nbp_async._models.tables import PromptRows
 from nbp_async._prompt_files.delimited import delimiter_name, rows_of_csv, rows_of_tsv
 from nbp_async._prompt_files.encodings import CODECS, detect_encoding
@@ -162,6 +163,17 @@ class PromptFile(PromptRows):
         names = ("name", "format", "encoding", "delimiter", "sheet", "rows", "skipped", "images")
         found = {name: getattr(self, name) for name in (*names, "uses", "ignores", "other_sheets")}
         return found | {"outside": self.outside}
+
+    def images_of(self, shard: str | None) -> int:
+        """How many images a part of it has, such as "3/100"; None for all of it.
+
+        Raises:
+            ConfigError: There is no such part.
+        """
+        if shard is None:
+            return self.images
+        part = Shard.parse(shard)
+        return sum(prompt.n for prompt in itertools.islice(self, part.number - 1, None, part.count))
 
     def locate(self, error: NbpError, index: int) -> None:
         notes = FileNotes()

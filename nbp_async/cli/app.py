@@ -30,6 +30,7 @@ _COMMANDS = {
     "fetch": "Download the images of a run that are only links yet.",
     "recover": "Read kept answers of a run again, and store their images.",
     "rebuild": "Make the lost journal of a run from its manifest and images.",
+    "merge": "Merge the runs of several machines into one.",
     "journal": "Move the journal of a run between its folder and a database.",
     "export": "Write a run as CSV, Parquet or JSON.",
     "listen": "Receive webhooks, and print what they say.",

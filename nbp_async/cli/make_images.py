@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from nbp_async.cli.shared_options import ServiceOptions
 from nbp_async.cli.stop_handler import StopHandler
 from nbp_async.cli.table_approval import key_to_send
 from nbp_async.cli.webhook_options import WebhookSettings
+from nbp_async.display.formats import plural
 from nbp_async.display.progress_counter import ProgressCounter
 from nbp_async.display.terminal_line import TerminalLine
 
@@ -82,11 +84,11 @@ class MakeOptions:
     as_json: bool = False
     quiet: bool = False
 
-    @property
+    @cached_property
     def total(self) -> int:
         """Number of images."""
         if isinstance(self.prompts, PromptFile):
-            return self.prompts.images
+            return self.prompts.images_of(self.call.get("shard"))
         return sum(entry["n"] if isinstance(entry, dict) else 1 for entry in self.prompts)
 
     @property
@@ -98,6 +100,9 @@ class MakeOptions:
         """Say once what the file of prompts is, and what of it is used."""
         if isinstance(self.prompts, PromptFile) and not self.quiet:
             print_line(self.console, str(self.prompts))
+            if shard := self.call.get("shard"):
+                images = f"{self.total:,} of {plural(self.prompts.images, 'image')}"
+                print_line(self.console, f"Part {shard}: {images}")
 
     def lines(self, outcome: Outcome) -> Iterator[str]:
         """The lines on stdout about one outcome."""

@@ -71,6 +71,13 @@ _batch_options = add_options(
 @limit_options
 @payment_options
 @library_option(CallOptions, "shared")
+@library_option(
+    CallOptions,
+    "shard",
+    metavar="K/N",
+    text="Only every Nth prompt of FILE, beginning with the Kth, as",
+    more="For machines that share nothing: nbp merge puts their folders together.",
+)
 @dry_run_option
 @_batch_options
 @click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr unless something failed.")

@@ -60,7 +60,7 @@ def library_option(
         more: What help adds to the summary.
     """
     field = option_fields(kind)[name]
-    words = f"{text} {field.example}." if text else f"{field.summary} {more}".strip()
+    words = f"{f'{text} {field.example}.' if text else field.summary} {more}".strip()
     settings: dict[str, Any] = {"help": words}
     if field.is_flag:
         settings |= {"is_flag": True}

@@ -20,6 +20,8 @@ __version__ = "0.2.0"
 
 __all__ = [
     "__version__",
+    "Account",
+    "AccountBill",
     "Attempt",
     "AuthError",
     "AutoLimit",
@@ -200,17 +202,15 @@ if TYPE_CHECKING:
     from nbp_async._calls.preview import Preview
     from nbp_async._calls.running import Running
     from nbp_async._calls.signals import on_signal
+    from nbp_async._client.account import Account
     from nbp_async._client.batch_run import BatchRun
     from nbp_async._client.batch_status import BatchStatus, RunJobs, read_run_jobs
     from nbp_async._client.client import Client
+    from nbp_async._client.client_options import ClientOptions
     from nbp_async._client.fetch_options import FetchOptions, RecoverOptions
     from nbp_async._client.fetch_run import fetch_run
     from nbp_async._client.merge_runs import MergeReport, merge_runs
-    from nbp_async._client.options import (
-        CallOptions,
-        ClientOptions,
-        ImageOptions,
-    )
+    from nbp_async._client.options import CallOptions, ImageOptions
     from nbp_async._client.recover_run import recover_run
     from nbp_async._client.run import Run
     from nbp_async._client.run_many import run_many
@@ -222,7 +222,7 @@ if TYPE_CHECKING:
     from nbp_async._journal.reader import Report, read_run
     from nbp_async._journal.rebuild import RebuildReport, rebuild_run
     from nbp_async._journal.run_queue import Purse, QueueCounts
-    from nbp_async._models.bill import Bill
+    from nbp_async._models.bill import AccountBill, Bill
     from nbp_async._models.events import Listener
     from nbp_async._models.outcomes import (
         Attempt,
@@ -329,8 +329,10 @@ _ROOMS = {
     "RunJobs": "_client.batch_status",
     "SchemeName": "_webhooks.schemes",
     "Secret": "_base.secret",
+    "Account": "_client.account",
+    "AccountBill": "_models.bill",
     "CallOptions": "_client.options",
-    "ClientOptions": "_client.options",
+    "ClientOptions": "_client.client_options",
     "ImageOptions": "_client.options",
     "option_fields": "_base.option_fields",
     "OptionField": "_base.option_fields",

@@ -27,6 +27,8 @@ NEVER_AT_IMPORT = {
 }
 NEVER_FOR_HELP = {"aiohttp", "asyncio", "httpx", "jinja2", "msgspec", "rich", "ssl"}
 PROMISED = {
+    "Account",
+    "AccountBill",
     "Attempt",
     "Batch",
     "BatchRun",

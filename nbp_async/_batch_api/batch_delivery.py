@@ -29,6 +29,7 @@ class BatchDelivery:
         listen: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.endpoints = (endpoint,)
         self.options = options
         self._listen = listen
 

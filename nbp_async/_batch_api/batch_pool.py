@@ -26,11 +26,12 @@ from nbp_async._base.errors import (
 from nbp_async._batch_api.batch_client import BatchClient, may_succeed_later
 from nbp_async._batch_api.batch_job import BatchJob, BatchOptions, reopened
 from nbp_async._batch_api.batch_ledger import BatchItem, BatchRequest, planned
+from nbp_async._flow.attempt_loop import LARGE
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver, Delivery
 from nbp_async._flow.job_source import Jobs
 from nbp_async._flow.ledger import Ledger, failure_of
-from nbp_async._flow.make_image import LARGE, make_claimed_image
+from nbp_async._flow.make_image import make_claimed_image
 from nbp_async._flow.pool import PoolBase
 from nbp_async._flow.resume import claim, known_outcome
 from nbp_async._images.references import load_references

@@ -1,6 +1,7 @@
 """One call of `many` or `stream`, from its opening to its end: work, display, signals."""
 
 from collections.abc import Callable
+from functools import partial
 
 from nbp_async._base.errors import NbpError
 from nbp_async._calls.signals import stop_on_signals
@@ -46,7 +47,7 @@ class Call:
     async def work(self, deliver: Deliver) -> None:
         """Do it, and show its progress in a notebook."""
         state, delivery = self._open_parts()
-        self._state, self._paused = state, delivery.endpoint.paused
+        self._state, self._paused = state, partial(_paused, delivery)
         self._pool = delivery.pool(state, self.jobs, deliver)
         if self._live is None and self._progress:
             self._live = self._watched(even_unseen=False)
@@ -117,3 +118,8 @@ class Call:
         if notebook() is None:
             return state.past is not None
         return not self._apart
+
+
+def _paused(delivery: Delivery) -> float:
+    """Seconds until the first of its endpoints takes requests again, or 0.0."""
+    return min(endpoint.paused() for endpoint in delivery.endpoints)

@@ -24,9 +24,10 @@ from nbp_async._client.batch_status import (
     trusted_profile,
 )
 from nbp_async._client.client import Client
+from nbp_async._client.client_options import BatchRunOptions, SharedOptions, keywords_of
 from nbp_async._client.fetch_run import home_of
 from nbp_async._client.keyword_options import takes
-from nbp_async._client.options import BatchRunOptions, CallOptions, SharedOptions, keywords_of
+from nbp_async._client.options import CallOptions
 from nbp_async._flow.call_state import CallState
 from nbp_async._journal.base import JOURNAL
 from nbp_async._journal.compatibility import refuse_foreign
@@ -143,7 +144,7 @@ class BatchRun:
 
     def _profile(self, record: JobRecord) -> Profile:
         if self._options.endpoint is not None:
-            profile = find_profile(self._options.endpoint)
+            profile = find_profile(self._options.single or "google")
         else:
             profile = trusted_profile(record.endpoint, endpoint_from_env(self._environ))
         same = bool(record.endpoint) and profile.base_url == _base_of(record)

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import get_args
 
 from nbp_async._client.answer_format import answer_format, task_body
-from nbp_async._client.options import ImageOptions, SharedOptions
+from nbp_async._client.client_options import SharedOptions
+from nbp_async._client.options import ImageOptions
 from nbp_async._dialects.body_template import has_place
 from nbp_async._flow.job_prices import JobPrices
 from nbp_async._models.outcomes import Via

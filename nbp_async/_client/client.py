@@ -19,34 +19,33 @@ from nbp_async._calls.plan import Plan, Stream, describe
 from nbp_async._calls.preview import Preview
 from nbp_async._calls.retry_failed import RetryFailed, RetryRequest
 from nbp_async._calls.running import Running, drain
-from nbp_async._client.answer_format import are_links_kept
 from nbp_async._client.call_preview import preview_call
-from nbp_async._client.call_prices import job_prices, with_defaults, with_price
-from nbp_async._client.endpoint_account import EndpointAccount, choose_via
-from nbp_async._client.keyword_options import takes
-from nbp_async._client.options import (
-    CallOptions,
+from nbp_async._client.call_prices import with_defaults
+from nbp_async._client.client_accounts import ClientAccounts
+from nbp_async._client.client_options import (
     ClientOptions,
     EnvironmentOptions,
     FakeClientOptions,
-    ImageOptions,
     SharedOptions,
     keywords_of,
 )
+from nbp_async._client.endpoint_account import with_keys
+from nbp_async._client.keyword_options import takes
+from nbp_async._client.options import CallOptions, ImageOptions
 from nbp_async._client.parts import Parts
 from nbp_async._client.run import Run
 from nbp_async._client.run_submission import RunParts, run_options
-from nbp_async._flow.job_prices import JobPrices
+from nbp_async._flow.job_prices import PromptPrices
 from nbp_async._flow.job_source import InvalidPrompt, JobSource, Prompts
 from nbp_async._flow.make_image import make_image
 from nbp_async._flow.resources import Totals
 from nbp_async._models.argument_errors import CLOSED, NOT_OPEN, OnlyAsync, warn_about_settings
 from nbp_async._models.bill import Bill, note_dropped
 from nbp_async._models.outcomes import ZERO, Image, Prompt
-from nbp_async._models.settings import Limits, Retry, Timeouts
+from nbp_async._models.settings import Retry, Timeouts
 from nbp_async._models.shards import ALL
 from nbp_async._pacing.gate import GateStatistics
-from nbp_async._vendors.api_keys import check_key, endpoint_from_env, key_from_env
+from nbp_async._vendors.api_keys import endpoint_from_env, key_from_env
 from nbp_async._vendors.prices import ServiceTier
 from nbp_async._vendors.profiles import fake_profile, find_profile
 
@@ -74,19 +73,17 @@ class Client(OnlyAsync):
     @takes(ClientOptions)
     def __init__(self, options: ClientOptions) -> None:
         """Nothing is opened or sent."""
-        self.profile = with_price(find_profile(options.endpoint or "google"), options.price)
-        self.model = options.model or self.profile.model
-        self.limits = options.limits or Limits()
+        self._accounts = accounts = ClientAccounts(options)
+        self.profile, self.model = accounts.profile, accounts.model
+        self.limits = accounts.limits
         self.timeouts = options.timeouts or Timeouts()
         self.retry = options.retry or Retry()
         self.server: FakeServer | None = None
         self._options = options
-        self._key = check_key(options.api_key, self.profile)
         self._parts: Parts | None = None
         self._opening = threading.Lock()
         self._totals = Totals()
         self._started: set[Running] = set()
-        self._unpriced: set[str] = set()
         self._closed = False
 
     @classmethod
@@ -103,7 +100,10 @@ class Client(OnlyAsync):
             ConfigError: No key, or an unknown endpoint. Nothing was sent.
         """
         env = os.environ if options.environ is None else options.environ
-        profile = find_profile(options.endpoint or endpoint_from_env(env))
+        if options.accounts:
+            accounts = with_keys(options.accounts, env)
+            return cls(accounts, route=options.route, **keywords_of(options, SharedOptions))
+        profile = find_profile(options.single or endpoint_from_env(env))
         key = options.api_key or key_from_env(env, profile)
         model = options.model or env.get("NBP_MODEL") or None
         return cls(profile, key, **{**keywords_of(options, SharedOptions), "model": model})
@@ -249,12 +249,11 @@ class Client(OnlyAsync):
         if self._closed:
             raise ClosedError(CLOSED)
         call = run_options(journal, options)
-        via = choose_via(call, self.profile, self._options.webhook)
+        self._accounts.via(call)
 
-        def prices(model: str, tier: str) -> JobPrices:
+        def prices(model: str, tier: str) -> PromptPrices:
             known = cast("ServiceTier", tier)
-            wanted = with_defaults(dataclasses.replace(call, tier=known), self._options)
-            return job_prices(self.profile, model, wanted, via, self.limits, self._unpriced)
+            return self._accounts.prices(dataclasses.replace(call, model=model, tier=known))
 
         parts = RunParts(open=self._open, jobs=self._jobs, prices=prices, limits=self.limits)
         return Run(parts, call)
@@ -265,9 +264,14 @@ class Client(OnlyAsync):
         return self._parts.resources.slots.in_use if self._parts is not None else 0
 
     def statistics(self) -> dict[str, GateStatistics]:
-        """How each model's gate stands now: in flight, waiting, paused for how many seconds."""
-        gates = self._parts.endpoint.gates.items() if self._parts is not None else ()
-        return {model: gate.statistics() for model, gate in gates}
+        """How each model's gate stands now: in flight, waiting, paused for how many seconds. Of
+        several accounts each has its own: `"google: gemini-3-pro-image"`."""
+        endpoints = self._parts.endpoints if self._parts is not None else ()
+        return {
+            f"{endpoint.name}: {model}" if endpoint.name else model: gate.statistics()
+            for endpoint in endpoints
+            for model, gate in endpoint.gates.items()
+        }
 
     def bill(self) -> Bill:
         """What this client has spent so far, and what may have been billed."""
@@ -295,8 +299,8 @@ class Client(OnlyAsync):
             await self.server.start()
             speaks = self.profile.dialect
             base = self.server.gemini_url if speaks == "gemini" else self.server.openai_url
-            profile = fake_profile(base, speaks, self.server.usual)
-            self.profile = with_price(profile, self._options.price)
+            self._accounts.move_to(fake_profile(base, speaks, self.server.usual))
+            self.profile = self._accounts.profile
         self._open()
         return self
 
@@ -308,8 +312,8 @@ class Client(OnlyAsync):
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self.limits.most_in_flight} in flight"
         pace = f", {rate.count} per {rate.period:g} s" if (rate := self.limits.departures) else ""
-        key = f"key {self._key} from {self._key.origin}"
-        return f"Client({self.profile.name}, {key}, {state}{pace})"
+        facts = filter(None, (self._accounts.name, self._accounts.shown_key, state + pace))
+        return f"Client({', '.join(facts)})"
 
     def __del__(self) -> None:
         if getattr(self, "_parts", None) is not None:
@@ -322,7 +326,7 @@ class Client(OnlyAsync):
 
     def _plan(self, prompts: Prompts, options: CallOptions) -> Plan:
         jobs = self._jobs(prompts, options)
-        words = describe(jobs.count, self.limits.most_in_flight, self.profile.name)
+        words = describe(jobs.count, self.limits.most_in_flight, self._accounts.name)
         retrier = self._retrier(jobs, options)
         return Plan(self._call(jobs, options), words, self._preview(jobs, options), retrier.another)
 
@@ -331,18 +335,16 @@ class Client(OnlyAsync):
         if self._closed:
             raise ClosedError(CLOSED)
         options = with_defaults(options, self._options)
-        via = choose_via(options, self.profile, self._options.webhook)
-        model = options.model or self.model
-        prices = job_prices(self.profile, model, options, via, self.limits, self._unpriced)
         shard = options.shard if isinstance(options, CallOptions) else None
         assert not isinstance(shard, str), "it was read where the options were made"
+        prices = self._accounts.prices(options)
         return JobSource(
             prompts, prices=prices, defaults=options.prompt_defaults, shard=shard or ALL
         )
 
     def _call(self, jobs: JobSource, options: CallOptions, charged: Decimal = ZERO) -> Call:
         """`charged` dollars are spent of `max_cost` before it begins."""
-        held = choose_via(options, self.profile, self._options.webhook) == "held"
+        held = self._accounts.via(options) == "held"
 
         def open_parts() -> Opened:
             state, delivery = self._open().run_call(options)
@@ -354,10 +356,7 @@ class Client(OnlyAsync):
         return Call(open_parts, jobs, width=width, progress=options.progress)
 
     def _preview(self, jobs: JobSource, options: CallOptions) -> Callable[[], Preview | None]:
-        full = with_defaults(options, self._options)
-        via = choose_via(options, self.profile, self._options.webhook)
-        keeps = are_links_kept(full, self.profile, via)
-        owner = self._account.owner
+        keeps, owner = self._accounts.keeps_links(options), self._accounts.owner
         return lambda: preview_call(jobs, options, self.limits, owner, keeps_links=keeps)
 
     def _retrier(self, jobs: JobSource, options: CallOptions) -> RetryFailed:
@@ -374,10 +373,6 @@ class Client(OnlyAsync):
 
         return RetryFailed(make, durable=durable)
 
-    @property
-    def _account(self) -> EndpointAccount:
-        return EndpointAccount(self.profile, self._key, self._options.account)
-
     def _open(self) -> Parts:
         with self._opening:  # the loops of several threads may come at once: one gets it
             if self._closed:  # asked in here, for its owner may close it while another one waits
@@ -385,8 +380,9 @@ class Client(OnlyAsync):
             if self.server is not None and not self.server.started:
                 raise ClosedError(NOT_OPEN)
             if self._parts is None:
-                warn_about_settings(self.profile, self.timeouts)
-                self._parts = Parts(self._options, self._account, self._totals)
+                for account in self._accounts.all:
+                    warn_about_settings(account.profile, self.timeouts)
+                self._parts = Parts(self._options, self._accounts, self._totals)
             parts = self._parts
         parts.check_loop()
         return parts

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_type_hints, overload
 
 from nbp_async._base.option_fields import texts_of
-from nbp_async._client.options import ClientOptions
+from nbp_async._client.client_options import ClientOptions
 from nbp_async._models.argument_errors import refuse_missing, refuse_unknown
 
 P = ParamSpec("P")

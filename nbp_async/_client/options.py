@@ -1,42 +1,34 @@
-"""The options of a client and of its calls: values, checked where they are made.
+"""The options of calls: values, checked where they are made.
 
 They are the keywords of `Client`, `many`, `stream`, `one` and so on (see `keyword_options`): an
 option is a field here, its line under "Attributes", and the place that uses it.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from nbp_async._base.errors import ConfigError
-from nbp_async._base.fields import HIDDEN, Elsewhere, Form, OnlyVia, check_fields
+from nbp_async._base.fields import Elsewhere, Form, OnlyVia, check_fields
 from nbp_async._base.option_fields import option_fields
 from nbp_async._base.shown_fields import ShownFields
-from nbp_async._client.download_options import DownloadOptions
 from nbp_async._client.shared_run_options import check_shared_run
 from nbp_async._flow.resume_state import ResumePolicy
 from nbp_async._journal.base import JOURNAL, Journal
 from nbp_async._journal.database_address import DatabaseAddress, is_database
-from nbp_async._models.events import Listener
 from nbp_async._models.outcomes import FailedLines, Links, Via
-from nbp_async._models.settings import Dollars, Retry, dollars
+from nbp_async._models.settings import Dollars, dollars
 from nbp_async._models.shards import Shard, read_shard
 from nbp_async._sinks.base import Sink
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.object_sink import as_store_address, waiting_images
 from nbp_async._stores.store_address import StoreAddress, is_store
-from nbp_async._transports.base import Transport
-from nbp_async._transports.extra_headers import ExtraHeaders, read_headers
-from nbp_async._vendors.api_keys import ApiKey
 from nbp_async._vendors.prices import ServiceTier
-from nbp_async._vendors.profiles import DialectName, Profile
 from nbp_async._vendors.services import ResponseFormat
-from nbp_async._webhooks.webhook import Webhook
 
-_NO_BATCH_TIER = Elsewhere(
+NO_BATCH_TIER = Elsewhere(
     "batch", "the batch API is a way of delivery, with its own price", "via", "batch"
 )
 
@@ -90,7 +82,7 @@ class ImageOptions(ShownFields):
     model: str | None = None
     quality: str | None = None
     thinking: str | None = None
-    tier: Annotated[ServiceTier | None, _NO_BATCH_TIER] = None
+    tier: Annotated[ServiceTier | None, NO_BATCH_TIER] = None
     via: Via | None = None
     out: Annotated[
         str | Path | Sink | None, Form('a folder, a store such as "s3://bucket/prefix", or a Sink')
@@ -251,123 +243,6 @@ class CallOptions(ImageOptions):
         return dataclasses.replace(
             self, retry_failed=True, resend_ambiguous=resend_ambiguous, max_cost=cap
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class SharedOptions(DownloadOptions):
-    """Options of a client, whatever endpoint it asks.
-
-    Attributes:
-        model: The model to ask; None (default) takes the profile's.
-        quality: For calls and prompts that name none; None (default) is the model's own.
-        thinking: For calls and prompts that name none; None (default) is the model's own.
-        tier: Service tier of held calls that name none: "flex", "priority", or "standard", which is
-            what None (default) is.
-        price: US dollars of an image, whatever its size, model and tier, in place of the prices
-            that are known (`nbp prices`); None (default) for these.
-        retry: What to try again; see `Retry`. By default nothing that may have been billed.
-        transport: "aiohttp" (default); "direct" (extra [direct]), under which held calls cost less
-            CPU and memory; "httpx" (extra [httpx]); or an object of your own. See
-            `nbp help transports`.
-        links: For calls that name none: "fetch" (default) or "keep"; see `CallOptions.links`.
-        response_format: For calls that name none: "url" or "b64_json"; see
-            `CallOptions.response_format`.
-        listeners: Get each attempt and outcome; see `Listener`.
-        headers: Headers that each request to the endpoint's host carries as well, for a gateway
-            before it; no other host gets them, and their values are never shown. They cannot
-            replace those of the request itself, such as Authorization; None (default) for none.
-        account: Name of the account that pays, for the journals of runs; None (default) lets the
-            key stand for it. Name it if its keys change.
-        webhook: Where tasks of `via="webhook"`, and batch jobs, call back; see `Webhook`.
-        rng: Draws the jitter, from 0 up to 1; for tests.
-    """
-
-    model: str | None = None
-    quality: str | None = None
-    thinking: str | None = None
-    tier: Annotated[ServiceTier | None, _NO_BATCH_TIER] = None
-    price: Dollars | None = None
-    retry: Retry | None = None
-    transport: Literal["aiohttp", "direct", "httpx"] | Transport = "aiohttp"
-    links: Links = "fetch"
-    response_format: ResponseFormat | None = None
-    listeners: Annotated[Sequence[Listener], Form("a list of listeners")] = ()
-    headers: Annotated[
-        Mapping[str, str] | ExtraHeaders | None,
-        HIDDEN,
-        Form('a dict such as {"X-Team": "art"}', read=read_headers),
-    ] = None
-    account: str | None = None
-    webhook: Webhook | None = None
-    rng: Callable[[], float] | None = None
-
-    @property
-    def added_headers(self) -> dict[str, str]:
-        """`headers` as they are sent."""
-        given = self.headers
-        return given.reveal() if isinstance(given, ExtraHeaders) else {}
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ClientOptions(SharedOptions):
-    """The options of `Client`.
-
-    Attributes:
-        endpoint: A known name (see `PROFILES`), a base URL, a TOML file that describes a service,
-            or a Profile; None (default) for "google", or what the environment names.
-        api_key: The API key. It is sent to the endpoint's host alone, and never shown. Of a list of
-            keys of one account the first is used; once it is refused (401, 403), the next one.
-    """
-
-    endpoint: Annotated[str | Profile | None, HIDDEN, Form("a name, an address or a Profile")] = (
-        None
-    )
-    api_key: Annotated[
-        ApiKey | None, HIDDEN, Form("text, or a list of the keys of one account")
-    ] = None
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class EnvironmentOptions(ClientOptions):
-    """The options of `Client.from_env`.
-
-    Attributes:
-        environ: Instead of `os.environ`.
-    """
-
-    _: dataclasses.KW_ONLY
-    environ: Annotated[Mapping[str, str] | None, HIDDEN, Form("a dict of text to text")] = None
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class BatchRunOptions(EnvironmentOptions):
-    """The options of `BatchRun`. Without an endpoint, that of the journal is asked if it is known.
-
-    Attributes:
-        out: Where the run's images belong, a folder or a store, if the journal does not say so.
-    """
-
-    _: dataclasses.KW_ONLY
-    out: str | Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class FakeClientOptions(SharedOptions):
-    """The options of `Client.fake`.
-
-    Attributes:
-        dialect: Which API client and server speak; see `Profile.dialect`.
-        server: Options of `fake.FakeServer`: latency (30-170 s by default), speed, seed, faults,
-            quotas and so on.
-    """
-
-    dialect: DialectName = "openai_images"
-    server: Mapping[str, Any] | None = None
-
-
-def keywords_of(options: Any, kind: type[Any]) -> dict[str, Any]:
-    """Those of the options that `kind` has as well, as keywords."""
-    return {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
 
 
 def _no_cap() -> ConfigError:

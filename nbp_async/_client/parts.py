@@ -9,12 +9,12 @@ from pathlib import Path
 from nbp_async._base.errors import ClosedError, ConfigError
 from nbp_async._base.running_loop import running_loop
 from nbp_async._batch_api.batch_delivery import BatchDelivery
-from nbp_async._client.answer_format import are_links_kept
-from nbp_async._client.call_prices import with_defaults
+from nbp_async._client.client_accounts import ClientAccounts
+from nbp_async._client.client_options import SharedOptions
 from nbp_async._client.deliveries import Deliveries
 from nbp_async._client.downloads import downloader
-from nbp_async._client.endpoint_account import EndpointAccount, choose_via
-from nbp_async._client.options import CallOptions, ImageOptions, SharedOptions
+from nbp_async._client.endpoint_account import EndpointAccount
+from nbp_async._client.options import CallOptions, ImageOptions
 from nbp_async._client.run_journal import opener
 from nbp_async._client.transport_choice import choose_transport
 from nbp_async._dialects.base import Dialect
@@ -31,10 +31,10 @@ from nbp_async._flow.task_client import TaskClient
 from nbp_async._images.download import link_policy
 from nbp_async._journal.base import Journal
 from nbp_async._models.outcomes import Via
-from nbp_async._models.settings import Limits, Retry, Timeouts
+from nbp_async._models.settings import Retry, Timeouts
 from nbp_async._pacing.budgets import RetryBudget, SpendCap
 from nbp_async._pacing.price_margins import PriceMargins
-from nbp_async._pacing.slots import Slots
+from nbp_async._pacing.slots import NestedSlots, Slots
 from nbp_async._pacing.spend_window import SpendWindow
 from nbp_async._pacing.token_bucket import TokenBucket
 from nbp_async._sinks.base import Sink
@@ -47,7 +47,7 @@ from nbp_async._sinks.object_sink import ObjectSink, as_store_address
 from nbp_async._stores.open_buckets import Buckets
 from nbp_async._transports.base import Transport
 from nbp_async._transports.extra_headers import HeaderTransport
-from nbp_async._vendors.profiles import DialectName, Profile
+from nbp_async._vendors.profiles import DialectName
 
 DIALECTS: dict[DialectName, Callable[[], Dialect]] = {
     "openai_images": OpenAIImages,
@@ -61,20 +61,25 @@ class Parts:
 
     Args:
         options: Those of the client.
-        account: Where images are made, and which account pays.
+        accounts: Where images are made, and which account pays.
         totals: What the client has spent.
     """
 
-    def __init__(self, options: SharedOptions, account: EndpointAccount, totals: Totals) -> None:
+    def __init__(self, options: SharedOptions, accounts: ClientAccounts, totals: Totals) -> None:
         self._options = options
         self._network = options.network
         self._memory: MemorySink | None = None
         self._buckets = Buckets()
         self.loop = running_loop()
-        self.resources = open_resources(options, account, totals)
-        self.endpoint = self._open_endpoint(account)
+        self._accounts = accounts
+        self.resources = open_resources(options, accounts, totals)
+        self.endpoints = [self._open_endpoint(account) for account in accounts.all]
+        self.endpoint = self.endpoints[0]
         self._deliveries = Deliveries(
-            self.endpoint, options.webhook, lambda: self._transport(account.profile, reuse=True)
+            self.endpoints,
+            options.webhook,
+            lambda: self._transport(accounts.all[0], reuse=True),
+            accounts,
         )
 
     def check_loop(self) -> None:
@@ -91,7 +96,7 @@ class Parts:
 
     def call(self, options: ImageOptions) -> tuple[CallState, RequestDelivery]:
         """What belongs to one `one` alone, and its delivery."""
-        delivery = self._deliveries.for_one(self._via(options))
+        delivery = self._deliveries.for_one(self._via(options), options)
         file, files = image_file_of(options.out), self.resources.files
         if file is None:
             return self._state(options, None), delivery
@@ -127,9 +132,11 @@ class Parts:
 
     async def aclose(self) -> None:
         """Close connections and threads; images stay."""
-        self.endpoint.close()
+        for endpoint in self.endpoints:
+            endpoint.close()
         await self._deliveries.aclose()
-        await self.endpoint.transport.aclose()
+        for endpoint in self.endpoints:
+            await endpoint.transport.aclose()
         await self.resources.downloads.aclose()
         if self._memory is not None:
             await self._memory.aclose()
@@ -137,28 +144,32 @@ class Parts:
 
     def _open_endpoint(self, account: EndpointAccount) -> Endpoint:
         """What belongs to one endpoint and account, apart from what the client shares."""
-        limits = self.resources.limits
-        rate, spend, margins = limits.departures, limits.spend_window, PriceMargins()
+        resources, limits = self.resources, account.limits
+        rate, spend, slots = limits.departures, limits.spend_window, resources.slots
+        margins = PriceMargins() if account.name else resources.margins
         return Endpoint(
-            resources=self.resources,
+            resources=resources,
+            limits=limits,
+            slots=NestedSlots(limits.most_in_flight, slots) if account.name else slots,
             profile=account.profile,
             key=account.key,
             account=account.owner,
             dialect=DIALECTS[account.profile.dialect](),
-            transport=self._transport(account.profile, reuse=limits.reuse_connections),
+            transport=self._transport(account, reuse=limits.reuse_connections),
             bucket=None if rate is None else TokenBucket(rate, limits.burst),
             window=None if spend is None else SpendWindow(spend, margins),
             margins=margins,
+            name=account.name,
         )
 
-    def _transport(self, profile: Profile, *, reuse: bool) -> Transport:
+    def _transport(self, account: EndpointAccount, *, reuse: bool) -> Transport:
         """What carries requests to this endpoint."""
-        wanted, headers = self._options.transport, self._options.added_headers
+        wanted, headers, profile = self._options.transport, account.headers, account.profile
         carrier = choose_transport(wanted, profile.name, self._network, reuse=reuse)
         return HeaderTransport(carrier, headers, profile.origin) if headers else carrier
 
     def _via(self, options: ImageOptions) -> Via:
-        return choose_via(options, self.endpoint.profile, self._options.webhook)
+        return self._accounts.via(options)
 
     def _state(self, options: ImageOptions, past: ResumeState | None) -> CallState:
         cap, space, listeners = self._cap(options), self._space(options), self.resources.listeners
@@ -176,7 +187,7 @@ class Parts:
 
     def _cap(self, options: ImageOptions) -> SpendCap | None:
         most = options.spend_limit
-        return None if most is None else SpendCap(most, self.endpoint.margins)
+        return None if most is None else SpendCap(most, self.resources.margins)
 
     def _sink(self, options: ImageOptions) -> Sink:
         out, files = options.out, self.resources.files
@@ -195,8 +206,7 @@ class Parts:
         folder = options.folder
         if folder is None:
             return None
-        full = with_defaults(options, self._options)
-        links = are_links_kept(full, self.endpoint.profile, self._via(options))
+        links = self._accounts.keeps_links(options)
         return DiskSpace(folder, self.resources.files, for_images=not links)
 
     def _past(self, options: CallOptions, tasks: TaskClient | None) -> ResumeState | None:
@@ -216,15 +226,16 @@ class Parts:
         )
 
 
-def open_resources(options: SharedOptions, account: EndpointAccount, totals: Totals) -> Resources:
+def open_resources(options: SharedOptions, accounts: ClientAccounts, totals: Totals) -> Resources:
     """What all calls of a client share, whatever endpoint they ask."""
-    limits, timeouts = options.limits or Limits(), options.timeouts or Timeouts()
+    limits, timeouts = accounts.limits, options.timeouts or Timeouts()
+    profiles = [account.profile for account in accounts.all]
     retry, rng = options.retry or Retry(), options.rng or random.random
     private, http = options.allow_private, options.allow_http
     links = link_policy(
         options.link_hosts,
-        private=account.profile.is_local if private is None else private,
-        http=account.profile.is_plain_http if http is None else http,
+        private=any(one.is_local for one in profiles) if private is None else private,
+        http=any(one.is_plain_http for one in profiles) if http is None else http,
     )
     return Resources(
         downloads=downloader(links, limits, timeouts, options.network, rng),
@@ -234,6 +245,7 @@ def open_resources(options: SharedOptions, account: EndpointAccount, totals: Tot
         retry=retry,
         slots=Slots(limits.most_in_flight),
         retry_budget=RetryBudget(limits.most_in_flight),
+        margins=PriceMargins(),
         ambiguous=SpendCap(retry.ambiguous_dollars),
         listeners=Listeners(*options.listeners),
         rng=rng,

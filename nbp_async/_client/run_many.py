@@ -9,8 +9,9 @@ import anyio
 from nbp_async._base.errors import ConfigError
 from nbp_async._calls.batch import Batch
 from nbp_async._client.client import Client
+from nbp_async._client.client_options import keywords_of
 from nbp_async._client.keyword_options import takes
-from nbp_async._client.options import CallOptions, keywords_of
+from nbp_async._client.options import CallOptions
 from nbp_async._flow.job_source import Prompts
 
 

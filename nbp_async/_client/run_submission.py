@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbp_async._base.errors import ConfigError
-from nbp_async._client.options import CallOptions, ImageOptions, keywords_of
+from nbp_async._client.client_options import keywords_of
+from nbp_async._client.options import CallOptions, ImageOptions
 from nbp_async._client.parts import Parts
 from nbp_async._client.submit_options import SubmitOptions
-from nbp_async._flow.job_prices import JobPrices
+from nbp_async._flow.job_prices import PromptPrices
 from nbp_async._flow.job_source import InvalidPrompt, JobSource, Prompts
 from nbp_async._flow.resume import identity_of
 from nbp_async._images.references import load_references
@@ -39,7 +40,7 @@ class RunParts:
 
     open: Callable[[], Parts]
     jobs: Callable[[Prompts, ImageOptions], JobSource]
-    prices: Callable[[str, str], JobPrices]
+    prices: Callable[[str, str], PromptPrices]
     limits: Limits
 
 

@@ -13,15 +13,14 @@ from nbp_async._base.loop_thread import LoopThread
 from nbp_async._calls.batch import Batch
 from nbp_async._calls.plan import Stream
 from nbp_async._client.client import Client
-from nbp_async._client.keyword_options import takes
-from nbp_async._client.options import (
-    CallOptions,
+from nbp_async._client.client_options import (
     ClientOptions,
     EnvironmentOptions,
     FakeClientOptions,
-    ImageOptions,
     keywords_of,
 )
+from nbp_async._client.keyword_options import takes
+from nbp_async._client.options import CallOptions, ImageOptions
 from nbp_async._flow.job_source import Prompts
 from nbp_async._models.bill import Bill, note_dropped
 from nbp_async._models.outcomes import Image, Outcome, Prompt

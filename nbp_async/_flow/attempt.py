@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +21,13 @@ from nbp_async._pacing.gate import GatePass
 from nbp_async._transports.stage_timer import StageTimer
 
 _NO_REPLY_HINT = "The vendor may go on, and bill, without us."
+
+
+class Admission(NamedTuple):
+    """A gate was passed; `queued_at` is when that began, on the loop's clock."""
+
+    ticket: GatePass
+    queued_at: float
 
 
 class LiveAttempt(Exchange):
@@ -112,6 +120,7 @@ class LiveAttempt(Exchange):
         keep: Callable[[Exchange, NbpError], Awaitable[None]],
         arm: Callable[[], Awaitable[None]] | None = None,
         wait_until: float | None = None,
+        admitted: Admission | None = None,
     ) -> None:
         """Hold a slot, send, and read the response to its end; then the slot is free.
 
@@ -123,14 +132,15 @@ class LiveAttempt(Exchange):
             keep: Keeps a reply that cannot be read, before the slot is free for another.
             arm: Awaited when only the request itself is left to do; it may refuse.
             wait_until: The deadline, on the loop's clock: no slot is waited for beyond it.
+            admitted: What the gate gave it already, if it was passed before.
 
         Raises:
             DeadlineError, StoppedError: While it waited for a slot, and what `arm` and the gate
                 raise; `ticket` is None. Nothing was sent.
             NbpError: What went wrong with the request or its response.
         """
-        queued_at = asyncio.get_running_loop().time()
-        self.ticket = ticket = await self._enter(arm, wait_until)
+        queued_at = asyncio.get_running_loop().time() if admitted is None else admitted.queued_at
+        self.ticket = ticket = await self._enter(arm, wait_until, admitted)
         try:
             await self._send(request, timeouts, ticket, queued_at)
         except NoReplyError as exc:
@@ -164,7 +174,7 @@ class LiveAttempt(Exchange):
     ) -> None:
         listeners, endpoint = self._call.listeners, self._endpoint
         if listeners:
-            started = AttemptStarted(job=self._job, number=self.number, at=ticket.at)
+            started = AttemptStarted(self._job, self.number, ticket.at, endpoint.name)
             listeners.notify("on_attempt_started", started)
         self.timer = StageTimer(
             timeouts,
@@ -180,10 +190,16 @@ class LiveAttempt(Exchange):
                 watched.cancel()
 
     async def _enter(
-        self, arm: Callable[[], Awaitable[None]] | None, deadline: float | None
+        self,
+        arm: Callable[[], Awaitable[None]] | None,
+        deadline: float | None,
+        admitted: Admission | None,
     ) -> GatePass:
         """Pass the gate, and arm; raises why not, and holds nothing then."""
-        ticket = self.gate.enter_nowait() or await self._queue(deadline)
+        if admitted is not None:
+            ticket = admitted.ticket
+        else:
+            ticket = self.gate.enter_nowait() or await self._queue(deadline)
         try:
             self._call.check()
             if arm is not None:

@@ -19,6 +19,7 @@ An error on the way is judged by `_pacing.retry`: the end, or a wait and the nex
 
 import asyncio
 
+import anyio.to_thread
 import msgspec
 
 from nbp_async._base.errors import (
@@ -32,7 +33,7 @@ from nbp_async._base.errors import (
 from nbp_async._base.http import HttpRequest
 from nbp_async._base.task_handle import Handle
 from nbp_async._dialects.base import Answer
-from nbp_async._flow.attempt import LiveAttempt
+from nbp_async._flow.attempt import Admission, LiveAttempt
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import RequestDelivery
 from nbp_async._flow.exchange import Exchange
@@ -40,15 +41,26 @@ from nbp_async._flow.ledger import Ledger, failure_of
 from nbp_async._flow.retry_state import RetryState
 from nbp_async._flow.storing import ReceivedImage, describe, store
 from nbp_async._flow.unread_reply import keep_unread
-from nbp_async._models.outcomes import Failure, Image, Job, Outcome
+from nbp_async._models.outcomes import Failure, Image, Job, Outcome, Reference
 from nbp_async._pacing.retry import Verdict, judge
 from nbp_async._vendors.price_options import describe_given
+
+LARGE = 256 * 1024  # bytes of references above which encoding would be felt by the event loop
 
 
 class AttemptLoop:
     """The attempts of one job."""
 
-    __slots__ = ("_call", "_delivery", "_endpoint", "_job", "_ledger", "_received", "_retry")
+    __slots__ = (
+        "_call",
+        "_delivery",
+        "_endpoint",
+        "_job",
+        "_ledger",
+        "_received",
+        "_request",
+        "_retry",
+    )
 
     def __init__(
         self, delivery: RequestDelivery, call: CallState, job: Job, ledger: Ledger
@@ -59,9 +71,18 @@ class AttemptLoop:
         self._job = job
         self._ledger = ledger
         self._received: list[ReceivedImage] = []
+        self._request: HttpRequest | None = None
         self._retry = RetryState()
 
-    async def run(self, request: HttpRequest) -> Outcome:
+    async def prepare(self, references: tuple[Reference, ...]) -> None:
+        """Encode the request.
+
+        Raises:
+            ConfigError: The job has something that the endpoint has no place for.
+        """
+        self._request = await self._encode(references)
+
+    async def run(self) -> Outcome:
         """Try until there is an outcome."""
         try:
             await self._delivery.take_place(self._call)
@@ -69,10 +90,10 @@ class AttemptLoop:
             return self._failure(stopped)
         try:
             while True:
-                refused = await self._ledger.reserve()
+                refused = await self._reserve()
                 if refused is not None:
                     return self._failure(refused)
-                outcome = await self._attempt_once(request)
+                outcome = await self._attempt_once()
                 if outcome is None and self._retry.backoff:
                     outcome = await self._back_off()
                 if outcome is not None:
@@ -80,7 +101,23 @@ class AttemptLoop:
         finally:
             self._delivery.give_place_back()
 
-    async def _attempt_once(self, request: HttpRequest) -> Outcome | None:
+    async def _reserve(self) -> NbpError | None:
+        """Reserve what an attempt may cost; gives why nothing may be sent, or None."""
+        return await self._ledger.reserve()
+
+    async def _encode(self, references: tuple[Reference, ...]) -> HttpRequest:
+        """The request for the job, with these references."""
+        encode, profile = self._delivery.dialect.encode, self._endpoint.profile
+        key = self._endpoint.key.reveal()
+        if sum(len(reference.data) for reference in references) < LARGE:
+            request = encode(self._job, profile, references, key)
+        else:
+            request = await anyio.to_thread.run_sync(encode, self._job, profile, references, key)
+        if profile.idempotency:
+            request.headers["Idempotency-Key"] = self._ledger.nonce
+        return request
+
+    async def _attempt_once(self, admitted: Admission | None = None) -> Outcome | None:
         """One attempt and its consequences: the outcome, or None to go on."""
         delivery, ledger, call = self._delivery, self._ledger, self._call
         attempt = LiveAttempt(
@@ -93,7 +130,7 @@ class AttemptLoop:
             backoff=self._retry.backoff,
         )
         try:
-            return await self._run(attempt, request)
+            return await self._run(attempt, admitted)
         except NbpError as exc:
             # Its frames hold the request, megabytes of it; and an image store may be the vendor's.
             error = self._endpoint.key.hide_from(exc.with_traceback(None))
@@ -108,9 +145,10 @@ class AttemptLoop:
             return self._failure(error)
         return self._settle(attempt, error)
 
-    async def _run(self, attempt: LiveAttempt, request: HttpRequest) -> Image:
+    async def _run(self, attempt: LiveAttempt, admitted: Admission | None) -> Image:
         """Send it, wait for its image, and store it; a reply that is no use so far is kept."""
-        delivery, ledger, call = self._delivery, self._ledger, self._call
+        delivery, ledger, call, request = self._delivery, self._ledger, self._call, self._request
+        assert request is not None, "it is prepared before it runs"
 
         async def keep(reply: Exchange, error: NbpError) -> None:
             await keep_unread(reply, error, self._endpoint, ledger.origin(attempt.handle))
@@ -121,6 +159,7 @@ class AttemptLoop:
             keep=keep,
             arm=ledger.arm if call.is_durable else None,
             wait_until=self._retry.deadline,
+            admitted=admitted,
         )
         await delivery.receive(call, self._job, attempt, ledger)
         try:
@@ -182,21 +221,25 @@ class AttemptLoop:
         if attempt.answer is not None:  # a complete response is paid, whatever became of its image
             verdict = Verdict("finish", "yes")
         self._ledger.record(attempt, verdict.billing, error)
-        if verdict.billing == "no" and isinstance(error, AuthError) and error.is_transient:
+        if verdict.billing == "maybe" and attempt.ticket is not None:
+            attempt.gate.lost(attempt.ticket, type(error).__name__)
+        wait = max(verdict.delay, self._close_gate(attempt, error))
+        if verdict.billing == "no" and self._goes_elsewhere(attempt, error):
             retry.backoff = 0.0
-            return None  # the account's next key has the place of the one that was refused
+            return None
         self._call.record_error(error)
         if attempt.ticket is not None:
             now, most = asyncio.get_running_loop().time(), resources.retry.connect_attempts
             self._call.connections.record(error, began=attempt.ticket.left, now=now, most=most)
-        if verdict.billing == "maybe" and attempt.ticket is not None:
-            attempt.gate.lost(attempt.ticket, type(error).__name__)
-        wait = max(verdict.delay, self._close_gate(attempt, error))
         if verdict.action == "finish" or not self._may_go_on(verdict, wait):
             return self._failure(error, attempt)
         # After a 429 or 503 the gate does the waiting, for all prompts together.
         retry.backoff = verdict.delay
         return None
+
+    def _goes_elsewhere(self, attempt: LiveAttempt, error: NbpError) -> bool:  # noqa: ARG002
+        """What was refused for free is asked at once elsewhere: with the account's next key."""
+        return isinstance(error, AuthError) and error.is_transient
 
     def _close_gate(self, attempt: LiveAttempt, error: NbpError) -> float:
         """Close the gate if the server answered 429 or 503; returns for how many seconds.

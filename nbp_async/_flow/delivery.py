@@ -7,7 +7,7 @@
 | batch | is a line of a batch job | with the job's results, within a day | 100 jobs |
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from nbp_async._dialects.base import Dialect
@@ -16,7 +16,7 @@ from nbp_async._flow.call_state import CallState
 from nbp_async._flow.endpoint import Endpoint, RequestTimeouts
 from nbp_async._flow.job_source import Jobs
 from nbp_async._flow.ledger import Ledger
-from nbp_async._models.outcomes import Job, Outcome, Via
+from nbp_async._models.outcomes import Job, Outcome, Reference, Via
 
 Deliver = Callable[[Outcome], Awaitable[None] | None]
 """Takes each outcome as it comes; while it waits, the worker of this outcome waits too."""
@@ -48,7 +48,12 @@ class Delivery(Protocol):
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where requests go."""
+        """Where requests go; of several, the first."""
+        ...
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Where requests go: one for each account."""
         ...
 
     @property
@@ -73,6 +78,22 @@ class Delivery(Protocol):
         ...
 
 
+class Attempts(Protocol):
+    """The attempts of one job, from the first one to its outcome."""
+
+    async def prepare(self, references: tuple[Reference, ...]) -> None:
+        """Make ready what does not wait for anybody.
+
+        Raises:
+            ConfigError: The job has something that the endpoint has no place for.
+        """
+        ...
+
+    async def run(self) -> Outcome:
+        """Try until there is an outcome."""
+        ...
+
+
 class RequestDelivery(Delivery, Protocol):
     """A delivery where each image has a request of its own: held calls and tasks."""
 
@@ -89,6 +110,10 @@ class RequestDelivery(Delivery, Protocol):
     @property
     def max_open(self) -> int:
         """Prompts that may wait for their image without a slot."""
+        ...
+
+    def attempts(self, call: CallState, job: Job, ledger: Ledger) -> Attempts:
+        """What makes the image of one job."""
         ...
 
     def timeouts(self, job: Job) -> RequestTimeouts:

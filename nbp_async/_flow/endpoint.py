@@ -12,9 +12,11 @@ from nbp_async._dialects.base import Dialect
 from nbp_async._flow.resources import Resources
 from nbp_async._images.signed_links import link_end
 from nbp_async._models.events import LimitChanged
+from nbp_async._models.settings import Limits
 from nbp_async._pacing.gate import Gate, GateEvent
 from nbp_async._pacing.learned_limit import LearnedLimit
 from nbp_async._pacing.price_margins import PriceMargins
+from nbp_async._pacing.slots import NestedSlots, Slots
 from nbp_async._pacing.spend_window import SpendWindow
 from nbp_async._pacing.token_bucket import RateLimiter
 from nbp_async._transports.base import Transport
@@ -39,9 +41,12 @@ class Endpoint:
 
     Attributes:
         resources: What it shares with the client's other endpoints.
+        limits: How hard it may be pressed.
+        slots: Requests in flight here.
         profile: Address, prices and billing rules.
         key: Sent to this address alone.
         account: Who pays: part of each job's identity in a journal.
+        name: What the account is called, where the client has several; else "".
         dialect: How one held request is spelled.
         transport: Its connections.
         bucket: How often a request may leave, or None.
@@ -51,6 +56,8 @@ class Endpoint:
     """
 
     resources: Resources
+    limits: Limits
+    slots: Slots | NestedSlots
     profile: Profile
     key: Secret
     account: str
@@ -59,6 +66,7 @@ class Endpoint:
     bucket: RateLimiter | None
     window: SpendWindow | None
     margins: PriceMargins
+    name: str = ""
     gates: dict[str, Gate] = field(default_factory=dict)
 
     def gate(self, model: str) -> Gate:
@@ -67,7 +75,7 @@ class Endpoint:
         if gate is None:
             shared = self.resources
             gate = self.gates[model] = Gate(
-                shared.slots,
+                self.slots,
                 self.bucket,
                 rng=shared.rng,
                 on_change=partial(self._notify, model) if shared.listeners else None,
@@ -117,12 +125,14 @@ class Endpoint:
             gate.close()
 
     def _learned_limit(self) -> LearnedLimit | None:
-        auto = self.resources.limits.learned
+        auto = self.limits.learned
         if auto is None:
             return None
         return LearnedLimit(start=auto.start, floor=auto.floor, ceiling=auto.ceiling)
 
     def _notify(self, model: str, event: GateEvent) -> None:
+        if self.name:
+            event = msgspec.structs.replace(event, account=self.name)
         if isinstance(event, LimitChanged):
             event = msgspec.structs.replace(event, model=model)
             self.resources.listeners.notify("on_limit", event)

@@ -1,6 +1,7 @@
 """Held calls: the connection stays open until the image is there."""
 
 from nbp_async._flow.attempt import LiveAttempt
+from nbp_async._flow.attempt_loop import AttemptLoop
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver
 from nbp_async._flow.endpoint import Endpoint, RequestTimeouts
@@ -22,11 +23,18 @@ class HeldDelivery:
         self.dialect = endpoint.dialect
         self._timeouts: dict[tuple[str, str], RequestTimeouts] = {}
 
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return (self.endpoint,)
+
     async def open(self) -> None:
         """Nothing has to be ready."""
 
     def pool(self, call: CallState, jobs: Jobs, deliver: Deliver) -> WorkerPool:
         return WorkerPool(self, call, jobs, deliver)
+
+    def attempts(self, call: CallState, job: Job, ledger: Ledger) -> AttemptLoop:
+        return AttemptLoop(self, call, job, ledger)
 
     def stop_message(self, call: CallState) -> str:
         later = " The same call goes on later." if call.past is not None else ""

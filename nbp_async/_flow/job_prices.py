@@ -2,7 +2,7 @@
 
 import logging
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from nbp_async._base.errors import ConfigError
 from nbp_async._models.outcomes import ZERO, Job, Prompt
@@ -35,6 +35,23 @@ class PricedCanvas(NamedTuple):
     most: Decimal
     tier: str = STANDARD
     response_format: ResponseFormat | None = None
+
+
+class PromptPrices(Protocol):
+    """Checks prompts, and prices them."""
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+        ...
+
+    def of(self, prompt: Prompt) -> PricedCanvas:
+        """What the prompt costs.
+
+        Raises:
+            ConfigError: It cannot be made.
+        """
+        ...
 
 
 def price_kind(job: Job, *, in_batch: bool = False) -> PriceKind:

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from nbp_async._base.errors import ConfigError
-from nbp_async._flow.job_prices import JobPrices
+from nbp_async._flow.job_prices import PromptPrices
 from nbp_async._flow.slow_callbacks import warn_if_slow
 from nbp_async._models.argument_errors import check_prompts_argument
 from nbp_async._models.outcomes import Job, Prompt, as_prompt
@@ -97,7 +97,7 @@ class JobSource:
         self,
         prompts: Prompts,
         *,
-        prices: JobPrices,
+        prices: PromptPrices,
         defaults: Mapping[str, Any],
         shard: Shard = ALL,
     ) -> None:

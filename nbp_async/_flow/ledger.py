@@ -50,12 +50,23 @@ class Ledger:
     """The account of one job in this call.
 
     Attributes:
+        most: Dollars that are set aside for its next attempt.
         attempts: What was sent for it, with what it cost.
         earlier: What earlier calls of the same run had sent for it.
         in_journal: Its item in the journal, once it is claimed; None without a journal.
     """
 
-    __slots__ = ("_call", "_endpoint", "_job", "_kind", "attempts", "earlier", "in_journal")
+    __slots__ = (
+        "_asked",
+        "_call",
+        "_endpoint",
+        "_job",
+        "_kind",
+        "attempts",
+        "earlier",
+        "in_journal",
+        "most",
+    )
 
     def __init__(
         self,
@@ -69,11 +80,19 @@ class Ledger:
     ) -> None:
         self._endpoint = endpoint
         self._call = call
-        self._job = job
+        self._job = self._asked = job
+        self.most = job.most
         self._kind = price_kind(job, in_batch=in_batch)
         self.attempts: list[Attempt] = []
         self.earlier = earlier
         self.in_journal = in_journal
+
+    def turn_to(self, endpoint: Endpoint, asked: Job) -> None:
+        """The next attempt is another account's, where the job is asked for so.
+
+        What was reserved is enough for it; see `most`.
+        """
+        self._endpoint, self._asked = endpoint, asked
 
     def repriced(self, job: Job) -> "Ledger":
         """The same account, for the job at the price of a held call."""
@@ -102,7 +121,7 @@ class Ledger:
 
     def origin(self, handle: Handle | None = None) -> ReplyOrigin:
         """What a reply to the next attempt is an answer to."""
-        job = self._job
+        job = self._asked
         return ReplyOrigin(
             index=job.index,
             number=self.number,
@@ -115,7 +134,7 @@ class Ledger:
 
     async def reserve(self) -> NbpError | None:
         """Reserve the price of an attempt; gives why nothing may be sent, or None."""
-        call, cap, most, kind = self._call, self._call.cap, self._job.most, self._kind
+        call, cap, most, kind = self._call, self._call.cap, self.most, self._kind
         stopped = call.stop_error()
         if stopped is not None or cap is None or cap.reserve_nowait(most, kind):
             return stopped
@@ -128,7 +147,7 @@ class Ledger:
 
     def over_cap(self, cap: SpendCap) -> BudgetError:
         """Why an attempt is not sent that the cap has no room for."""
-        most, kind = self._job.most, self._kind
+        most, kind = self.most, self._kind
         return BudgetError(
             f"not sent, because it may cost ${cap.price_of(most, kind).normalize():f} and only "
             f"${max(ZERO, cap.left).normalize():f} is left.",
@@ -140,11 +159,11 @@ class Ledger:
     def fits(self) -> bool:
         """The price of an attempt could be reserved now."""
         cap = self._call.cap
-        return cap is None or cap.fits(self._job.most, self._kind)
+        return cap is None or cap.fits(self.most, self._kind)
 
     def never_fits(self, cap: SpendCap) -> bool:
         """It could not be reserved later, either."""
-        return cap.never_fits(self._job.most, self._kind)
+        return cap.never_fits(self.most, self._kind)
 
     def release(self) -> None:
         """Nothing was sent after all."""
@@ -153,11 +172,15 @@ class Ledger:
     def settle_cap(self, charged: Decimal) -> None:
         """What was reserved for an attempt cost `charged`."""
         if self._call.cap is not None:
-            self._call.cap.settle(self._job.most, charged, self._kind)
+            self._call.cap.settle(self.most, charged, self._kind)
 
     def learn(self, cost: Decimal) -> None:
         """An answer came and cost that: what others like it may cost beyond their price."""
-        self._endpoint.margins.record(self._kind, self._job.most, cost)
+        margins, asked = self._endpoint.margins, self._asked
+        shared = self._endpoint.resources.margins
+        shared.record(self._kind, self.most, cost)
+        if margins is not shared:  # one account of several
+            margins.record(price_kind(asked), asked.most, cost)
 
     async def arm(self) -> None:
         """Record that a request may be out from now on.
@@ -167,7 +190,7 @@ class Ledger:
             StoppedError: The call was stopped while the run had no room for it.
             StorageError: There is no room left for its image.
         """
-        record, job = self.in_journal, self._job
+        record, job = self.in_journal, self._asked
         if self._call.room is not None:
             await self._call.room.check(self._endpoint.resources.slots.in_use, job.canvas.tier)
         while record is not None:
@@ -235,6 +258,7 @@ class Ledger:
             request_id=attempt.request_id,
             error=describe_end(error),
             unread="" if error is None else error.unread,
+            account=self._endpoint.name,
         )
         self.attempts.append(recorded)
         warn_of_cost(self._job.index, self._job.prompt, recorded)
@@ -251,7 +275,7 @@ class Ledger:
         self, attempt: LiveAttempt, recorded: Attempt, error: NbpError | None, usage: Usage | None
     ) -> None:
         """Settle what was reserved with what the attempt cost, and learn from that."""
-        billing, cost, most = recorded.billing, recorded.cost, self._job.most
+        billing, cost, most = recorded.billing, recorded.cost, self._asked.most
         charged = ZERO if billing == "no" else cost
         if billing == "yes" and error is not None and usage is None:
             charged = max(cost, most)  # its tokens are unknown: stay below the cap
@@ -266,7 +290,7 @@ class Ledger:
             return
         profile = self._endpoint.profile
         event = AttemptEnded(
-            self._job,
+            self._asked,
             recorded,
             profile.name,
             profile.base_url,
@@ -280,7 +304,7 @@ class Ledger:
         self, billing: Billing, error: NbpError | None, usage: Usage | None, attempt: LiveAttempt
     ) -> AnswerCost:
         """What an attempt costs if it is charged: what was given counts, not what was asked."""
-        job, given = self._job, attempt.given
+        job, given = self._asked, attempt.given
         if billing == "maybe":
             return AnswerCost(job.most)
         prices = self._endpoint.profile.prices_for(job.model)

@@ -2,19 +2,13 @@
 
 import asyncio
 
-import anyio.to_thread
-
 from nbp_async._base.errors import ConfigError, JournalError, StorageError, TaskOpenError
-from nbp_async._base.http import HttpRequest
-from nbp_async._flow.attempt_loop import AttemptLoop
 from nbp_async._flow.call_state import CallState
-from nbp_async._flow.delivery import RequestDelivery
+from nbp_async._flow.delivery import Attempts, RequestDelivery
 from nbp_async._flow.ledger import JournalRecord, Ledger, failure_of
 from nbp_async._flow.resume import claim, known_outcome, references_of
 from nbp_async._images.references import load_references
-from nbp_async._models.outcomes import Failure, Job, Outcome, Reference
-
-LARGE = 256 * 1024  # bytes of references above which encoding would be felt by the event loop
+from nbp_async._models.outcomes import Failure, Job, Outcome
 
 
 class HeldElsewhere(Exception):  # noqa: N818  no error: another process makes its image
@@ -55,12 +49,13 @@ async def make_claimed_or_known(
             known = await known_outcome(delivery.endpoint, call, call.past, job, entry, ledger)
             if known is not None:
                 return known
-        request = await _encode(delivery, job, references, ledger)
+        attempts = delivery.attempts(call, job, ledger)
+        await attempts.prepare(references)
         del references  # megabytes, for minutes
     except (ConfigError, JournalError, StorageError) as exc:
         call.record_error(exc)
         return failure_of(job, exc, ledger)
-    return await _attempt(delivery, call, job, ledger, request)
+    return await _run(call, ledger, attempts)
 
 
 async def make_claimed_image(
@@ -68,31 +63,16 @@ async def make_claimed_image(
 ) -> Outcome:
     """The same for a job whose item in the journal is claimed, and has no outcome that stands."""
     try:
-        request = await _encode(delivery, job, await load_references(job.prompt), ledger)
+        attempts = delivery.attempts(call, job, ledger)
+        await attempts.prepare(await load_references(job.prompt))
     except (ConfigError, JournalError, StorageError) as exc:
         call.record_error(exc)
         return failure_of(job, exc, ledger)
-    return await _attempt(delivery, call, job, ledger, request)
+    return await _run(call, ledger, attempts)
 
 
-async def _encode(
-    delivery: RequestDelivery, job: Job, references: tuple[Reference, ...], ledger: Ledger
-) -> HttpRequest:
-    encode, profile = delivery.dialect.encode, delivery.endpoint.profile
-    key = delivery.endpoint.key.reveal()
-    if sum(len(reference.data) for reference in references) < LARGE:
-        request = encode(job, profile, references, key)
-    else:
-        request = await anyio.to_thread.run_sync(encode, job, profile, references, key)
-    if profile.idempotency:
-        request.headers["Idempotency-Key"] = ledger.nonce
-    return request
-
-
-async def _attempt(
-    delivery: RequestDelivery, call: CallState, job: Job, ledger: Ledger, request: HttpRequest
-) -> Outcome:
-    outcome = await AttemptLoop(delivery, call, job, ledger).run(request)
+async def _run(call: CallState, ledger: Ledger, attempts: Attempts) -> Outcome:
+    outcome = await attempts.run()
     if ledger.in_journal is not None and outcome.attempts and not _is_open_task(outcome):
         await _finish(call, ledger.in_journal, outcome)
     return outcome

@@ -32,6 +32,7 @@ class PoolBase(ABC):
     def __init__(self, delivery: Delivery, call: CallState, jobs: Jobs, deliver: Deliver) -> None:
         self._opener = delivery.open
         self._endpoint = delivery.endpoint
+        self._endpoints = delivery.endpoints
         self._call = call
         self._jobs = jobs
         self._deliver = deliver
@@ -45,7 +46,7 @@ class PoolBase(ABC):
             await self._jobs.check()
             await self._opener()
             (await call.sink.open()).discard()  # where nothing can be stored nothing is bought
-            linked = [] if call.past is None else await begin(self._endpoint, call, call.past)
+            linked = [] if call.past is None else await begin(self._endpoints, call, call.past)
             try:
                 async with (
                     heeding_cancellations(call, call.past),

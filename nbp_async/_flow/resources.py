@@ -7,31 +7,37 @@ from decimal import Decimal
 
 from nbp_async._flow.listeners import Listeners
 from nbp_async._images.download import Downloader
-from nbp_async._models.bill import Bill
+from nbp_async._models.bill import AccountBill, Bill
 from nbp_async._models.outcomes import ZERO, Attempt
 from nbp_async._models.settings import Limits, Retry, Timeouts
 from nbp_async._pacing.budgets import RetryBudget, SpendCap
 from nbp_async._pacing.decode_turns import AT_ONCE
+from nbp_async._pacing.price_margins import PriceMargins
 from nbp_async._pacing.slots import Slots
 from nbp_async._sinks.file_threads import FileThreads
 
 
 @dataclass(slots=True)
 class Totals:
-    """What the client's attempts cost so far, in US dollars, and how many images they made."""
+    """What the client's attempts cost so far, in US dollars, and how many images they made; and the
+    same for each of several accounts."""
 
     spent: Decimal = ZERO
     maybe: Decimal = ZERO
     images: int = 0
+    accounts: dict[str, AccountBill] = field(default_factory=dict)
 
     def add(self, attempt: Attempt) -> None:
         if attempt.billing == "yes":
             self.spent += attempt.cost
         elif attempt.billing == "maybe":
             self.maybe += attempt.cost
+        if name := attempt.account:
+            self.accounts[name] = self.accounts.get(name, AccountBill()).plus(attempt)
 
     def bill(self) -> Bill:
-        return Bill(self.spent, self.maybe, (), self.images, ())
+        accounts = dict(self.accounts)
+        return Bill(self.spent, self.maybe, (), self.images, (), accounts=accounts)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +50,7 @@ class Resources:
         limits, timeouts, retry: As the user chose them.
         slots: Requests in flight, over all endpoints and models.
         retry_budget: Tokens that retries are paid with.
+        margins: What answers cost beyond their price, for caps on dollars.
         ambiguous: Dollars for sending again what may have been billed.
         listeners: Those of the client.
         rng: Draws the jitter, from 0 up to 1.
@@ -60,6 +67,7 @@ class Resources:
     retry: Retry
     slots: Slots
     retry_budget: RetryBudget
+    margins: PriceMargins
     ambiguous: SpendCap
     listeners: Listeners
     rng: Callable[[], float]

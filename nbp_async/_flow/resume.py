@@ -13,6 +13,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 
 import anyio.to_thread
 import msgspec
@@ -48,7 +49,9 @@ from nbp_async._models.outcomes import Attempt, Image, Job, Outcome, Prompt, Ref
 _LARGE = 256 * 1024  # bytes of references above which hashing would be felt by the event loop
 
 
-async def begin(endpoint: Endpoint, call: CallState, past: ResumeState) -> list[JournalEntry]:
+async def begin(
+    endpoints: Sequence[Endpoint], call: CallState, past: ResumeState
+) -> list[JournalEntry]:
     """Open the journal, and settle what its last process left.
 
     Returns:
@@ -61,14 +64,15 @@ async def begin(endpoint: Endpoint, call: CallState, past: ResumeState) -> list[
         StorageError: The store cannot say what is in it. Nothing was sent.
     """
     journal = await past.open_journal()
-    leftovers = UnsettledFiles(endpoint.resources.files, past)
+    resources = endpoints[0].resources
+    leftovers = UnsettledFiles(resources.files, past)
     to_recover = await take_over(past, await journal.unsettled(), leftovers)
-    window = endpoint.window
-    account = await journal.totals(window.spend.period if window is not None else 0.0)
+    windows = [endpoint.window for endpoint in endpoints if endpoint.window is not None]
+    account = await journal.totals(max((w.spend.period for w in windows), default=0.0))
     if call.cap is not None:
         call.cap.spent += account.spent + account.maybe
-    if window is not None:
-        window.remember(account.recent, endpoint.resources.open_for())
+    for window in windows:  # the journal does not say by which account: each may have been it
+        window.remember(account.recent, resources.open_for())
     return to_recover
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from nbp_async._dialects.task_dialect import TaskSubmits
 from nbp_async._flow.attempt import LiveAttempt
+from nbp_async._flow.attempt_loop import AttemptLoop
 from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import Deliver
 from nbp_async._flow.endpoint import Endpoint, RequestTimeouts
@@ -42,6 +43,10 @@ class TaskDelivery:
         return self._tasks.endpoint
 
     @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return (self.endpoint,)
+
+    @property
     def max_open(self) -> int:
         return self._tasks.open.limit
 
@@ -51,6 +56,9 @@ class TaskDelivery:
 
     def pool(self, call: CallState, jobs: Jobs, deliver: Deliver) -> WorkerPool:
         return WorkerPool(self, call, jobs, deliver)
+
+    def attempts(self, call: CallState, job: Job, ledger: Ledger) -> AttemptLoop:
+        return AttemptLoop(self, call, job, ledger)
 
     def stop_message(self, call: CallState) -> str:
         later = " The same call goes on later." if call.past is not None else ""

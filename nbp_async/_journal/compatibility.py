@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from nbp_async._base.errors import JournalError
+from nbp_async._journal.identity import SEVERAL
 from nbp_async._journal.schema import APPLICATION, CREATE, PRAGMAS, UPGRADES, VERSION
 
 _LOG_HEADER = 32  # bytes; a process that is killed before its first frame leaves just these
@@ -108,6 +109,19 @@ def refuse_foreign(path: Path, account: str) -> None:
         raise error
 
 
+def how_to_go_on(owner: str, place: str) -> str:
+    """What to do about a run that another account owns, or use another place."""
+    if owner.partition(":")[0] == SEVERAL:
+        return (
+            "Several accounts began it: it goes on with a list of accounts, of these or of others, "
+            f"Client([Account(...)]). Or use another {place}."
+        )
+    return (
+        f"Use the key that began it, or another {place}. If only the key of the same account "
+        "changed, name the account: Client(account=...), --account."
+    )
+
+
 def _find_problem(path: Path, account: str) -> JournalError | None:
     if path.stat().st_size < _SMALLEST:
         raise sqlite3.DatabaseError(f"it has only {path.stat().st_size} bytes")
@@ -137,8 +151,7 @@ def _find_problem(path: Path, account: str) -> JournalError | None:
             return JournalError(
                 f"The run in {path.parent} belongs to another account ({owner}; yours is "
                 f"{account}). {_UNCHANGED}",
-                hint="Use the key that began it, or another folder. If only the key of the same "
-                "account changed, name the account: Client(account=...), --account.",
+                hint=how_to_go_on(owner, "folder"),
             )
     finally:
         db.close()

@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import UndefinedTable
 
 from nbp_async._base.errors import JournalError
+from nbp_async._journal.compatibility import how_to_go_on
 from nbp_async._journal.database_address import DatabaseAddress
 from nbp_async._journal.postgres_queue_schema import COLUMNS, PURSES, QUEUE, UPGRADE
 from nbp_async._journal.postgres_schema import ENTRIES, MONEY, TABLES, VERSION, statements
@@ -117,8 +118,7 @@ def _refuse_foreign(
         raise JournalError(
             f"The run {address} belongs to another account ({owner}; yours is {account}). "
             f"{_UNCHANGED}",
-            hint="Use the key that began it, or another name. If only the key of the same account "
-            "changed, name the account: Client(account=...), --account.",
+            hint=how_to_go_on(owner, "name"),
         )
     if known != place:
         raise JournalError(

@@ -6,6 +6,9 @@ import msgspec
 
 from nbp_async._models.outcomes import Job
 
+SEVERAL = "accounts"
+"""Who pays for a run that several accounts make: the same whoever they are."""
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 

@@ -16,8 +16,9 @@ from nbp_async._journal.base import JOURNAL, MANIFEST, PendingAttempt, RunTotals
 from nbp_async._journal.compatibility import read_only, version_of
 from nbp_async._journal.database_address import DatabaseAddress, is_database
 from nbp_async._journal.journal_copy import import_copies
-from nbp_async._journal.run_totals import compute_totals
+from nbp_async._journal.run_totals import account_totals, compute_totals
 from nbp_async._journal.schema import APPLICATION, VERSION
+from nbp_async._models.bill import AccountBill
 from nbp_async._models.frames import PandasFrame, PolarsFrame, to_pandas, to_polars
 from nbp_async._models.outcomes import Attempt, Failure, Outcome, Timings
 from nbp_async._models.rows import Row, row_of
@@ -85,6 +86,15 @@ class Report(msgspec.Struct, frozen=True):
             for item, outcome in _items(db, self.folder):
                 if item[2] not in ("planned", "armed", "submitted"):
                     yield outcome
+
+    def accounts(self) -> dict[str, AccountBill]:
+        """What each account has cost, by name, if several made the run; else empty.
+
+        Raises:
+            JournalError: Some of it cannot be read.
+        """
+        with _reading(self.path) as db:
+            return account_totals(db)
 
     def to_pandas(self) -> PandasFrame:
         """A pandas DataFrame with a row for each item, as `Batch.to_pandas`; reads the journal.

@@ -146,6 +146,7 @@ def _attempts_of(line: ManifestLine) -> list[Attempt]:
             error=error,
             reduced=line.saved_by_batch_usd,
             unread=line.unread,
+            account=line.account_name,
         )
     return attempts
 

@@ -4,7 +4,9 @@ import sqlite3
 from collections.abc import Iterable
 from decimal import Decimal
 
+from nbp_async._journal import records
 from nbp_async._journal.base import RunTotals
+from nbp_async._models.bill import AccountBill, bills_of_accounts
 from nbp_async._models.outcomes import ZERO
 
 
@@ -27,3 +29,10 @@ def compute_totals(db: sqlite3.Connection, now: float, period: float) -> RunTota
                 recent.append((age, dollars))
     images = db.execute("SELECT count(*) FROM item WHERE state = 'stored'").fetchone()[0]
     return RunTotals(spent, maybe, int(images), tuple(sorted(recent, reverse=True)))
+
+
+def account_totals(db: sqlite3.Connection) -> dict[str, AccountBill]:
+    """What each account has cost, by name, of a run that several made."""
+    query = """SELECT record FROM attempt WHERE record LIKE '%"account":"_%'"""
+    found: Iterable[tuple[str]] = db.execute(query)
+    return bills_of_accounts(records.decode_attempt(record, None) for (record,) in found)

@@ -5,7 +5,39 @@ from decimal import Decimal
 
 import msgspec
 
-from nbp_async._models.outcomes import ZERO, Failure, Image, Outcome
+from nbp_async._models.outcomes import ZERO, Attempt, Failure, Image, Outcome
+
+
+class AccountBill(msgspec.Struct, frozen=True):
+    """What one of several accounts cost, in US dollars.
+
+    Attributes:
+        spent: Certainly charged there.
+        maybe: May have been charged there in addition.
+        images: How many images came from there, without extras.
+    """
+
+    spent: Decimal = ZERO
+    maybe: Decimal = ZERO
+    images: int = 0
+
+    def plus(self, attempt: Attempt) -> "AccountBill":
+        """With one more attempt at this account."""
+        cost, billing = attempt.cost, attempt.billing
+        return AccountBill(
+            self.spent + (cost if billing == "yes" else ZERO),
+            self.maybe + (cost if billing == "maybe" else ZERO),
+            self.images + (billing == "yes" and not attempt.error),
+        )
+
+
+def bills_of_accounts(attempts: Iterable[Attempt]) -> dict[str, AccountBill]:
+    """What each account cost; empty where a client has only one."""
+    bills: dict[str, AccountBill] = {}
+    for attempt in attempts:
+        if attempt.account:
+            bills[attempt.account] = bills.get(attempt.account, AccountBill()).plus(attempt)
+    return bills
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -20,6 +52,7 @@ class Bill(msgspec.Struct, frozen=True):
         saved_by_batch: What the batch API's price saved on what was charged, earlier calls of the
             run included, against the same images by held calls.
         saved: Cost of images that are reused from earlier calls of the same run.
+        accounts: The same for each account, by name, of a client that has several; else empty.
     """
 
     spent: Decimal
@@ -29,6 +62,7 @@ class Bill(msgspec.Struct, frozen=True):
     lost: tuple[Failure, ...]
     saved: Decimal = ZERO
     saved_by_batch: Decimal = ZERO
+    accounts: dict[str, AccountBill] = {}
 
     def __repr__(self) -> str:
         more = f" + perhaps ${self.maybe:.2f}" if self.maybe else ""
@@ -58,4 +92,5 @@ def bill(outcomes: Sequence[Outcome]) -> Bill:
         lost=tuple(o for o in outcomes if isinstance(o, Failure) and o.billing == "yes"),
         saved=sum((o.spent_earlier for o in outcomes if isinstance(o, Image)), ZERO),
         saved_by_batch=sum((o.reduced for o in outcomes), ZERO),
+        accounts=bills_of_accounts(attempt for o in outcomes for attempt in o.attempts),
     )

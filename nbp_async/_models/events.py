@@ -12,11 +12,13 @@ from nbp_async._models.outcomes import Attempt, Job, Outcome, Via
 
 
 class AttemptStarted(msgspec.Struct, frozen=True):
-    """An attempt holds its slot and is about to leave; `at` is in seconds on the loop's clock."""
+    """An attempt holds its slot and is about to leave; `at` is in seconds on the loop's clock, and
+    `account` one of the client's several, or ""."""
 
     job: Job
     number: int
     at: float
+    account: str = ""
 
 
 class AttemptEnded(msgspec.Struct, frozen=True):
@@ -42,16 +44,19 @@ class AttemptEnded(msgspec.Struct, frozen=True):
 
 
 class GateClosed(msgspec.Struct, frozen=True):
-    """The vendor asked for patience: nothing leaves for `delay` seconds, then one probe."""
+    """The vendor asked for patience: nothing leaves for `delay` seconds, then one probe; `account`
+    is the one of the client's several that is meant, or ""."""
 
     delay: float
     reason: str
+    account: str = ""
 
 
 class GateOpened(msgspec.Struct, frozen=True):
     """The vendor accepts requests again; `admitted` may leave now (None: all that have a slot)."""
 
     admitted: int | None
+    account: str = ""
 
 
 class LimitChanged(msgspec.Struct, frozen=True):
@@ -62,12 +67,14 @@ class LimitChanged(msgspec.Struct, frozen=True):
         limit: How many it are now.
         reason: "accepted" where it grew; else the class of the error that lowered it.
         model: The model whose limit it is.
+        account: The account whose limit it is, of a client with several; else "".
     """
 
     before: int
     limit: int
     reason: str
     model: str = ""
+    account: str = ""
 
 
 class Listener:

@@ -22,6 +22,9 @@ from nbp_async._base.text import (
     format_seconds,
     plural,
 )
+from nbp_async._models.attempts import ZERO as ZERO
+from nbp_async._models.attempts import Attempt as Attempt
+from nbp_async._models.attempts import Timings as Timings
 from nbp_async._models.prompts import Prompt as Prompt
 from nbp_async._models.prompts import as_prompt as as_prompt
 from nbp_async._models.thumbnails import file_exists, thumbnail, why_no_thumbnail
@@ -34,7 +37,6 @@ from nbp_async._vendors.price_options import STANDARD
 from nbp_async._vendors.services import ResponseFormat
 from nbp_async._vendors.sizes import Canvas
 
-ZERO = Decimal(0)
 ImageFormat = Literal["png", "jpeg", "webp", "avif", "heic", "gif", "svg", ""]
 """Found from an image's bytes; "" of a link, whose bytes are not here."""
 _EDGE = 256  # pixels of the longer side of the picture that a notebook shows
@@ -81,57 +83,6 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     def seed(self) -> int | None:
         """The seed of this copy, or None."""
         return None if self.prompt.seed is None else self.prompt.seed + self.copy
-
-
-class Timings(msgspec.Struct, frozen=True, gc=False):
-    """When an attempt passed each stage, in seconds on the event loop's clock.
-
-    None stands for a stage that was not reached.
-    """
-
-    queued: float
-    done: float
-    connecting: float | None = None
-    sent: float | None = None
-    first_byte: float | None = None
-
-    @property
-    def waited(self) -> float:
-        """Seconds from asking for a slot to connecting."""
-        return (self.done if self.connecting is None else self.connecting) - self.queued
-
-    @property
-    def service(self) -> float:
-        """Seconds from connecting to the last byte: how long the slot was held."""
-        return 0.0 if self.connecting is None else self.done - self.connecting
-
-
-class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One request for a job.
-
-    Attributes:
-        number: From 1.
-        billing: What the vendor charges for it.
-        cost: US dollars of it, if it is charged.
-        timings: When it passed each stage.
-        backoff: Seconds waited before it, on top of queueing.
-        status: HTTP status of the answer, or None if none came.
-        request_id: The vendor's id of the request, or "".
-        error: Class and message of what ended it, or "".
-        reduced: US dollars that a held call would have cost more: what the batch API saved.
-        unread: Where its answer is kept, if its images could not be delivered, or "".
-    """
-
-    number: int
-    billing: Billing
-    cost: Decimal
-    timings: Timings
-    backoff: float = 0.0
-    status: int | None = None
-    request_id: str = ""
-    error: str = ""
-    reduced: Decimal = ZERO
-    unread: str = ""
 
 
 def _charged(attempts: tuple[Attempt, ...], billing: Billing) -> Decimal:

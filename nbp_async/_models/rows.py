@@ -40,6 +40,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         waited_s: Seconds from asking for a slot to connecting, of the last attempt.
         service_s: Seconds from connecting to the last byte, all attempts together.
         request_id: The vendor's id of the last request, or "".
+        account_name: Which of several accounts made it, or was asked last; "" where there is one.
         model: The version of the model that answered, as the vendor reports it.
         url: The link of the image: fetched, or still to be fetched.
         url_expires: When that link expires according to the vendor, in seconds since 1970, or None.
@@ -74,6 +75,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     waited_s: float = 0.0
     service_s: float = 0.0
     request_id: str = ""
+    account_name: str = ""
     model: str = ""
     url: str = ""
     url_expires: float | None = None
@@ -114,6 +116,7 @@ def row_of(outcome: Outcome, path: str | None = None, unread: str | None = None)
         "waited_s": round(last.timings.waited, 3) if last is not None else 0.0,
         "service_s": round(sum(attempt.timings.service for attempt in attempts), 3),
         "request_id": last.request_id if last is not None else "",
+        "account_name": last.account if last is not None else "",
     }
     if isinstance(outcome, Image):
         return Row(**facts, **_image_facts(outcome, path))

@@ -82,7 +82,7 @@ class Gate:
 
     def __init__(
         self,
-        slots: Slots,
+        slots: Slots | NestedSlots,
         bucket: RateLimiter | None,
         *,
         rng: Callable[[], float],
@@ -201,6 +201,11 @@ class Gate:
     def paused_for(self) -> float:
         """Seconds until it reopens, 0.0 when it is not closed."""
         return self._pause.remaining(self._loop.time())
+
+    @property
+    def load(self) -> float:
+        """The share of its slots that is in use."""
+        return self._slots.in_use / self._slots.limit
 
     def statistics(self) -> GateStatistics:
         return GateStatistics(

@@ -96,7 +96,7 @@ class NestedSlots:
 
     __slots__ = ("_own", "_queued", "_shared")
 
-    def __init__(self, limit: int, shared: Slots) -> None:
+    def __init__(self, limit: int, shared: "Slots | NestedSlots") -> None:
         self._own = Slots(limit)
         self._shared = shared
         self._queued = 0  # requests that have their own slot and wait for a shared one

@@ -26,6 +26,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes:
         name: Its name.
         aliases: Other names of it, and models that share all these facts.
+        others: Those of the aliases that are models of their own.
         vendor: Who makes it, whose prices count where an endpoint has no other.
         sizes: What it draws, such as `"1K"`; the first ones are the smallest.
         default: The size that is asked for unless a prompt names one.
@@ -45,6 +46,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sizes: tuple[str, ...]
     prices: dict[str, Prices]
     aliases: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     default: str = "1K"
     pixels: dict[str, dict[str, Pixels]]
     any_pixels: bool = False
@@ -64,6 +66,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def find_model(name: str) -> Model | None:
     """The model of this name or alias, or None where we do not know it."""
     return _by_name().get(name)
+
+
+def plain_name(name: str) -> str:
+    """One name for all spellings of a model: `"gemini-3-pro-image"` for `"nano-banana-pro"`."""
+    model = find_model(name)
+    return name if model is None or name in model.others else model.name
 
 
 @cache

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from nbp_async import ClientOptions, ConfigError, Limits, Profile
+from nbp_async import ClientOptions, ConfigError, Limits
 from nbp_async.cli import exit_codes, machine_checks
 from nbp_async.cli.key_file import chosen_key, chosen_profile
 from nbp_async.cli.machine_checks import CheckResult
@@ -83,7 +83,7 @@ def doctor(
 async def _all(
     options: ClientOptions, folder: Path, *, offline: bool
 ) -> AsyncIterator[CheckResult]:
-    assert options.limits is not None and not isinstance(options.endpoint, Profile)
+    assert options.limits is not None and isinstance(options.endpoint, str | None)
     yield machine_checks.versions()
     yield await machine_checks.event_loop()
     yield machine_checks.open_files(options.limits.most_in_flight)

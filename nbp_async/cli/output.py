@@ -134,6 +134,7 @@ def outcome_json(outcome: Outcome, path: str | None) -> str:
         "attempts": len(attempts),
         "service_s": round(sum(attempt.timings.service for attempt in attempts), 3),
         "request_id": attempts[-1].request_id if attempts else "",
+        "account_name": attempts[-1].account if attempts else "",
     }
     if isinstance(outcome, Image):
         facts |= {

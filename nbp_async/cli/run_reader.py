@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbp_async import JournalError, NoRunError, Report, Row, read_run
+from nbp_async import AccountBill, JournalError, NoRunError, Report, Row, read_run
 from nbp_async.cli import exit_codes
 from nbp_async.cli.output import print_line, stderr_console
 from nbp_async.display.formats import printable
@@ -42,6 +42,13 @@ class RunReader:
             yield from self.report.rows()
         except JournalError as exc:
             self._problems.append(str(exc))
+
+    def accounts(self) -> dict[str, AccountBill]:
+        """What each of several accounts has cost; nothing of a journal that cannot be read."""
+        try:
+            return self.report.accounts()
+        except JournalError:
+            return {}
 
     def finish(self) -> int:
         """Print what could not be read, and return the exit code."""

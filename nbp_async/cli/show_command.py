@@ -104,7 +104,7 @@ def _show_table(rows: Iterator[Row]) -> None:
 def _show_totals(reader: RunReader) -> None:
     report, console = reader.report, Console(highlight=False)
     place = report.place or str(report.folder)
-    summary = RunSummary(reader.rows(), report.folder)
+    summary = RunSummary(reader.rows(), report.folder, reader.accounts())
     facts = [*summary.facts(time.time()), ("processes", f"{report.processes:,} so far")]
     unclear = [f"  {line}" for line in summary.unclear()]
     if unclear:
@@ -122,7 +122,7 @@ def _show_totals(reader: RunReader) -> None:
 def _write_page(reader: RunReader, rows: list[Row], sheet: Path) -> None:
     report = reader.report
     file = report.folder / _INDEX if sheet == Path(_INDEX) else sheet
-    facts = list(RunSummary(rows, report.folder).facts(time.time()))
+    facts = list(RunSummary(rows, report.folder, reader.accounts()).facts(time.time()))
     try:
         page = write_sheet(rows, file, folder=report.folder, title=report.folder.name, facts=facts)
     except OSError as exc:

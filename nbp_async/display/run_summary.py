@@ -1,7 +1,7 @@
 """The sums of a run, added up from its rows: one pass, in memory that does not grow with them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nbp_async._base.text import format_dollars, plural, printable
+from nbp_async._models.bill import AccountBill
 from nbp_async._models.rows import Row
 from nbp_async._stores.store_address import is_store
 from nbp_async.display.link_expiry import LinkExpiry
@@ -59,15 +60,19 @@ class RunSummary:
     Args:
         rows: Read once, while this is made.
         folder: The run's folder. Each image's file is looked for there; stores are not asked.
+        accounts: What each of several accounts has cost, by name.
     """
 
-    def __init__(self, rows: Iterable[Row], folder: Path) -> None:
+    def __init__(
+        self, rows: Iterable[Row], folder: Path, accounts: Mapping[str, AccountBill] | None = None
+    ) -> None:
         self.items = 0
         self.missing = 0
         self.spent = Decimal(0)
         self.maybe = Decimal(0)
         self.saved_by_batch = Decimal(0)
         self._folder = folder
+        self._accounts = accounts or {}
         self._stores: Counter[str] = Counter()
         self._states: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -137,6 +142,10 @@ class RunSummary:
         yield "spent", format_dollars(self.spent)
         if self.maybe:
             yield "may be spent", f"{format_dollars(self.maybe)} more"
+        for name, bill in sorted(self._accounts.items()):
+            maybe = f", perhaps {format_dollars(bill.maybe)} more" if bill.maybe else ""
+            dollars = f"{format_dollars(bill.spent)}{maybe}"
+            yield f"at {printable(name)}", f"{plural(bill.images, 'image')}, {dollars}"
         if self.saved_by_batch:
             saved = format_dollars(self.saved_by_batch)
             yield "saved by batch", f"{saved}: held calls would have cost that much more"

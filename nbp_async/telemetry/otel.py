@@ -104,11 +104,12 @@ class OpenTelemetry(Listener):
     def on_gate(self, event: GateClosed | GateOpened) -> None:
         """A pause began."""
         if isinstance(event, GateClosed):
-            self._pauses.add(1, {"error.type": event.reason})
+            self._pauses.add(1, {"error.type": event.reason, **_account(event.account)})
 
     def on_limit(self, event: LimitChanged) -> None:
         """A learned limit changed."""
-        self._limit.set(event.limit, {"gen_ai.request.model": event.model})
+        facts = {"gen_ai.request.model": event.model, **_account(event.account)}
+        self._limit.set(event.limit, facts)
 
     def _trace(self, event: AttemptEnded, facts: Attributes, begin: float, end: float) -> None:
         span = self._tracer.start_span(
@@ -141,6 +142,7 @@ def _facts(event: AttemptEnded) -> Attributes:
         "server.address": url.hostname or "",
         "nbp.via": event.via,
         "nbp.image.size": event.job.canvas.tier,
+        **_account(event.attempt.account),
     }
     port = url.port or (443 if url.scheme == "https" else 80)
     if port != 443:
@@ -150,6 +152,11 @@ def _facts(event: AttemptEnded) -> Attributes:
     if event.attempt.error:
         facts["error.type"] = event.attempt.error.partition(":")[0]
     return facts
+
+
+def _account(name: str) -> dict[str, str]:
+    """Which of a client's accounts; nothing where there is only one."""
+    return {"nbp.account": name} if name else {}
 
 
 def _more(event: AttemptEnded) -> Attributes:

@@ -380,7 +380,7 @@ async def test_a_link_that_was_journaled_in_the_last_moment_is_paid_for_once(
         lost = (await call(server, ["a"], tmp_path / "other")).images[0]
         async with client(server) as gen:
             plan = gen.many(["a"], size="1K", out=tmp_path)
-            account = gen._account.owner
+            account = gen._accounts.owner
             plan.close()
         journal = await SqliteJournal.open(
             tmp_path / JOURNAL, account=account, folder=tmp_path, wall_clock=time.time

@@ -1,0 +1,114 @@
+"""One account as a route sees it: its gate, its price, and whether it is asked at all now."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import NamedTuple
+
+from nbp_async._base.errors import NbpError
+from nbp_async._flow.attempt import LiveAttempt
+from nbp_async._flow.held_delivery import HeldDelivery
+from nbp_async._flow.job_prices import price_kind
+from nbp_async._models.outcomes import Job
+from nbp_async._pacing.gate import Gate, GatePass
+from nbp_async._pacing.price_margins import ZERO, PriceKind
+
+log = logging.getLogger("nbp_async")
+
+_FIRST_REST, _LONGEST_REST = 1.0, 30.0  # seconds without a try after a refused connection
+_PROBE = 1.0  # seconds until another request may try whether connections come about again
+_NEWEST = 0.2  # share of the newest image in the usual time
+
+
+class Upstream:
+    """An account of a route. Belongs to one event loop.
+
+    It is parked, and not asked, for as long as its quota or its balance is used up or its keys are
+    refused. While no connection comes about, one request a second at most tries whether it does.
+    """
+
+    def __init__(self, delivery: HeldDelivery, on_parked: Callable[[], None]) -> None:
+        """`on_parked` is called when it is asked no more for a while."""
+        self._on_parked = on_parked
+        self.delivery = delivery
+        self.endpoint = delivery.endpoint
+        self.reason: NbpError | None = None
+        self._until = -math.inf  # on the loop's clock
+        self._failures = 0  # connections that failed in a row
+        self._probe: LiveAttempt | None = None
+        self._usual: dict[str, float] = {}  # seconds of an image, by size
+
+    @property
+    def name(self) -> str:
+        """What the account is called."""
+        return self.endpoint.name
+
+    def parked_for(self) -> float:
+        """Seconds for which it is not asked; 0.0 if it may be."""
+        if self._probe is not None and self._probe.sent:
+            log.warning("%s can be reached again.", self.name)
+            self._failures, self._probe, self._until = 0, None, -math.inf
+        return max(0.0, self._until - asyncio.get_running_loop().time())
+
+    def park(self, seconds: float, reason: NbpError) -> None:
+        """Do not ask it for so long."""
+        if self.parked_for() < seconds:
+            span = "any more" if seconds == math.inf else f"for {seconds:.0f} s"
+            log.warning("%s is not asked %s: %s", self.name, span, reason)
+        self._until = asyncio.get_running_loop().time() + seconds
+        self.reason = reason
+        self._on_parked()
+
+    def lose_connection(self, reason: NbpError) -> None:
+        """No connection came about: try again after a while, which grows."""
+        if not self._failures:
+            log.warning("%s cannot be reached, the others go on: %s", self.name, reason)
+        if self.parked_for() == 0.0 or self._probe is not None:  # else it is one of many at once
+            self._failures += 1
+        rest = min(_LONGEST_REST, _FIRST_REST * 2.0 ** (self._failures - 1))
+        self._until = max(self._until, asyncio.get_running_loop().time() + rest)
+        self._probe, self.reason = None, reason
+        self._on_parked()
+
+    def begin(self, attempt: LiveAttempt) -> None:
+        """An attempt was admitted."""
+        if self._failures:
+            self._probe = attempt
+            self._until = asyncio.get_running_loop().time() + _PROBE
+
+    def succeeded(self, size: str, seconds: float) -> None:
+        """It made an image of this size in so many seconds."""
+        before = self._usual.get(size, seconds)
+        self._usual[size] = before + _NEWEST * (seconds - before)
+
+    def usual(self, size: str) -> float:
+        """Seconds that an image of this size takes; 0.0 while that is unknown."""
+        return self._usual.get(size, 0.0)
+
+
+class Offer(NamedTuple):
+    """An account that can make a job, and the job as it is asked for it."""
+
+    upstream: Upstream
+    job: Job
+
+    @property
+    def gate(self) -> Gate:
+        """The gate that it waits for."""
+        return self.upstream.endpoint.gate(self.job.model)
+
+    @property
+    def price_kind(self) -> tuple[Decimal, PriceKind]:
+        """What is reserved for it: jobs that are alike in this may take each other's ticket."""
+        return self.job.most, price_kind(self.job)
+
+    async def enter(self) -> GatePass:
+        """Wait for its gate."""
+        return await self.gate.enter(*self.price_kind)
+
+    def give_back(self, ticket: GatePass) -> None:
+        """Nothing was sent after all."""
+        self.gate.settle(ticket, ZERO)
+        self.gate.leave(ticket)

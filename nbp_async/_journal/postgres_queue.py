@@ -92,9 +92,10 @@ class PostgresQueue:
         rows = await self._call(_REFERENCE, (digest,))
         return bytes(rows[0][0])
 
-    async def draw(self, count: int) -> list[QueueEntry]:
+    async def draw(self, count: int, items: Sequence[int] | None = None) -> list[QueueEntry]:
         self._questions += 1
-        drawn = self._entries(await self._call(_DRAW, (self._questions, count)))
+        chosen = None if items is None else list(items)
+        drawn = self._entries(await self._call(_DRAW, (self._questions, count, chosen)))
         self._own(one.entry.item for one in drawn)
         return drawn
 
@@ -120,8 +121,9 @@ class PostgresQueue:
         query = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
         return int((await self._call(query, ()))[0][0])
 
-    async def counts(self) -> QueueCounts:
-        ((ready, later, working, stored, failed, paused),) = await self._call(_COUNTS, ())
+    async def counts(self, items: Sequence[int] | None = None) -> QueueCounts:
+        query, values = (_COUNTS, ()) if items is None else (_COUNTS_OF, (list(items),))
+        ((ready, later, working, stored, failed, paused),) = await self._call(query, values)
         return QueueCounts(ready, later, working, stored, failed, paused or "")
 
     async def cancel(self, items: Sequence[int], *, out: bool) -> dict[int, Cancelled]:
@@ -183,7 +185,7 @@ _KEEP = "INSERT INTO SCHEMA.reference VALUES ({run}, %s, %s) ON CONFLICT DO NOTH
 _REFERENCE = "SELECT data FROM SCHEMA.reference WHERE run = {run} AND digest = %s"
 _COLUMNS = "i.payer, i.ticket, i.cancelled"
 _DRAW = f"""
-SELECT e.*, {_COLUMNS} FROM SCHEMA.draw({{run}}, {{session}}, %s, %s) e
+SELECT e.*, {_COLUMNS} FROM SCHEMA.draw({{run}}, {{session}}, %s, %s, %s::bigint[]) e
 JOIN SCHEMA.item i ON i.id = e.id ORDER BY i.priority DESC, i.turn, i.id
 """
 _ENTRIES = f"""
@@ -212,6 +214,7 @@ SELECT count(*) FILTER (WHERE state = 'queued' AND coalesce(not_before <= clock_
     (SELECT paused FROM SCHEMA.run WHERE id = {run})
 FROM SCHEMA.item WHERE run = {run} AND ticket IS NOT NULL
 """
+_COUNTS_OF = f"{_COUNTS} AND id = ANY (%s)"
 _CANCEL = "SELECT * FROM SCHEMA.cancel({run}, {session}, %s::bigint[], %s)"
 _UNWANTED = "SELECT id FROM SCHEMA.item WHERE owner = {session} AND cancelled"
 _REQUEUE = "SELECT * FROM SCHEMA.requeue({run}, {session}, %s::bigint[], %s::numeric[], %s)"

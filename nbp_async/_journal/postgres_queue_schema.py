@@ -181,10 +181,10 @@ BEGIN
     ON CONFLICT (run, payer, day) DO UPDATE SET held = p.held + wanted, last_turn = last;
 END $$;
 
--- The next items of the queue, which are this session's from now on. The same question, asked once
--- more because the answer was lost, has the same answer.
+-- The next items of the queue, or of p_items, which are this session's from now on. The same
+-- question, asked once more because the answer was lost, has the same answer.
 CREATE OR REPLACE FUNCTION SCHEMA.draw(
-    p_run bigint, p_session bigint, p_question bigint, p_count int
+    p_run bigint, p_session bigint, p_question bigint, p_count int, p_items bigint[]
 ) RETURNS SETOF SCHEMA.entry LANGUAGE plpgsql AS $$
 BEGIN
     IF SCHEMA.is_alive(p_session) AND NOT EXISTS (
@@ -192,7 +192,7 @@ BEGIN
             WHERE owner = p_session AND drawn = p_question AND state = 'planned') THEN
         WITH next AS (
             SELECT id, turn FROM SCHEMA.item
-            WHERE run = p_run AND state = 'queued'
+            WHERE run = p_run AND state = 'queued' AND (p_items IS NULL OR id = ANY (p_items))
                 AND (not_before IS NULL OR not_before <= clock_timestamp())
                 AND NOT EXISTS (SELECT FROM SCHEMA.run WHERE id = p_run AND paused IS NOT NULL)
             ORDER BY priority DESC, turn, id LIMIT p_count FOR UPDATE SKIP LOCKED

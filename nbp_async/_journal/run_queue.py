@@ -148,8 +148,11 @@ class RunQueue(Protocol):
         """The bytes of a reference that was stored."""
         ...
 
-    async def draw(self, count: int) -> list[QueueEntry]:
-        """At most so many items of the queue; they are this process's from now on. Durable."""
+    async def draw(self, count: int, items: Sequence[int] | None = None) -> list[QueueEntry]:
+        """At most so many items of the queue; they are this process's from now on. Durable.
+
+        With `items`, of these alone.
+        """
         ...
 
     def give_back(self, item: int) -> None:
@@ -176,8 +179,8 @@ class RunQueue(Protocol):
         """The mark of this moment."""
         ...
 
-    async def counts(self) -> QueueCounts:
-        """How many items there are in each state."""
+    async def counts(self, items: Sequence[int] | None = None) -> QueueCounts:
+        """How many items, or how many of these, there are in each state."""
         ...
 
     async def cancel(self, items: Sequence[int], *, out: bool) -> dict[int, Cancelled]:

@@ -145,18 +145,19 @@ class SqliteQueue:
         (data,) = await self._host.run(lambda db: db.execute(query, (digest,)).fetchone())
         return bytes(data)
 
-    async def draw(self, count: int) -> list[QueueEntry]:
+    async def draw(self, count: int, items: Sequence[int] | None = None) -> list[QueueEntry]:
         now, session = self._host.now(), self._host.session
+        query = _NEXT.format(chosen=_chosen(items))
 
         def draw(db: sqlite3.Connection) -> list[QueueEntry]:
-            items = db.execute(_NEXT, (now, count)).fetchall()
-            for item, turn in items:
+            drawn = db.execute(query, (now, count)).fetchall()
+            for item, turn in drawn:
                 db.execute(
                     "UPDATE item SET state = 'planned', session = ? WHERE id = ?", (session, item)
                 )
                 self._purses.stamp(db, item)
                 db.execute("UPDATE run SET turn = max(turn, ?)", (turn,))
-            return self._entries(db, [item for item, _ in items])
+            return self._entries(db, [item for item, _ in drawn])
 
         return await self._host.run(draw)
 
@@ -198,9 +199,9 @@ class SqliteQueue:
 
         return await self._host.run(select)
 
-    async def counts(self) -> QueueCounts:
-        now = self._host.now()
-        row = await self._host.run(lambda db: db.execute(_COUNTS, (now, now)).fetchone())
+    async def counts(self, items: Sequence[int] | None = None) -> QueueCounts:
+        now, query = self._host.now(), _COUNTS.format(chosen=_chosen(items))
+        row = await self._host.run(lambda db: db.execute(query, (now, now)).fetchone())
         return QueueCounts(*row)
 
     async def cancel(self, items: Sequence[int], *, out: bool) -> dict[int, Cancelled]:
@@ -311,9 +312,14 @@ class SqliteQueue:
         return entries
 
 
+def _chosen(items: Sequence[int] | None) -> str:
+    """What leaves the others out of a question; numbers need no quoting."""
+    return "" if items is None else f"AND id IN ({','.join(map(str, map(int, items)))})"
+
+
 _NEXT = """
 SELECT id, turn FROM item WHERE state = 'queued' AND (not_before IS NULL OR not_before <= ?)
-    AND (SELECT paused FROM run) = '' ORDER BY priority DESC, turn, id LIMIT ?
+    AND (SELECT paused FROM run) = '' {chosen} ORDER BY priority DESC, turn, id LIMIT ?
 """
 _POSITION = """
 SELECT (SELECT count(*) FROM item i WHERE i.state = 'queued'
@@ -326,7 +332,7 @@ SELECT count(*) FILTER (WHERE state = 'queued' AND coalesce(not_before <= ?, 1))
     count(*) FILTER (WHERE state NOT IN ('queued', 'stored', 'failed')),
     count(*) FILTER (WHERE state = 'stored'), count(*) FILTER (WHERE state = 'failed'),
     (SELECT paused FROM run)
-FROM item WHERE ticket NOT NULL
+FROM item WHERE ticket NOT NULL {chosen}
 """
 _FAILED = """
 SELECT state, payer FROM item WHERE id = ? AND ticket NOT NULL AND (state = 'queued' OR

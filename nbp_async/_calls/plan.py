@@ -245,6 +245,7 @@ class Stream(OnlyAsyncFor, AsyncIterator[Outcome]):
         if item is None or isinstance(item, Exception):
             self._ended = True
             await asyncio.wait([self._runner])
+            self._outcomes.put_nowait(None)  # another task may wait for the next outcome
             if item is not None:
                 raise item
             raise StopAsyncIteration

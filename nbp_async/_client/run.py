@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from nbp_async._base.errors import ConfigError
-from nbp_async._calls.call import Call, Opened
+from nbp_async._calls.call import Opened
 from nbp_async._calls.plan import Stream
 from nbp_async._client.keyword_options import takes
 from nbp_async._client.options import CallOptions
@@ -22,10 +22,9 @@ from nbp_async._client.run_tickets import (
     status_of,
     tickets_of,
 )
+from nbp_async._client.run_work import RunWork
 from nbp_async._client.submit_options import SubmitOptions
 from nbp_async._flow.job_source import Prompts
-from nbp_async._flow.queue_source import QueueSource
-from nbp_async._flow.resume_state import ResumeState
 from nbp_async._journal.base import Journal
 from nbp_async._journal.run_queue import (
     Cancelled,
@@ -70,9 +69,7 @@ class Run:
         self._options = options
         self._journal: Journal | None = None
         self._queue: RunQueue | None = None
-        self._source: QueueSource | None = None
-        self._stream: Stream | None = None
-        self._past: ResumeState | None = None
+        self._works: list[RunWork] = []
         self._changed = asyncio.Event()
         self._waiters: OutcomeWaiters | None = None
 
@@ -108,7 +105,9 @@ class Run:
         cost = sum((one.job.most for one in submissions), ZERO)
         return tickets_of(said, terms, cost, options.key)
 
-    def work(self, *, forever: bool = False) -> Stream:
+    def work(
+        self, *, tickets: Iterable[Ticket | int] | None = None, forever: bool = False
+    ) -> Stream:
         """Make what is queued; iterate over it for the outcomes, in the order of completion.
 
         Each outcome's `index` is the number of its ticket. `stop()` of the stream sends nothing
@@ -116,18 +115,26 @@ class Run:
         be billed.
 
         Args:
+            tickets: Make these alone, and leave those that others make or that are for later. A
+                process may have several such streams at once: they share its client's limits.
             forever: Wait for more when nothing is left to draw; by default that is the end.
 
         Raises:
-            ConfigError: This process works on the run already.
+            ConfigError: This process works on the whole run already, or `tickets` are to be made
+                for ever.
         """
-        if self._stream is not None and not self._stream.ended:
+        items = None if tickets is None else items_of(tickets)
+        if items is not None and forever:
+            raise ConfigError("is for the whole queue, and tickets end.", option="forever")
+        self._works = [work for work in self._works if not work.stream.ended]
+        if items is None and any(work.is_of_all for work in self._works):
             raise ConfigError("This process works on the run already: once is enough.")
         width = self._parts.limits.most_in_flight
-        source = QueueSource(self._state, self._job_of, self._room, forever=forever)
-        call = Call(self._open_call, source, width=width, progress=False)
-        self._source, self._stream = source, Stream(call, width)
-        return self._stream
+        work = RunWork(
+            self._open_call, self._job_of, self._room, width=width, items=items, forever=forever
+        )
+        self._works.append(work)
+        return work.stream
 
     async def wait(self, ticket: Ticket | int) -> Outcome:
         """The outcome of a ticket, made by whatever process.
@@ -199,9 +206,8 @@ class Run:
         """
         items = items_of(tickets)
         said = await self._open_queue().cancel(items, out=accept_price)
-        if accept_price and self._past is not None:
-            for item in items:
-                self._past.cancel(item)
+        for work in self._works if accept_price else ():
+            work.cancel(items)
         self._note_change()
         return said
 
@@ -295,10 +301,10 @@ class Run:
 
     async def aclose(self) -> None:
         """Leave the run: work that goes on sends nothing more, and what it sent is waited for."""
-        if self._stream is not None:
-            self._stream.stop()
-            async for _ in self._stream:
-                pass  # it is in the journal
+        for work in self._works:
+            work.stream.stop()
+        for work in self._works:
+            await work.aclose()
         if self._waiters is not None:
             self._waiters.close()
         journal, self._journal, self._queue = self._journal, None, None
@@ -338,12 +344,7 @@ class Run:
 
         past.open, past.stays_open, past.queue = lend, True, self._queue
         state.listeners = state.listeners.plus(_Wakes(self._note_outcome))
-        self._past = past
         return state, delivery
-
-    def _state(self) -> ResumeState:
-        assert self._past is not None, "the work has begun"
-        return self._past
 
     def _room(self) -> int:
         slots = self._parts.open().resources.slots
@@ -363,8 +364,8 @@ class Run:
         """Wake who waits here for something to change; other processes look again by themselves."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-        if self._source is not None:
-            self._source.wake()
+        for work in self._works:
+            work.wake()
 
     async def _await_change(self, changed: asyncio.Event) -> None:
         poll = self._open_queue().poll or _POLL

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nbp_async._base.errors import ConfigError
 from nbp_async._flow.job_source import InvalidPrompt
@@ -22,6 +22,7 @@ class QueueSource:
         past: The run, once its journal is open.
         job_of: Makes a job of what was submitted, at the prices of this process's endpoint.
         room: How many places are free.
+        items: Draw these alone; None for all.
         forever: Wait for more when the queue is empty; else that is the end.
     """
 
@@ -36,11 +37,13 @@ class QueueSource:
         job_of: Callable[[QueueEntry], Job],
         room: Callable[[], int],
         *,
+        items: Sequence[int] | None = None,
         forever: bool,
     ) -> None:
         self._past = past
         self._job_of = job_of
         self._room = room
+        self._items = items
         self._forever = forever
         self._drawn: deque[QueueEntry] = deque()
         self._turn = asyncio.Lock()
@@ -95,10 +98,10 @@ class QueueSource:
         queue = past.queue
         assert queue is not None, "it is the queue's source"
         self._woken.clear()
-        self._drawn.extend(await queue.draw(max(1, min(self._room(), _AT_ONCE))))
+        self._drawn.extend(await queue.draw(max(1, min(self._room(), _AT_ONCE)), self._items))
         if self._drawn:
             return True
-        if not self._forever and not (await queue.counts()).ready:
+        if not self._forever and not (await queue.counts(self._items)).ready:
             return False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_AGAIN):

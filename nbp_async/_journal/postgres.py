@@ -70,6 +70,7 @@ class PostgresJournal:
             lambda row: self._entry(row, int(row[2])),
             self._owned.update,
             self.release,
+            self._fence,
         )
 
     @classmethod

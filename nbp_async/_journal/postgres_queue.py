@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import cast
 
+from nbp_async._base.errors import JournalError
 from nbp_async._journal import records
 from nbp_async._journal.base import JournalEntry
 from nbp_async._journal.commit_queue import Row
@@ -36,6 +37,7 @@ class PostgresQueue:
         entry: Makes a journal's entry of a row.
         own: Hears which items are this process's from now on.
         release: Gives one back.
+        fence: Makes the error of a process that lost its part of the run.
     """
 
     poll = 1.0
@@ -46,11 +48,13 @@ class PostgresQueue:
         entry: Callable[[Row], JournalEntry],
         own: Callable[[Iterable[int]], None],
         release: Callable[[int], None],
+        fence: Callable[[], JournalError],
     ) -> None:
         self._call = call
         self._make_entry = entry
         self._own = own
         self.give_back = release
+        self._fence = fence
         self._questions = 0
         self._since_analysed = 0
 
@@ -96,6 +100,8 @@ class PostgresQueue:
         self._questions += 1
         chosen = None if items is None else list(items)
         drawn = self._entries(await self._call(_DRAW, (self._questions, count, chosen)))
+        if not drawn and not (await self._call(_IS_ALIVE, ()))[0][0]:
+            raise self._fence()  # or it would wait for ever for what it may not draw
         self._own(one.entry.item for one in drawn)
         return drawn
 
@@ -188,6 +194,7 @@ _DRAW = f"""
 SELECT e.*, {_COLUMNS} FROM SCHEMA.draw({{run}}, {{session}}, %s, %s, %s::bigint[]) e
 JOIN SCHEMA.item i ON i.id = e.id ORDER BY i.priority DESC, i.turn, i.id
 """
+_IS_ALIVE = "SELECT SCHEMA.is_alive({session})"
 _ENTRIES = f"""
 SELECT e.*, {_COLUMNS} FROM SCHEMA.item i, LATERAL SCHEMA.entry_of(i, 'ours') e
 WHERE i.run = {{run}} AND i.ticket IS NOT NULL

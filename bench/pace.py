@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from bench.account_pace import accounts
 from bench.hidden_cap import HiddenCap, Sample
 from bench.suite import Session, Suite
 from bench.table import table_lines
@@ -247,7 +248,7 @@ def _table(rows: Sequence[PaceRow]) -> Iterator[str]:
 
 PACE = Suite(
     name="pace",
-    help="finding a hidden ceiling: auto, a guess, AIMD; in virtual time",
-    quick="two ceilings, some seconds",
-    measurements={"ceilings": ceilings},
+    help="finding a hidden ceiling: auto, a guess, AIMD; several accounts; in virtual time",
+    quick="two ceilings, one route, some seconds",
+    measurements={"ceilings": ceilings, "accounts": accounts},
 )

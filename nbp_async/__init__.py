@@ -102,6 +102,7 @@ __all__ = [
     "QuotaError",
     "Rate",
     "RateLimitError",
+    "read_accounts",
     "read_prompts",
     "read_run",
     "read_run_jobs",
@@ -203,6 +204,7 @@ if TYPE_CHECKING:
     from nbp_async._calls.running import Running
     from nbp_async._calls.signals import on_signal
     from nbp_async._client.account import Account
+    from nbp_async._client.account_file import read_accounts
     from nbp_async._client.batch_run import BatchRun
     from nbp_async._client.batch_status import BatchStatus, RunJobs, read_run_jobs
     from nbp_async._client.client import Client
@@ -330,6 +332,7 @@ _ROOMS = {
     "SchemeName": "_webhooks.schemes",
     "Secret": "_base.secret",
     "Account": "_client.account",
+    "read_accounts": "_client.account_file",
     "AccountBill": "_models.bill",
     "CallOptions": "_client.options",
     "ClientOptions": "_client.client_options",

@@ -56,6 +56,7 @@ PROMISED = {
     "Prompt",
     "PromptFile",
     "Rate",
+    "read_accounts",
     "read_prompts",
     "copy_journal",
     "read_run",

@@ -1,7 +1,7 @@
 """How a value of options shows itself: the fields that were set, and no secret in them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ class ShownFields:
             value = getattr(self, field.name)
             if value != _default_of(field):
                 # What was read from such a value shows itself without its secret.
-                is_hidden = isinstance(value, str | Mapping) and any(
+                is_hidden = isinstance(value, str | Mapping | Sequence) and any(
                     mark is HIDDEN for mark in marks_of(field.type)
                 )
                 shown.append(f"{field.name}={'...' if is_hidden else _without_passwords(value)}")

@@ -13,7 +13,7 @@ from nbp_async._vendors.api_keys import ApiKey
 from nbp_async._vendors.profiles import Profile
 
 _USUAL = Limits()
-_OF_THE_CLIENT = ("max_open", "poll_rate", "max_downloads", "max_body", "max_memory")
+OF_THE_CLIENT = ("max_open", "poll_rate", "max_downloads", "max_body", "max_memory")
 
 
 @known_names(models="model")
@@ -65,7 +65,7 @@ class Account(ShownFields):
 
     def __post_init__(self) -> None:
         check_fields(self)
-        for name in _OF_THE_CLIENT if self.limits is not None else ():
+        for name in OF_THE_CLIENT if self.limits is not None else ():
             given = getattr(self.limits, name)
             if given != getattr(_USUAL, name):
                 raise ConfigError(

@@ -16,7 +16,7 @@ from nbp_async._journal.identity import SEVERAL
 from nbp_async._models.outcomes import Via
 from nbp_async._models.settings import Limits
 from nbp_async._transports.extra_headers import ExtraHeaders
-from nbp_async._vendors.api_keys import check_key, key_from_env
+from nbp_async._vendors.api_keys import check_key, key_of_account
 from nbp_async._vendors.catalog import plain_name
 from nbp_async._vendors.profiles import Profile, find_profile
 from nbp_async._webhooks.webhook import Webhook
@@ -146,11 +146,13 @@ def with_keys(accounts: Sequence[Account], environ: Mapping[str, str]) -> list[A
     return [
         account
         if account.api_key is not None
-        else replace(
-            account, api_key=key_from_env(environ, find_profile(account.endpoint or "google"))
-        )
+        else replace(account, api_key=_found(account, environ))
         for account in accounts
     ]
+
+
+def _found(account: Account, environ: Mapping[str, str]) -> Secret:
+    return key_of_account(environ, find_profile(account.endpoint or "google"))
 
 
 def choose_via(

@@ -71,12 +71,7 @@ def key_from_env(environ: Mapping[str, str], profile: Profile) -> Secret:
     found = _first_set(environ, tuple(filter(None, [key_variable(environ, profile)])))
     foreign = _first_set(environ, names)
     if found is None and foreign is not None:
-        name = foreign[0]
-        raise ConfigError(
-            f"No API key for {profile.name}: {name} is set, but it is the key for "
-            f"{' or '.join(sorted(owners_of(name)))}, and is not sent to {profile.origin}.",
-            hint=f"If you mean it, pass the key as api_key, or set {KEY_VARIABLE}.",
-        )
+        raise _not_sent(foreign[0], profile)
     if found is None:
         raise ConfigError(
             f"No API key for {profile.name}. Looked at {', '.join(names)}.",
@@ -87,6 +82,44 @@ def key_from_env(environ: Mapping[str, str], profile: Profile) -> Secret:
 
 ApiKey = str | Secret | Sequence[str | Secret]
 """A key, or several of one account: the next takes the place of one that is refused."""
+
+
+def key_of_account(environ: Mapping[str, str], profile: Profile) -> Secret:
+    """The vendor's own variable: NBP_API_KEY is the key of one endpoint, and not of several.
+
+    Raises:
+        ConfigError: None of them is set.
+    """
+    own = {name: value for name, value in environ.items() if name != KEY_VARIABLE}
+    if not key_variable(own, profile):
+        looked = f"Looked at {', '.join(profile.key_names)}." if profile.key_names else ""
+        raise ConfigError(
+            f"No API key for {profile.name}, one of several accounts. {looked}".strip(),
+            hint=f"Give each its own, Account(endpoint, api_key). {KEY_VARIABLE} goes to nobody "
+            "where there are several.",
+        )
+    return key_from_env(own, profile)
+
+
+def named_key(environ: Mapping[str, str], profile: Profile, name: str) -> str:
+    """The key in this variable, which somebody has named for this endpoint.
+
+    Raises:
+        ConfigError: It is not set, or is another vendor's own.
+    """
+    if not environ.get(name, "").strip():
+        raise ConfigError(f"{name} is not set, which is to have a key for {profile.name}.")
+    if not _may_read(name, profile):
+        raise _not_sent(name, profile)
+    return environ[name]
+
+
+def _not_sent(name: str, profile: Profile) -> ConfigError:
+    return ConfigError(
+        f"No API key for {profile.name}: {name} is set, but it is the key for "
+        f"{' or '.join(sorted(owners_of(name)))}, and is not sent to {profile.origin}.",
+        hint=f"If you mean it, pass the key as api_key, or set {KEY_VARIABLE}.",
+    )
 
 
 def check_key(key: ApiKey | None, profile: Profile, origin: str = "api_key=") -> Secret:

@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from rich.console import Console
@@ -26,6 +26,7 @@ from nbp_async import (
     check_key,
 )
 from nbp_async.cli import exit_codes
+from nbp_async.cli.account_options import AccountChoice, accounts_in
 from nbp_async.cli.destination import Destination
 from nbp_async.cli.error_text import as_flag
 from nbp_async.cli.fallback_storage import is_lasting, save_elsewhere
@@ -62,6 +63,7 @@ class MakeOptions:
         call: Options of the call: size, max_cost and so on; see `RunAsk`.
         service: Who makes them.
         account: A name for the account that pays; None for the key's.
+        accounts: A file of several accounts, which are asked instead of one endpoint, if any.
         webhook: Where tasks call back, with `--via webhook`.
         durable: The folder is a run, which the same command continues.
         dry_run: Print what the call would do, and send nothing.
@@ -77,6 +79,7 @@ class MakeOptions:
     call: dict[str, Any] = field(default_factory=dict)
     service: ServiceOptions = field(default_factory=ServiceOptions)
     account: str | None = None
+    accounts: AccountChoice = field(default_factory=AccountChoice)
     webhook: WebhookSettings | None = None
     durable: bool = True
     dry_run: bool = False
@@ -130,7 +133,7 @@ class MakeOptions:
 async def make_images(options: MakeOptions) -> int:
     """Make the images, show the progress and the summary, and return the exit code."""
     console, loop = options.console, asyncio.get_running_loop()
-    counter = ProgressCounter(options.total, options.limits.most_in_flight)
+    counter = ProgressCounter(options.total, 0)
 
     # Called in the loop, after the thread that prints has found stdout closed (`nbp many | head`).
     def reader_left() -> None:
@@ -139,13 +142,14 @@ async def make_images(options: MakeOptions) -> int:
 
     printer = OutcomePrinter(options.lines, console, lambda: loop.call_soon_threadsafe(reader_left))
     async with open_client(options, [counter, printer]) as client:
+        counter.max_in_flight = client.limits.most_in_flight
         longest = _longest_wait(client, options)
         plan = plan_images(client, options)
         if options.dry_run:
             return print_preview(plan, options)
         options.print_file()
         stop_handler = StopHandler(lambda text: print_line(console, text), counter, longest)
-        warning = open_files_warning(min(options.total, options.limits.most_in_flight))
+        warning = open_files_warning(min(options.total, client.limits.most_in_flight))
         if warning and not options.quiet:
             print_line(console, warning)
         watch_check(options.prompts, counter)
@@ -202,6 +206,10 @@ def open_client(options: MakeOptions, listeners: Sequence[Listener]) -> Client:
         ConfigError: The endpoint is unknown, or the options cannot work with it.
         ApiKeyError: The key is missing, or cannot be sent in a header.
     """
+    if options.accounts.file is not None:
+        return _open_accounts(options.accounts.file, options, listeners)
+    if options.accounts.route is not None:
+        raise exit_codes.InvalidUseError("--route chooses between the accounts of --accounts FILE.")
     profile = chosen_profile(options.service.endpoint, os.environ)
     webhook = None if options.webhook is None else options.webhook.for_profile(profile)
     choose_key = chosen_key if options.dry_run else key_to_send
@@ -218,6 +226,30 @@ def open_client(options: MakeOptions, listeners: Sequence[Listener]) -> Client:
         listeners=listeners,
         account=options.account,
         webhook=webhook,
+    )
+
+
+def _open_accounts(path: Path, options: MakeOptions, listeners: Sequence[Listener]) -> Client:
+    """A client for the accounts of a file."""
+    service = options.service
+    given = {
+        "--endpoint": service.endpoint,
+        "--price": service.price,
+        "--header": service.network.get("headers"),
+    }
+    if alone := [name for name, value in given.items() if value is not None]:
+        raise exit_codes.InvalidUseError(
+            f"{alone[0]} is for one endpoint: {path} says it for each account."
+        )
+    return Client(
+        accounts_in(path, sends=not options.dry_run),
+        route=cast("Any", options.accounts.route),
+        model=service.model,
+        allow_http=service.allow_http,
+        **service.network,
+        limits=options.limits,
+        listeners=listeners,
+        account=options.account,
     )
 
 

@@ -7,6 +7,7 @@ import click
 
 from nbp_async import CallOptions, Image, Limits
 from nbp_async.cli import exit_codes
+from nbp_async.cli.account_options import AccountChoice, account_options
 from nbp_async.cli.destination import Destination
 from nbp_async.cli.make_images import MakeOptions, make_images
 from nbp_async.cli.output import stderr_console
@@ -86,6 +87,7 @@ _batch_options = add_options(
 @via_option("held", "poll", "webhook", "batch")
 @tier_option
 @answer_options
+@account_options
 @service_options
 def many(
     source: FileOptions,
@@ -99,6 +101,7 @@ def many(
     quiet: bool,
     webhook: WebhookSettings | None,
     service: ServiceOptions,
+    accounts: AccountChoice,
     as_json: bool,
     **call: Any,
 ) -> None:
@@ -116,6 +119,7 @@ def many(
                 call=call,
                 service=service,
                 account=account,
+                accounts=accounts,
                 webhook=webhook,
                 dry_run=dry_run,
                 console=console,

@@ -30,11 +30,16 @@ def key_to_send(profile: Profile, environ: Mapping[str, str]) -> Secret:
     """
     key = chosen_key(profile, environ)
     if profile.file and key.origin in profile.key_variables:
-        _agree(profile, key.origin, environ)
+        agree(profile, key.origin, environ)
     return key
 
 
-def _agree(profile: Profile, variable: str, environ: Mapping[str, str]) -> None:
+def agree(profile: Profile, variable: str, environ: Mapping[str, str]) -> None:
+    """Ask whether the variable may go where `profile.file` says, unless that was agreed to.
+
+    Raises:
+        ConfigError: It may not. Nothing was sent.
+    """
     file, where = printable(profile.file), printable(profile.origin)
     path, line = key_file(environ).with_name("tables"), _line(profile, variable)
     trusted = [host.strip() for host in environ.get(TRUST_VARIABLE, "").split(",")]

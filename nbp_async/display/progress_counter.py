@@ -80,13 +80,18 @@ class ProgressCounter(Listener):
 
     def on_gate(self, event: GateClosed | GateOpened) -> None:
         if isinstance(event, GateClosed):
-            self.pause_reason, self._pause = event.reason, event.delay
+            where = f" at {event.account}" if event.account else ""
+            self.pause_reason, self._pause = event.reason + where, event.delay
         else:
             self.pause_reason, self._pause = "", 0.0
 
     def on_limit(self, event: LimitChanged) -> None:
         self._limit = f"{event.before} → {event.limit}"
-        self.max_in_flight = event.limit
+        if event.account:
+            self._limit = f"{event.account} {self._limit}"
+            self.max_in_flight = max(1, self.max_in_flight + event.limit - event.before)
+        else:
+            self.max_in_flight = event.limit
 
     @property
     def progress(self) -> Progress:

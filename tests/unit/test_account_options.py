@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nbp_async import Account, Client, ConfigError, Limits
+from nbp_async import Account, Client, ClientOptions, ConfigError, Limits
 
 PROMPTS = ["a red bicycle", "a blue one"]
 
@@ -46,3 +46,12 @@ def test_the_environment_has_the_keys_of_accounts_that_were_given_none() -> None
     assert repr(gen) == "Client(google + apiyi, 100 in flight)"
     with pytest.raises(ConfigError, match="No API key for openai"):
         Client.from_env([Account("google"), Account("openai")], environ=environ, model="x")
+
+
+def test_no_key_shows_itself_in_options_or_messages() -> None:
+    keys = ["sk-0123456789ab", "sk-ba9876543210"]
+    shown = repr(Account("apiyi", keys)) + repr(ClientOptions("apiyi", keys))
+    shown += repr(ClientOptions([Account("apiyi", keys)]))
+    with pytest.raises(ConfigError) as refused:
+        Account("apiyi", [*keys, 7])  # type: ignore[list-item]
+    assert not any(key in shown + str(refused.value) for key in keys)

@@ -11,9 +11,10 @@ Each webhook is verified over its raw bytes, kept once, and passed to `on_event`
 ask the service what became of the task, and where its image is.
 """
 
+from nbp_async._transports.private_addresses import refusal_of
 from nbp_async._webhooks.hook_server import HookServer
 from nbp_async._webhooks.receiver import Receiver, ReceiverCounts
 from nbp_async._webhooks.webhook import Webhook
 from nbp_async._webhooks.webhook_message import WebhookEvent
 
-__all__ = ["HookServer", "Receiver", "ReceiverCounts", "Webhook", "WebhookEvent"]
+__all__ = ["HookServer", "Receiver", "ReceiverCounts", "Webhook", "WebhookEvent", "refusal_of"]

@@ -28,6 +28,7 @@ SLOW = (
     "tests/loopback/durable/",
     "tests/loopback/pacing/",
     "tests/loopback/cli/",
+    "tests/loopback/gateway/",
     "tests/loopback/test_batch",
     "tests/bench/",
 )

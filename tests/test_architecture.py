@@ -31,6 +31,7 @@ FLOORS: list[set[str]] = [
     {"_client"},
     {"__init__"},
     {"testing", "webhooks", "telemetry"},
+    {"gateway"},
     {"cli"},
     {"__main__"},
 ]
@@ -58,7 +59,7 @@ HOME_OF_OPTIONAL: dict[str, set[str]] = {
     "opentelemetry": {"telemetry"},
     "pandas": {"_models"},
     "polars": {"_models", "_prompt_files"},
-    "psycopg": {"_journal"},
+    "psycopg": {"_journal", "gateway"},
     "python_calamine": {"_prompt_files"},
     "openai": set(),
     "google": set(),
@@ -71,7 +72,8 @@ DISTRIBUTION = {
 
 # The rooms that the bench and the command line may import.
 BENCH_MAY_IMPORT = {"__init__", "fake", "testing", "display"}
-CLI_MAY_IMPORT = {"__init__", "fake", "testing", "display", "webhooks"}
+CLI_MAY_IMPORT = {"__init__", "fake", "testing", "display", "webhooks", "gateway"}
+GATEWAY_MAY_IMPORT = {"__init__", "webhooks"}
 
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 40
@@ -208,6 +210,14 @@ def test_the_command_line_imports_only_what_people_can_use() -> None:
         f"{name_of(file)} imports {other}"
         for file in python_files("nbp_async/cli")
         for other in rooms_imported(file) - CLI_MAY_IMPORT - {"cli"}
+    )
+
+
+def test_the_gateway_imports_only_what_people_can_use() -> None:
+    assert_none(
+        f"{name_of(file)} imports {other}"
+        for file in python_files("nbp_async/gateway")
+        for other in rooms_imported(file) - GATEWAY_MAY_IMPORT - {"gateway"}
     )
 
 

@@ -14,13 +14,20 @@ import pytest
 
 import nbp_async
 import nbp_async.fake
+import nbp_async.gateway
 import nbp_async.telemetry
 import nbp_async.webhooks
 from nbp_async.cli.help_command import topics
 from tests.test_architecture import FLOORS
 
 ROOT = Path(__file__).parent.parent
-MODULES = (nbp_async, nbp_async.fake, nbp_async.webhooks, nbp_async.telemetry)
+MODULES = (
+    nbp_async,
+    nbp_async.fake,
+    nbp_async.gateway,
+    nbp_async.webhooks,
+    nbp_async.telemetry,
+)
 PUBLIC = [
     (f"{module.__name__}.{name}", thing)
     for module in MODULES

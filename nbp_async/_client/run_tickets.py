@@ -37,6 +37,7 @@ class TicketStatus(msgspec.Struct, frozen=True, gc=False):
         state: "queued"; "planned", drawn and not sent yet; "armed", a request may be out;
             "submitted", the vendor works on it; "answered", paid, and a link; "stored" or "failed".
         prompt: What was asked; references are names.
+        reserved: US dollars that are set aside for what is queued or out.
         spent: US dollars that its attempts certainly cost.
         maybe: US dollars that they may have cost in addition.
         attempts: How many requests there were.
@@ -50,6 +51,7 @@ class TicketStatus(msgspec.Struct, frozen=True, gc=False):
     owner: str
     state: State
     prompt: Prompt
+    reserved: Decimal = ZERO
     spent: Decimal = ZERO
     maybe: Decimal = ZERO
     attempts: int = 0
@@ -121,19 +123,20 @@ def outcome_of(drawn: QueueEntry) -> Outcome | None:
 
 
 def status_of(drawn: QueueEntry) -> TicketStatus:
-    """How an item stands."""
-    entry, attempts = drawn.entry, all_attempts(drawn.entry)
-    costs = dict.fromkeys(("yes", "maybe", "no"), ZERO)
-    for attempt in attempts:
+    """How an item stands. What is out is set aside, and no "maybe" before somebody judges it."""
+    entry = drawn.entry
+    costs = {"yes": ZERO, "maybe": ZERO, "no": ZERO}
+    for attempt in entry.attempts:
         costs[attempt.billing] += attempt.cost
     return TicketStatus(
         number=entry.item,
         owner=drawn.owner,
         state=entry.state,
         prompt=entry.prompt,
+        reserved=sum((pending.most for pending in entry.pending), drawn.reserved),
         spent=costs["yes"],
         maybe=costs["maybe"],
-        attempts=len(attempts),
+        attempts=len(entry.attempts) + len(entry.pending),
         is_cancelled=drawn.is_cancelled,
         outcome=outcome_of(drawn),
         model=entry.model,

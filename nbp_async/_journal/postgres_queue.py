@@ -172,10 +172,10 @@ class PostgresQueue:
         return [self._entry(row) for row in rows]
 
     def _entry(self, row: Row) -> QueueEntry:
-        *columns, owner, ticket, is_cancelled = row
+        *columns, owner, ticket, is_cancelled, reserved = row
         entry = self._make_entry(tuple(columns))
         request = records.decode_request(str(columns[5]))
-        return QueueEntry(entry, str(owner), str(ticket), bool(is_cancelled), request)
+        return QueueEntry(entry, str(owner), str(ticket), bool(is_cancelled), request, reserved)
 
 
 def _submitted(number: int, said: str) -> Submitted:
@@ -189,7 +189,7 @@ _SUBMIT = (
 )
 _KEEP = "INSERT INTO SCHEMA.reference VALUES ({run}, %s, %s) ON CONFLICT DO NOTHING"
 _REFERENCE = "SELECT data FROM SCHEMA.reference WHERE run = {run} AND digest = %s"
-_COLUMNS = "i.payer, i.ticket, i.cancelled"
+_COLUMNS = "i.payer, i.ticket, i.cancelled, i.reserved"
 _DRAW = f"""
 SELECT e.*, {_COLUMNS} FROM SCHEMA.draw({{run}}, {{session}}, %s, %s, %s::bigint[]) e
 JOIN SCHEMA.item i ON i.id = e.id ORDER BY i.priority DESC, i.turn, i.id

@@ -82,6 +82,7 @@ class QueueEntry(msgspec.Struct, frozen=True):
         ticket: What names it.
         is_cancelled: Somebody does not want it any more.
         request: What was asked, and how.
+        reserved: US dollars that are set aside for its next attempt.
     """
 
     entry: JournalEntry
@@ -89,6 +90,7 @@ class QueueEntry(msgspec.Struct, frozen=True):
     ticket: str
     is_cancelled: bool
     request: RequestRecord
+    reserved: Decimal = ZERO
 
 
 class QueueCounts(msgspec.Struct, frozen=True):

@@ -300,15 +300,18 @@ class SqliteQueue:
         return datetime.fromtimestamp(self._host.now(), UTC).date().isoformat()
 
     def _entries(self, db: sqlite3.Connection, items: Sequence[int]) -> list[QueueEntry]:
-        query = f"SELECT {records.ITEM_COLUMNS}, payer, ticket, cancelled FROM item WHERE id = ?"
+        extra = "payer, ticket, cancelled, reserved"
+        query = f"SELECT {records.ITEM_COLUMNS}, {extra} FROM item WHERE id = ?"
         entries = []
         for item in items:
             row = db.execute(query, (item,)).fetchone()
-            if row is not None and row[-2] is not None:
-                *columns, payer, ticket, is_cancelled = row
+            if row is not None and row[-3] is not None:
+                *columns, payer, ticket, is_cancelled, reserved = row
                 entry = self._host.entry(db, tuple(columns), int(columns[1]))
                 request = records.decode_request(columns[4])
-                entries.append(QueueEntry(entry, payer, ticket, bool(is_cancelled), request))
+                entries.append(
+                    QueueEntry(entry, payer, ticket, bool(is_cancelled), request, Decimal(reserved))
+                )
         return entries
 
 

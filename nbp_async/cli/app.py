@@ -33,6 +33,8 @@ _COMMANDS = {
     "merge": "Merge the runs of several machines into one.",
     "journal": "Move the journal of a run between its folder and a database.",
     "export": "Write a run as CSV, Parquet or JSON.",
+    "serve": "Serve users who have no key: tasks, budgets, images, a page.",
+    "users": "Give tokens to users of `nbp serve`, and take them back.",
     "listen": "Receive webhooks, and print what they say.",
     "auth": "Store a key, show which is used, or remove it.",
     "doctor": "Check key, network, clock and disk, and how to fix each.",

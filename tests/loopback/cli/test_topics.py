@@ -11,7 +11,7 @@ from nbp_async.fake import FakeServer
 from tests.unit.cli.test_help import LINES
 
 # They never end, or go to somebody else: that they are understood is tested in `test_help.py`.
-NOT_HERE = ("nbp demo", "nbp fake", "nbp listen", "nbp bench", "nbp batch")
+NOT_HERE = ("nbp demo", "nbp fake", "nbp listen", "nbp serve", "nbp bench", "nbp batch")
 ELSEWHERE = ("--endpoint", "://", "--via", "catalogue", "$RUN")
 
 

@@ -4,8 +4,10 @@
 | --- | --- |
 | 429, 503 | the next account at once, if its gate is open; else whichever opens first |
 | a used-up quota or balance, a refused key | the account is parked, and the next one asked |
-| no connection | the same, and the account is tried again after a while |
-| anything that may be billed | the same as with one account: nobody else is asked unless told to |
+| no connection, an error that is free | the next account, if the prompt has not failed there |
+| anything that may be billed | nobody else is asked unless told to, as with one account |
+
+An account with such errors in a row is given a rest; see `upstream`.
 """
 
 import asyncio
@@ -13,14 +15,18 @@ import math
 
 from nbp_async._base.errors import (
     AuthError,
+    CancelledAttemptError,
     ConfigError,
     DeadlineError,
     LocalLimitError,
+    MalformedReplyError,
     NbpError,
+    NoReplyError,
     NotSentError,
     OverloadedError,
     QuotaError,
     RateLimitError,
+    ServerError,
 )
 from nbp_async._flow.attempt import Admission, LiveAttempt
 from nbp_async._flow.attempt_loop import AttemptLoop
@@ -28,15 +34,18 @@ from nbp_async._flow.call_state import CallState
 from nbp_async._flow.delivery import RequestDelivery
 from nbp_async._flow.ledger import Ledger
 from nbp_async._flow.route import Route
-from nbp_async._flow.upstream import Offer
-from nbp_async._models.outcomes import Image, Job, Outcome, Reference
+from nbp_async._flow.upstream import Offer, Upstream
+from nbp_async._models.outcomes import Failure, Image, Job, Outcome, Reference
 from nbp_async._pacing.gate import GatePass
+
+_ITS_FAULT = (NotSentError, NoReplyError, ServerError, MalformedReplyError)
+_OUR_FAULT = (LocalLimitError, CancelledAttemptError)
 
 
 class RoutedLoop(AttemptLoop):
     """See `AttemptLoop`."""
 
-    __slots__ = ("_affordable", "_chosen", "_offers", "_references", "_route")
+    __slots__ = ("_affordable", "_chosen", "_failed", "_offers", "_references", "_route")
 
     def __init__(
         self,
@@ -52,6 +61,7 @@ class RoutedLoop(AttemptLoop):
         self._offers = self._affordable = offers
         self._references: tuple[Reference, ...] = ()
         self._chosen: Offer | None = None
+        self._failed: list[Upstream] = []
 
     async def prepare(self, references: tuple[Reference, ...]) -> None:
         """The request is encoded as the account that is chosen wants it."""
@@ -111,9 +121,14 @@ class RoutedLoop(AttemptLoop):
     async def _enter(self) -> tuple[Offer, GatePass]:
         try:
             async with asyncio.timeout_at(self._retry.deadline):
-                return await self._call.wait(lambda: self._route.enter(self._affordable))
+                return await self._call.wait(lambda: self._route.enter(self._candidates()))
         except TimeoutError:
             raise DeadlineError("The deadline came before the next attempt could leave.") from None
+
+    def _candidates(self) -> list[Offer]:
+        """Whom to ask: those at which it has not failed, if one of them is open."""
+        fresh = self._fresh()
+        return fresh if any(map(_is_open, fresh)) else self._affordable
 
     async def _turn_to(self, offer: Offer) -> None:
         if offer is self._chosen:
@@ -133,6 +148,13 @@ class RoutedLoop(AttemptLoop):
         upstream.succeeded(self._job.canvas.tier, attempt.timings.service)
         return image
 
+    def _settle(self, attempt: LiveAttempt, error: NbpError) -> Failure | None:
+        assert self._chosen is not None, "an attempt was made there"
+        if isinstance(error, _ITS_FAULT) and not isinstance(error, _OUR_FAULT):
+            self._chosen.upstream.fail(error, is_free=self._is_free(error))
+            self._failed.append(self._chosen.upstream)
+        return super()._settle(attempt, error)
+
     def _goes_elsewhere(self, attempt: LiveAttempt, error: NbpError) -> bool:
         assert self._chosen is not None, "an attempt was made there"
         upstream = self._chosen.upstream
@@ -142,12 +164,20 @@ class RoutedLoop(AttemptLoop):
             upstream.park(self._span(error), error)
             patience = self._route.patience
             return any(other.upstream.parked_for() <= patience for other in self._affordable)
-        if isinstance(error, NotSentError) and not isinstance(error, LocalLimitError):
-            upstream.lose_connection(error)
-            return any(not other.upstream.parked_for() for other in self._affordable)
+        if isinstance(error, _ITS_FAULT) and not isinstance(error, _OUR_FAULT):
+            return any(_is_open(other) for other in self._fresh())
         if isinstance(error, RateLimitError | OverloadedError) and attempt.gate.paused_for():
             return any(_is_open(other) for other in self._affordable)
         return False
+
+    def _is_free(self, error: NbpError) -> bool:
+        if isinstance(error, ServerError):
+            return self._endpoint.profile.billing(error.status) == "no"
+        return isinstance(error, NotSentError)
+
+    def _fresh(self) -> list[Offer]:
+        """The accounts at which this prompt has not failed."""
+        return [offer for offer in self._affordable if offer.upstream not in self._failed]
 
     def _span(self, error: QuotaError | AuthError) -> float:
         """Seconds for which an account is of no use."""

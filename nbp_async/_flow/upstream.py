@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple
 
-from nbp_async._base.errors import NbpError
+from nbp_async._base.errors import NbpError, NotSentError
 from nbp_async._flow.attempt import LiveAttempt
 from nbp_async._flow.held_delivery import HeldDelivery
 from nbp_async._flow.job_prices import price_kind
@@ -17,8 +17,9 @@ from nbp_async._pacing.price_margins import ZERO, PriceKind
 
 log = logging.getLogger("nbp_async")
 
-_FIRST_REST, _LONGEST_REST = 1.0, 30.0  # seconds without a try after a refused connection
-_PROBE = 1.0  # seconds until another request may try whether connections come about again
+_MOST_IN_A_ROW = 3  # errors
+_FREE_REST, _PAID_REST = (1.0, 30.0), (30.0, 300.0)  # seconds without a try: the first, the longest
+_PROBE = 1.0  # seconds until another request may try whether it works again
 _NEWEST = 0.2  # share of the newest image in the usual time
 
 
@@ -26,7 +27,9 @@ class Upstream:
     """An account of a route. Belongs to one event loop.
 
     It is parked, and not asked, for as long as its quota or its balance is used up or its keys are
-    refused. While no connection comes about, one request a second at most tries whether it does.
+    refused. While it does not work (no connection comes about, or three requests in a row end in
+    its errors), one request a second at most tries whether it does: an account that fails quickly
+    has room at any time, and would be given all prompts.
     """
 
     def __init__(self, delivery: HeldDelivery, on_parked: Callable[[], None]) -> None:
@@ -36,7 +39,8 @@ class Upstream:
         self.endpoint = delivery.endpoint
         self.reason: NbpError | None = None
         self._until = -math.inf  # on the loop's clock
-        self._failures = 0  # connections that failed in a row
+        self._errors = 0  # in a row
+        self._rests = 0  # how often it was given a rest since it worked
         self._probe: LiveAttempt | None = None
         self._usual: dict[str, float] = {}  # seconds of an image, by size
 
@@ -47,9 +51,8 @@ class Upstream:
 
     def parked_for(self) -> float:
         """Seconds for which it is not asked; 0.0 if it may be."""
-        if self._probe is not None and self._probe.sent:
-            log.warning("%s can be reached again.", self.name)
-            self._failures, self._probe, self._until = 0, None, -math.inf
+        if isinstance(self.reason, NotSentError) and self._probe is not None and self._probe.sent:
+            self._works()
         return max(0.0, self._until - asyncio.get_running_loop().time())
 
     def park(self, seconds: float, reason: NbpError) -> None:
@@ -57,24 +60,29 @@ class Upstream:
         if self.parked_for() < seconds:
             span = "any more" if seconds == math.inf else f"for {seconds:.0f} s"
             log.warning("%s is not asked %s: %s", self.name, span, reason)
-        self._until = asyncio.get_running_loop().time() + seconds
-        self.reason = reason
-        self._on_parked()
+        self._park_until(seconds, reason)
 
-    def lose_connection(self, reason: NbpError) -> None:
-        """No connection came about: try again after a while, which grows."""
-        if not self._failures:
-            log.warning("%s cannot be reached, the others go on: %s", self.name, reason)
-        if self.parked_for() == 0.0 or self._probe is not None:  # else it is one of many at once
-            self._failures += 1
-        rest = min(_LONGEST_REST, _FIRST_REST * 2.0 ** (self._failures - 1))
-        self._until = max(self._until, asyncio.get_running_loop().time() + rest)
-        self._probe, self.reason = None, reason
-        self._on_parked()
+    def fail(self, error: NbpError, *, is_free: bool) -> None:
+        """A request ended in an error of the account's side, or found no connection.
+
+        A try that is billed for nothing is worth a longer rest.
+        """
+        self._errors += 1
+        if self._errors < _MOST_IN_A_ROW and not isinstance(error, NotSentError):
+            return
+        if not self._rests:
+            log.warning("%s does not work now, the other accounts go on: %s", self.name, error)
+        elif self.parked_for() and self._probe is None:
+            return  # one of many that were out together
+        self._rests += 1
+        self._probe = None
+        first, longest = _FREE_REST if is_free else _PAID_REST
+        rest = min(longest, first * 2.0 ** (self._rests - 1))
+        self._park_until(max(rest, self.parked_for()), error)
 
     def begin(self, attempt: LiveAttempt) -> None:
         """An attempt was admitted."""
-        if self._failures:
+        if self._rests:
             self._probe = attempt
             self._until = asyncio.get_running_loop().time() + _PROBE
 
@@ -82,10 +90,24 @@ class Upstream:
         """It made an image of this size in so many seconds."""
         before = self._usual.get(size, seconds)
         self._usual[size] = before + _NEWEST * (seconds - before)
+        if self._errors:
+            self._works()
 
     def usual(self, size: str) -> float:
         """Seconds that an image of this size takes; 0.0 while that is unknown."""
         return self._usual.get(size, 0.0)
+
+    def _works(self) -> None:
+        if self._rests:
+            log.warning("%s works again.", self.name)
+            self._until = -math.inf
+        self._errors = self._rests = 0
+        self._probe = None
+
+    def _park_until(self, seconds: float, reason: NbpError) -> None:
+        self._until = asyncio.get_running_loop().time() + seconds
+        self.reason = reason
+        self._on_parked()
 
 
 class Offer(NamedTuple):

@@ -16,6 +16,7 @@ import msgspec
 
 from bench.account_pace import accounts
 from bench.hidden_cap import HiddenCap, Sample
+from bench.kept_limits import kept
 from bench.suite import Session, Suite
 from bench.table import table_lines
 from nbp_async import AutoLimit, Client, Limits, Profile
@@ -248,7 +249,8 @@ def _table(rows: Sequence[PaceRow]) -> Iterator[str]:
 
 PACE = Suite(
     name="pace",
-    help="finding a hidden ceiling: auto, a guess, AIMD; several accounts; in virtual time",
+    help="finding a hidden ceiling: auto, a guess, AIMD; the next call; several accounts; in "
+    "virtual time",
     quick="two ceilings, one route, some seconds",
-    measurements={"ceilings": ceilings, "accounts": accounts},
+    measurements={"ceilings": ceilings, "kept": kept, "accounts": accounts},
 )

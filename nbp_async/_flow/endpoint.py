@@ -1,6 +1,6 @@
 """One address that makes images, with one key and the account that pays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,7 +14,7 @@ from nbp_async._images.signed_links import link_end
 from nbp_async._models.events import LimitChanged
 from nbp_async._models.settings import Limits
 from nbp_async._pacing.gate import Gate, GateEvent
-from nbp_async._pacing.learned_limit import LearnedLimit
+from nbp_async._pacing.learned_limit import KeptLimit, LearnedLimit
 from nbp_async._pacing.price_margins import PriceMargins
 from nbp_async._pacing.slots import NestedSlots, Slots
 from nbp_async._pacing.spend_window import SpendWindow
@@ -53,6 +53,8 @@ class Endpoint:
         window: How many dollars a period may see, or None.
         margins: What its answers cost beyond their price, for caps and window.
         gates: One for each model: a model's quota is its own.
+        known_limits: What earlier runs had found, by model, and when, in seconds since 1970.
+        on_learned: Called with the model whose learned limit has changed.
     """
 
     resources: Resources
@@ -68,22 +70,32 @@ class Endpoint:
     margins: PriceMargins
     name: str = ""
     gates: dict[str, Gate] = field(default_factory=dict)
+    known_limits: dict[str, tuple[KeptLimit, float]] = field(default_factory=dict)
+    on_learned: list[Callable[[str], None]] = field(default_factory=list)
 
     def gate(self, model: str) -> Gate:
         """The gate of one model: its quota is its own, the slots are shared."""
         gate = self.gates.get(model)
         if gate is None:
-            shared = self.resources
+            shared, learned = self.resources, self._learned_limit()
+            heard = shared.listeners or learned is not None
             gate = self.gates[model] = Gate(
                 self.slots,
                 self.bucket,
                 rng=shared.rng,
-                on_change=partial(self._notify, model) if shared.listeners else None,
+                on_change=partial(self._notify, model) if heard else None,
                 patience=shared.retry.max_throttle,
                 window=self.window,
-                learned=self._learned_limit(),
+                learned=learned,
             )
+            self._recall(model, gate)
         return gate
+
+    def remember(self, model: str, kept: KeptLimit, written: float) -> None:
+        """An earlier run had found this limit: the model's gate goes back to it."""
+        self.known_limits[model] = kept, written
+        if model in self.gates:
+            self._recall(model, self.gates[model])
 
     def sign(self, request: HttpRequest) -> int:
         """Let the request carry the key that is in use now; gives its turn.
@@ -130,11 +142,18 @@ class Endpoint:
             return None
         return LearnedLimit(start=auto.start, floor=auto.floor, ceiling=auto.ceiling)
 
+    def _recall(self, model: str, gate: Gate) -> None:
+        if model in self.known_limits:
+            kept, written = self.known_limits[model]
+            gate.recall(kept, self.resources.wall_clock() - written)
+
     def _notify(self, model: str, event: GateEvent) -> None:
         if self.name:
             event = msgspec.structs.replace(event, account=self.name)
         if isinstance(event, LimitChanged):
             event = msgspec.structs.replace(event, model=model)
             self.resources.listeners.notify("on_limit", event)
+            for learned in self.on_learned:
+                learned(model)
         else:
             self.resources.listeners.notify("on_gate", event)

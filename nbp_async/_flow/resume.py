@@ -29,6 +29,7 @@ from nbp_async._flow.call_state import CallState
 from nbp_async._flow.endpoint import Endpoint
 from nbp_async._flow.late_upload import upload_late
 from nbp_async._flow.ledger import JournalRecord, Ledger, failure_of
+from nbp_async._flow.limit_notes import LimitNotes
 from nbp_async._flow.links_and_tasks import (
     all_attempts,
     failure_of_entry,
@@ -65,6 +66,9 @@ async def begin(
     """
     journal = await past.open_journal()
     resources = endpoints[0].resources
+    past.limit_notes = [LimitNotes(each, journal) for each in endpoints if each.limits.learned]
+    for notes in past.limit_notes:
+        await notes.open()
     leftovers = UnsettledFiles(resources.files, past)
     to_recover = await take_over(past, await journal.unsettled(), leftovers)
     windows = [endpoint.window for endpoint in endpoints if endpoint.window is not None]
@@ -122,6 +126,8 @@ async def end(call: CallState, past: ResumeState) -> None:
 async def _close(call: CallState, past: ResumeState) -> None:
     try:
         try:
+            for notes in past.limit_notes:
+                notes.close()
             for item, outcome in past.unfinished:
                 await past.journal.finish(item, outcome)
         finally:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nbp_async._flow.limit_notes import LimitNotes
 from nbp_async._flow.task_client import TaskClient
 from nbp_async._journal.base import Journal
 from nbp_async._journal.run_queue import QueueEntry, RunQueue
@@ -47,6 +48,7 @@ class ResumeState:
         tasks: Polls the open tasks of earlier calls; None if there are none.
         opened: The journal, once it is open.
         shared: The same, if other processes may use it at the same time.
+        limit_notes: Keeps what is learned of limits in the journal, where they are learned.
         rescues: Images that earlier calls paid for and that are being fetched, by item.
         unfinished: Outcomes of cancelled prompts that are not in the journal yet, by item.
         elsewhere: Items that other processes worked on and have given back, by the job's index.
@@ -67,6 +69,7 @@ class ResumeState:
     tasks: TaskClient | None = None
     opened: Journal | None = None
     shared: SharedJournal | None = None
+    limit_notes: list[LimitNotes] = field(default_factory=list)
     rescues: dict[int, "asyncio.Task[Outcome]"] = field(default_factory=dict)
     unfinished: list[tuple[int, Outcome]] = field(default_factory=list)
     elsewhere: dict[int, int] = field(default_factory=dict)

@@ -202,6 +202,14 @@ class Journal(Protocol):
         """The records of all batch jobs by name, in the order in which they were made."""
         ...
 
+    def note(self, name: str, text: str) -> None:
+        """Keep a note for later calls under this name, in place of the last one. Does not wait."""
+        ...
+
+    async def notes(self) -> dict[str, str]:
+        """All notes by name."""
+        ...
+
     async def totals(self, period: float = 600.0) -> RunTotals:
         """What the run has cost so far; `period` is that of `RunTotals.recent`."""
         ...

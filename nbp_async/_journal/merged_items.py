@@ -24,6 +24,7 @@ import msgspec
 
 from nbp_async._journal import records
 from nbp_async._journal.compatibility import version_of
+from nbp_async._journal.limit_records import FIRST_WITH_NOTES, is_newer
 from nbp_async._journal.records import ImageRecord
 
 Columns = dict[str, Any]
@@ -103,6 +104,7 @@ class ItemMerge:
         for number, source in enumerate(self._sources):
             self._add_sessions(source.db)
             self._add_batches(source.db)
+            self._add_notes(source.db)
             self._db.executemany(
                 "INSERT INTO found VALUES (?, ?, ?)",
                 ((place, number, item) for item, place in source.db.execute(_PLACES)),
@@ -247,6 +249,15 @@ class ItemMerge:
                 self._insert("batch", row)
             elif _age(row["record"]) > _age(ours[0]):
                 self._update("batch", {"record": row["record"]}, row, ("name",))
+
+    def _add_notes(self, db: sqlite3.Connection) -> None:
+        for row in _rows(db, "SELECT * FROM note") if version_of(db) >= FIRST_WITH_NOTES else ():
+            query = "SELECT text FROM note WHERE name = ?"
+            ours = self._db.execute(query, (row["name"],)).fetchone()
+            if ours is None:
+                self._insert("note", row)
+            elif is_newer(row["text"], ours[0]):
+                self._update("note", {"text": row["text"]}, row, ("name",))
 
     def _insert(self, table: str, row: Columns) -> int:
         self.changed = True

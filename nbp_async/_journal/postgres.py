@@ -239,6 +239,14 @@ class PostgresJournal:
         rows = await self._wait(self._queue.run(query, (self._run,)))
         return {str(name): str(record) for name, record in rows}
 
+    def note(self, name: str, text: str) -> None:
+        self._queue.post(self._sql(_NOTE), (self._run, _clean(name), _clean(text)))
+
+    async def notes(self) -> dict[str, str]:
+        query = self._sql("SELECT name, text FROM SCHEMA.note WHERE run = %s")
+        rows = await self._wait(self._queue.run(query, (self._run,)))
+        return {str(name): str(text) for name, text in rows}
+
     async def totals(self, period: float = 600.0) -> RunTotals:
         query = self._sql("SELECT spent, maybe + held, images FROM SCHEMA.run WHERE id = %s")
         ((spent, maybe, images),) = await self._wait(self._queue.run(query, (self._run,)))
@@ -373,6 +381,10 @@ UPDATE SCHEMA.run SET paused_until = greatest(paused_until,
 _SAVE_BATCH = """
 INSERT INTO SCHEMA.batch (run, name, record) VALUES (%s, %s, %s)
 ON CONFLICT (run, name) DO UPDATE SET record = EXCLUDED.record
+"""
+_NOTE = """
+INSERT INTO SCHEMA.note (run, name, text) VALUES (%s, %s, %s)
+ON CONFLICT (run, name) DO UPDATE SET text = EXCLUDED.text
 """
 _RECENT = """
 SELECT settled_at, CASE WHEN billing IS NULL THEN most ELSE cost END FROM SCHEMA.attempt

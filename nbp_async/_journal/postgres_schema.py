@@ -16,7 +16,7 @@ a commit is on its way, and then the batch is sent once more.
 A change here needs a new VERSION, and an upgrade for older tables.
 """
 
-VERSION = 2
+VERSION = 3
 LEASE = 30  # seconds that a worker may be silent
 OPEN = "('armed', 'submitted', 'answered')"
 
@@ -76,6 +76,13 @@ CREATE TABLE SCHEMA.batch (
 CREATE TYPE SCHEMA.entry AS (
     standing text, id bigint, place int, state text, nonce text, asked text, image text,
     reason text, message text, links text, expires float8, attempts text
+);
+"""
+
+NOTES = """
+CREATE TABLE SCHEMA.note (
+    run bigint NOT NULL REFERENCES SCHEMA.run ON DELETE CASCADE,
+    name text NOT NULL, text text NOT NULL, PRIMARY KEY (run, name)
 );
 """
 

@@ -16,6 +16,7 @@ from nbp_async._journal.base import JOURNAL, MANIFEST, PendingAttempt, RunTotals
 from nbp_async._journal.compatibility import read_only, version_of
 from nbp_async._journal.database_address import DatabaseAddress, is_database
 from nbp_async._journal.journal_copy import import_copies
+from nbp_async._journal.limit_records import FIRST_WITH_NOTES, LimitRecord, read_limits
 from nbp_async._journal.run_totals import account_totals, compute_totals
 from nbp_async._journal.schema import APPLICATION, VERSION
 from nbp_async._models.bill import AccountBill
@@ -44,6 +45,8 @@ class Report(msgspec.Struct, frozen=True):
         processes: How many processes have worked on it.
         problem: What could not be read, or "".
         place: Where a journal in a database says that the run's images are; else "".
+        learned: How many requests may be in flight, as far as calls have found out
+            (`max_in_flight="auto"`).
         address: Of the run, if it is in a database; `path` is then a copy of it as it was, which
             goes when this goes.
     """
@@ -56,6 +59,7 @@ class Report(msgspec.Struct, frozen=True):
     processes: int
     problem: str = ""
     place: str = ""
+    learned: tuple[LimitRecord, ...] = ()
     address: str = ""
     _copy: object = None
 
@@ -231,7 +235,14 @@ def _report_from(db: sqlite3.Connection, path: Path) -> Report:
         states=dict(states),
         processes=int(db.execute("SELECT count(*) FROM session").fetchone()[0]),
         problem=problem,
+        learned=tuple(read_limits(_notes(db))),
     )
+
+
+def _notes(db: sqlite3.Connection) -> dict[str, str]:
+    if version_of(db) < FIRST_WITH_NOTES:
+        return {}
+    return dict(db.execute("SELECT name, text FROM note ORDER BY name").fetchall())
 
 
 def _items(db: sqlite3.Connection, folder: Path | None) -> Iterator[tuple[_ItemRow, Outcome]]:

@@ -230,6 +230,7 @@ def _copy_rows_in(database: Connection, schema: str, db: sqlite3.Connection, run
         ),
         "budget (run, payer, period, dollars)": ((run, *row) for row in db.execute(_BUDGETS)),
         "reference (run, digest, data)": ((run, *row) for row in db.execute(_REFERENCES)),
+        "note (run, name, text)": ((run, *row) for row in db.execute(_NOTES)),
     }
     for columns, some in rows.items():
         with (
@@ -292,6 +293,7 @@ SELECT pid, host, datetime(started, 'unixepoch') || '+00',
 """
 _PURSES = "SELECT payer, day, held, spent, maybe, images, last_turn FROM purse"
 _BUDGETS = "SELECT payer, period, dollars FROM budget"
+_NOTES = "SELECT name, text FROM note"
 _REFERENCES = "SELECT digest, data FROM reference"
 _ADD_UP = """
 UPDATE SCHEMA.run SET turn = %(turn)s, paused = %(paused)s,
@@ -330,6 +332,7 @@ SELECT payer, day::text, held::text, spent::text, maybe::text, images, last_turn
 FROM SCHEMA.purse WHERE run = %(run)s
 """
 _BUDGETS_OUT = "SELECT payer, period, dollars::text FROM SCHEMA.budget WHERE run = %(run)s"
+_NOTES_OUT = "SELECT name, text FROM SCHEMA.note WHERE run = %(run)s"
 _REFERENCES_OUT = "SELECT digest, data FROM SCHEMA.reference WHERE run = %(run)s"
 _BATCHES_OUT = "SELECT name, record FROM SCHEMA.batch WHERE run = %(run)s ORDER BY id"
 
@@ -343,5 +346,6 @@ _OUTWARD = {
     "purse (payer, day, held, spent, maybe, images, last_turn)": _PURSES_OUT,
     "budget (payer, period, dollars)": _BUDGETS_OUT,
     "reference (digest, data)": _REFERENCES_OUT,
+    "note (name, text)": _NOTES_OUT,
 }
 """By table and columns of the file: what goes there."""

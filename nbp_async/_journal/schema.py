@@ -1,7 +1,7 @@
 """The journal's tables. A change here needs a new VERSION, and an upgrade for older files."""
 
 APPLICATION = 0x4E42_5031  # "NBP1": distinguishes our files from other databases
-VERSION = 3
+VERSION = 4
 
 # See `run_queue`, and `postgres_queue_schema` for what the columns mean.
 _QUEUE = """
@@ -31,6 +31,8 @@ CREATE TABLE budget (
 ) WITHOUT ROWID;
 CREATE TABLE reference (digest BLOB PRIMARY KEY, data BLOB NOT NULL);
 """
+
+_NOTES = "CREATE TABLE note (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;"
 
 # Ids count up in the order of writing, so that order never depends on a clock.
 CREATE = f"""
@@ -70,6 +72,7 @@ CREATE TABLE attempt (
 
 CREATE TABLE batch (name TEXT PRIMARY KEY, record TEXT NOT NULL);
 {_QUEUE}
+{_NOTES}
 """
 
 UPGRADES = {
@@ -80,6 +83,7 @@ DROP INDEX item_open;
 CREATE INDEX item_open ON item (state) WHERE state IN ('armed', 'submitted', 'answered');
 """,
     2: _QUEUE,
+    3: _NOTES,
 }
 """By version: the statements that bring a journal to the next version."""
 

@@ -285,6 +285,14 @@ class SqliteJournal:
 
         return await self.run(select)
 
+    def note(self, name: str, text: str) -> None:
+        query = "INSERT OR REPLACE INTO note VALUES (?, ?)"
+        self._thread.post(lambda db: db.execute(query, (name, text)))
+
+    async def notes(self) -> dict[str, str]:
+        query = "SELECT name, text FROM note"
+        return await self.run(lambda db: dict(db.execute(query).fetchall()))
+
     async def totals(self, period: float = 600.0) -> RunTotals:
         now = self.now()
         return await self.run(lambda db: compute_totals(db, now, period))

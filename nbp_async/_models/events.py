@@ -65,9 +65,11 @@ class LimitChanged(msgspec.Struct, frozen=True):
     Attributes:
         before: How many it were.
         limit: How many it are now.
-        reason: "accepted" where it grew; else the class of the error that lowered it.
+        reason: "accepted" where it grew, "remembered" where an earlier run had found it; else the
+            class of the error that lowered it.
         model: The model whose limit it is.
         account: The account whose limit it is, of a client with several; else "".
+        known: What an earlier run had found, or 0.
     """
 
     before: int
@@ -75,6 +77,7 @@ class LimitChanged(msgspec.Struct, frozen=True):
     reason: str
     model: str = ""
     account: str = ""
+    known: int = 0
 
 
 class Listener:

@@ -28,7 +28,7 @@ import msgspec
 from nbp_async._base.errors import ClosedError, NbpError, RateLimitError
 from nbp_async._models.events import GateClosed, GateOpened, LimitChanged
 from nbp_async._models.settings import Rate
-from nbp_async._pacing.learned_limit import LearnedLimit
+from nbp_async._pacing.learned_limit import KeptLimit, LearnedLimit
 from nbp_async._pacing.pause import Pause
 from nbp_async._pacing.price_margins import ZERO, PriceKind
 from nbp_async._pacing.slots import NestedSlots, Slots
@@ -64,6 +64,8 @@ class GateStatistics(msgspec.Struct, frozen=True):
         step: How many may leave in this step of the ramp; None when open.
         limit: How many may be in flight: the number that was set, or what is learned so far.
         is_learned: The limit is learned (`max_in_flight="auto"`).
+        remembered: What an earlier run of the same journal had found, and this one went back to; 0
+            for nothing.
     """
 
     in_flight: int
@@ -72,6 +74,7 @@ class GateStatistics(msgspec.Struct, frozen=True):
     step: int | None
     limit: int = 0
     is_learned: bool = False
+    remembered: int = 0
 
 
 GateEvent = GateClosed | GateOpened | LimitChanged
@@ -93,6 +96,7 @@ class Gate:
     ) -> None:
         self._slots = slots if learned is None else NestedSlots(learned.value, slots)
         self._learned = learned
+        self._remembered = 0
         # Requests that left and have not ended. Not the slots in use: the slot of one that was
         # refused has gone to the next in line before the refusal is told of here.
         self._out = 0
@@ -193,6 +197,27 @@ class Gate:
                 self._apply_limit(reason)
             self._set_growth()
 
+    @property
+    def kept(self) -> KeptLimit | None:
+        """What was learned here, for the next run; None for nothing."""
+        return None if self._learned is None else self._learned.kept
+
+    def recall(self, kept: KeptLimit, age: float) -> None:
+        """Go back to what a run had found so many seconds ago, unless more is known here."""
+        learned, start = self._learned, kept.at_once(age)
+        if learned is None or learned.kept is not None or not start:
+            return
+        self._learned = LearnedLimit(
+            start=start,
+            floor=learned.floor,
+            ceiling=learned.ceiling,
+            is_known=not kept.is_searching,
+            goal=kept.limit,
+        )
+        self._remembered = kept.limit
+        self._apply_limit("remembered")
+        self._set_growth()
+
     def succeeded(self, ticket: GatePass) -> None:
         """An attempt succeeded: while ramping, that accepts its step at once."""
         if self._pause.proves(ticket.phase):
@@ -215,6 +240,7 @@ class Gate:
             step=None if self._pause.state == "open" else self._pause.step,
             limit=self._slots.limit,
             is_learned=self._learned is not None,
+            remembered=self._remembered,
         )
 
     def close(self) -> None:
@@ -336,7 +362,9 @@ class Gate:
         assert self._learned is not None, "only a learned limit changes"
         before, self._slots.limit = self._slots.limit, self._learned.value
         if self._on_change is not None:
-            self._on_change(LimitChanged(before, self._learned.value, reason))
+            self._on_change(
+                LimitChanged(before, self._learned.value, reason, known=self._remembered)
+            )
 
     def _accept(self) -> None:
         self._pause.accepted(self._slots.limit, self._out)

@@ -3,11 +3,17 @@
 A refusal is free and comes within a second; an image takes minutes. So the limit follows what is
 not refused, not what is finished:
 
+    returning   a part of what an earlier run had found, and a tenth more of it each second
+       │ it is reached; or refused
+       ▼
     searching   full for PROOF seconds without a refusal: half as many more
        │ refused
        ▼
     settled     what the vendor held just before, less a little; rest; then one more, and each
                 time half as many again on top, as long as nothing is refused
+
+The way back is no jump, because the ceiling may have come down meanwhile: at that pace only those
+are refused in vain that leave in the half second until the first refusal is here.
 
 A refusal must be earned by EARNED requests that were accepted, so that a small limit is not tested
 every minute. What was lost on the way may have been billed: when that happens to more than a few,
@@ -18,16 +24,46 @@ of one vendor equal (as in TCP). No I/O; the caller brings the clock.
 import math
 from collections import deque
 
+import msgspec
+
 PROOF = 3.0  # seconds without a refusal after which a full limit counts as accepted
 REST = 60.0  # seconds after a refusal before anything more is asked for
 LONGEST_REST = 400.0  # seconds; for a limit so small that its requests are rare
 EARNED = 20  # accepted requests that pay for one refusal
 _MOST_OWED = 2 * EARNED
 _GAP = 5.0  # seconds between two increases of a settled limit
+_RETURN_GAP = 0.25  # seconds between two increases on the way back to an earlier limit
+_RETURN_STEPS = 40  # of these, from nothing
 _KEPT = 0.95  # of what was in flight when the vendor refused more
 _SEARCH = 1.5  # growth while searching; later, of what is added
 _MOST_GROWTH = 0.5  # of a settled limit, at once
 _LOST_SHARE = 0.05  # of the limit that may be lost within a hold before it halves
+
+
+_HOUR, _DAY = 3600.0, 86400.0
+
+
+class KeptLimit(msgspec.Struct, frozen=True):
+    """What one run found, for the next one.
+
+    Attributes:
+        limit: How many were in flight without a refusal.
+        is_searching: Nothing was refused: it may be more.
+    """
+
+    limit: int
+    is_searching: bool = False
+
+    def at_once(self, age: float) -> int:
+        """How many may leave at once, when it was found `age` seconds ago; 0 if it is forgotten.
+
+        Half of it, and a quarter after an hour: it may have come down, and the rest follows within
+        eight seconds. Of 400 that are 100 now, half would cost 131 refusals, a quarter 41; where
+        nothing changed, a quarter costs two seconds. After a day it says no more than a guess, and
+        a ceiling that has risen is found sooner without it.
+        """
+        share = 0.5 if age < _HOUR else 0.25 if age < _DAY else 0.0
+        return max(1, int(self.limit * share)) if share else 0
 
 
 class LearnedLimit:
@@ -42,7 +78,9 @@ class LearnedLimit:
     __slots__ = (
         "_epoch",
         "_full_at",
+        "_goal",
         "_halved_at",
+        "_is_proven",
         "_lost",
         "_owed",
         "_quiet",
@@ -54,10 +92,15 @@ class LearnedLimit:
         "floor",
     )
 
-    def __init__(self, *, start: int, floor: int, ceiling: int, is_known: bool = False) -> None:
+    def __init__(
+        self, *, start: int, floor: int, ceiling: int, is_known: bool = False, goal: int = 0
+    ) -> None:
+        """Begin with `start`, and go straight to `goal`, which an earlier run had found."""
         self.floor, self.ceiling = floor, ceiling
+        self._goal = float(min(goal, ceiling))
         self._size = float(min(max(start, floor), ceiling))
         self._searching = not is_known  # a limit of an earlier run is only tested, not searched
+        self._is_proven = False  # this run has found out something itself
         self._quiet = 0  # increases since the last refusal
         self._owed = 0  # requests to be accepted before a refusal is risked again
         self._epoch = -math.inf  # requests that left before it say nothing new
@@ -77,9 +120,16 @@ class LearnedLimit:
         return self._searching
 
     @property
+    def kept(self) -> KeptLimit | None:
+        """What the next run may begin with; None while this one has found nothing itself."""
+        return KeptLimit(self.value, self._searching) if self._is_proven else None
+
+    @property
     def until(self) -> float | None:
         if self._full_at is None or self.value >= self.ceiling:
             return None
+        if self._goal > self._size:
+            return self._full_at + _RETURN_GAP
         proven = self._full_at + PROOF
         if self._searching:
             return max(proven, self._rest_until)
@@ -92,6 +142,7 @@ class LearnedLimit:
             self._owed -= 1
         if self._full_at is None and in_flight >= self.value:
             self._full_at = now
+            self._is_proven = self._is_proven or 0 < self._goal <= self._size
 
     def grow(self, now: float) -> bool:
         """Raise it if that is due; True if it was raised."""
@@ -99,6 +150,11 @@ class LearnedLimit:
         if due is None or now < due:
             return False
         before = self.value
+        if self._goal > self._size:
+            self._size = min(self._goal, self._size + max(1.0, self._goal / _RETURN_STEPS))
+            self._full_at, self._raised_at = None, now
+            return self.value > before
+        self._is_proven = True
         if self._searching:
             self._size *= _SEARCH
         else:
@@ -123,7 +179,7 @@ class LearnedLimit:
                 self._size = min(self._size, kept)
             return self.value != before
         self._size = min(kept, float(self.ceiling))
-        self._searching = False
+        self._goal, self._searching, self._is_proven = 0.0, False, True
         self._quiet, self._full_at = 0, None
         self._epoch, self._rest_until = now, now + REST
         return self.value != before
@@ -142,7 +198,7 @@ class LearnedLimit:
             return False
         before = self.value
         self._size = max(float(self.floor), self._size / 2)
-        self._searching = False
+        self._goal, self._searching, self._is_proven = 0.0, False, True
         self._quiet, self._full_at = 0, None
         self._halved_at, self._rest_until = now, now + 2 * hold
         return self.value != before

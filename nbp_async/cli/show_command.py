@@ -9,10 +9,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from nbp_async import Row
+from nbp_async import Report, Row
 from nbp_async.cli import exit_codes
 from nbp_async.cli.run_reader import RunReader
 from nbp_async.cli.shared_options import any_run_argument
+from nbp_async.display.formats import format_seconds, printable
 from nbp_async.display.row_table import RowTable, columns_of, tab_separated
 from nbp_async.display.run_summary import RunSummary, facts_table
 from nbp_async.display.sheet import write_sheet
@@ -106,6 +107,7 @@ def _show_totals(reader: RunReader) -> None:
     place = report.place or str(report.folder)
     summary = RunSummary(reader.rows(), report.folder, reader.accounts())
     facts = [*summary.facts(time.time()), ("processes", f"{report.processes:,} so far")]
+    facts += _learned_limits(report, time.time())
     unclear = [f"  {line}" for line in summary.unclear()]
     if unclear:
         unclear.insert(0, "May have been billed, and not sent again by default:")
@@ -117,6 +119,14 @@ def _show_totals(reader: RunReader) -> None:
     wide = max(len(name) for name, _ in facts)
     lines = [place, *(f"{name:<{wide}}  {value}" for name, value in facts), *unclear]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _learned_limits(report: Report, now: float) -> Iterator[tuple[str, str]]:
+    """How many requests vendors held, for calls with `--max-in-flight auto`."""
+    for one in report.learned:
+        ago = format_seconds(max(0.0, now - one.written))
+        where = printable(f"{one.model} at {one.endpoint}", 200)
+        yield "learned limit", f"{one.limit:,} in flight, {ago} ago ({where})"
 
 
 def _write_page(reader: RunReader, rows: list[Row], sheet: Path) -> None:

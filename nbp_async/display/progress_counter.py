@@ -86,7 +86,8 @@ class ProgressCounter(Listener):
             self.pause_reason, self._pause = "", 0.0
 
     def on_limit(self, event: LimitChanged) -> None:
-        self._limit = f"{event.before} → {event.limit}"
+        known = f" (the last run held {event.known:,})" if event.known else ""
+        self._limit = f"{event.before} → {event.limit}{known}"
         if event.account:
             self._limit = f"{event.account} {self._limit}"
             self.max_in_flight = max(1, self.max_in_flight + event.limit - event.before)

@@ -358,6 +358,16 @@ async def test_the_journal_has_one_thread_and_ends_it(tmp_path: Path) -> None:
     assert not ours.is_alive()
 
 
+async def test_the_last_note_of_a_name_is_kept_for_later_calls(opened: Journals) -> None:
+    journal = await opened()
+    assert await journal.notes() == {}
+    for text in ("38", "40"):
+        journal.note("a limit", text)
+    journal.note("another", "7")
+    assert await journal.notes() == {"a limit": "40", "another": "7"}
+    assert await (await opened()).notes() == {"a limit": "40", "another": "7"}
+
+
 async def test_what_the_vendor_works_on_is_known_by_its_handle(opened: Journals) -> None:
     journal = await opened()
     handles = [

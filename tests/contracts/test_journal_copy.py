@@ -27,6 +27,7 @@ async def begin(folder: Path) -> None:
     for index in range(3):
         await claim(journal, job("same", index))
     await journal.save_batch("nbp-1", "{}")
+    journal.note("a limit", "40")
     await journal.aclose()
     journal = await SqliteJournal.open(folder / "journal.sqlite3", **given)  # type: ignore[arg-type]
     for index in range(2):
@@ -50,6 +51,7 @@ async def test_there_and_back_it_is_the_same_run(shared: Journals, tmp_path: Pat
     journal = await shared.join(place=str(tmp_path))
     assert len(await journal.unsettled()) == 2
     assert await journal.batches() == {"nbp-1": "{}"}
+    assert await journal.notes() == {"a limit": "40"}
     drawn = [await claim(journal, job("same", index)) for index in range(4)]
     assert [entry.item - drawn[0].item for entry in drawn[:3]] == [0, 1, 2]
     with pytest.raises(JournalError, match="1 processes work on"):
@@ -67,6 +69,7 @@ async def test_there_and_back_it_is_the_same_run(shared: Journals, tmp_path: Pat
     again = [await claim(file, job("same", index)) for index in range(4)]
     assert [entry.item for entry in again] == [6, 7, 8, 9], "the fourth was drawn in the database"
     assert [entry.nonce for entry in again] == [entry.nonce for entry in drawn]
+    assert await file.notes() == {"a limit": "40"}
     await file.aclose()
 
 
@@ -145,7 +148,7 @@ async def test_a_file_of_an_older_version_is_brought_up_to_date_first(
             db.execute(f"ALTER TABLE item DROP COLUMN {column}")
         for column in ("turn", "paused"):
             db.execute(f"ALTER TABLE run DROP COLUMN {column}")
-        for table in ("purse", "budget", "reference"):
+        for table in ("purse", "budget", "reference", "note"):
             db.execute(f"DROP TABLE {table}")
         db.execute("PRAGMA user_version=2")
     copy_journal(tmp_path, shared.address)

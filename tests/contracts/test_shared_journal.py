@@ -11,6 +11,7 @@ from nbp_async._journal import records
 from nbp_async._journal.base import JournalEntry
 from nbp_async._journal.database_address import DatabaseAddress
 from nbp_async._journal.postgres import PostgresJournal
+from nbp_async._journal.postgres_schema import VERSION
 from nbp_async._models.outcomes import Failure, Prompt
 from tests.contracts.journals import ACCOUNT, Journals, claim
 from tests.databases import execute
@@ -255,7 +256,7 @@ async def test_another_account_and_another_place_are_refused(shared: Journals) -
     with pytest.raises(JournalError, match=r"one place: a store, or a folder"):
         await shared.join(place="s3://shop/a")
     execute(shared.address, "UPDATE SCHEMA.version SET number = 99")
-    with pytest.raises(JournalError, match=r"version 99, ours is 2.*Nothing was changed"):
+    with pytest.raises(JournalError, match=rf"version 99, ours is {VERSION}.*Nothing was changed"):
         await shared.join()
 
 
@@ -288,10 +289,12 @@ async def test_tables_of_version_1_are_brought_up_to_date_once_and_their_workers
     assert execute(shared.address, item, bytes(32), request) == [(1, "armed")]
 
     joined = await asyncio.gather(*(shared.join() for _ in range(3)))
-    assert execute(shared.address, "SELECT number FROM SCHEMA.version") == [(2,)]
+    assert execute(shared.address, "SELECT number FROM SCHEMA.version") == [(VERSION,)]
     assert execute(shared.address, "SELECT is_out FROM SCHEMA.run") == [(1,)]
     arm = "SELECT SCHEMA.arm(1, 1, 1, 2, 'u', 0.1, 0.2, 0, 'x', NULL, NULL)"
     assert execute(shared.address, arm) == [("fenced",)]
+    joined[0].note("a limit", "40")
+    assert await joined[0].notes() == {"a limit": "40"}
     (entry,) = await joined[0].unsettled()
     joined[0].settle(entry.item, attempt(billing="maybe"))
     await joined[0].finish(entry.item, failure())

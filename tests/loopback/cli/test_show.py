@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from nbp_async import Batch, Client, Outcome
+from nbp_async import Batch, Client, Limits, Outcome
 from nbp_async._base.text import format_dollars
 from nbp_async._journal.base import JOURNAL
+from nbp_async._journal.limit_records import LimitRecord
 from nbp_async.cli.app import app
 from nbp_async.fake import FakeServer, faults
 from tests.loopback.cli.vendor import Shell, Vendor
@@ -66,6 +68,20 @@ async def test_the_sums_are_those_of_the_bank_and_nothing_is_changed(
     )
     assert bill.spent <= server.bank.billed <= bill.spent + bill.maybe
     assert f"#1 {format_dollars(bill.maybe)} a cat [2J =1+1 <script>" in said
+
+
+async def test_what_was_learned_of_a_limit_is_shown_with_its_age(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    async with Client(server.openai_url, server.key, limits=Limits(max_in_flight="auto")) as gen:
+        batch = await gen.many(["a red bicycle"], size="1K", out=tmp_path)
+        await assert_settled(gen, server, batch, out=tmp_path)
+    record = LimitRecord("google", "google:me", "a-model", 1200, time.time() - 7200.0)
+    with sqlite3.connect(tmp_path / JOURNAL) as db:
+        db.execute("INSERT INTO note VALUES (?, ?)", (record.name, record.text()))
+    db.close()
+    lines = show(tmp_path).stdout.splitlines()
+    assert lines[-1] == "learned limit  1,200 in flight, 2 h 0 m ago (a-model at google)"
 
 
 async def test_json_has_a_line_for_each_item(server: FakeServer, tmp_path: Path) -> None:

@@ -6,7 +6,13 @@ import pytest
 
 from nbp_async import Job, Prompt, RateLimitError
 from nbp_async._base.http import Billing
-from nbp_async._models.events import AttemptEnded, AttemptStarted, GateClosed, GateOpened
+from nbp_async._models.events import (
+    AttemptEnded,
+    AttemptStarted,
+    GateClosed,
+    GateOpened,
+    LimitChanged,
+)
 from nbp_async._vendors.sizes import Canvas
 from nbp_async.display.progress_counter import ProgressCounter
 from tests.unit.display.examples import attempt, failure, image
@@ -91,3 +97,12 @@ def test_a_rate_that_holds_everything_up_is_in_the_guess() -> None:
         end(counts, begun=100.0 + 60 * place, took=1)
         counts.on_outcome(image("a.png"))
     assert counts.progress.left == pytest.approx(90 * 541 / 10)
+
+
+def test_a_learned_limit_says_what_the_last_run_held() -> None:
+    counts = ProgressCounter(1000, 1000)
+    counts.on_limit(LimitChanged(8, 12, "accepted"))
+    assert counts.progress.limit == "8 → 12"
+    counts.on_limit(LimitChanged(8, 600, "remembered", known=1200))
+    assert counts.progress.limit == "8 → 600 (the last run held 1,200)"
+    assert counts.max_in_flight == 600

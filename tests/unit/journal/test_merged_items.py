@@ -10,6 +10,7 @@ import pytest
 from nbp_async import JournalError, merge_runs
 from nbp_async._journal.base import JOURNAL, JournalEntry
 from nbp_async._journal.identity import identity
+from nbp_async._journal.limit_records import LimitRecord
 from nbp_async._journal.lost_journal import merging_path
 from nbp_async._journal.reader import read_run
 from nbp_async._models.outcomes import Job
@@ -122,11 +123,22 @@ async def test_batch_jobs_come_along_as_far_as_they_have_come(tmp_path: Path) ->
     assert sorted(found) == ["nbp-1", "nbp-a", "nbp-b", "nbp-c"]
 
 
+async def test_of_learned_limits_the_latest_is_kept(tmp_path: Path) -> None:
+    for run, limit, written in (("a", 40, 7.0), ("b", 30, 9.0), ("c", 20, 8.0)):
+        journal = await opened(tmp_path / run)
+        record = LimitRecord("google", "me", "a-model", limit, written)
+        journal.note(record.name, record.text())
+        await journal.aclose()
+    merge_runs(tmp_path / "all", *(tmp_path / run for run in "abc"))
+    assert [one.limit for one in read_run(tmp_path / "all").learned] == [30]
+
+
 async def test_a_journal_of_the_first_version_is_merged_too(tmp_path: Path) -> None:
     await make(tmp_path / "old", 0)
     db = sqlite3.connect(tmp_path / "old" / JOURNAL, isolation_level=None)
     db.executescript(
-        "DROP TABLE batch; ALTER TABLE attempt DROP COLUMN handle; PRAGMA user_version=1"
+        "DROP TABLE batch; DROP TABLE note; ALTER TABLE attempt DROP COLUMN handle; "
+        "PRAGMA user_version=1"
     )
     db.close()
     await make(tmp_path / "new", 1)

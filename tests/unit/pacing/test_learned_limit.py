@@ -11,6 +11,7 @@ from nbp_async._pacing.learned_limit import (
     LONGEST_REST,
     PROOF,
     REST,
+    KeptLimit,
     LearnedLimit,
 )
 
@@ -142,3 +143,53 @@ def test_a_client_takes_it_as_a_word(value: str) -> None:
     limits = Limits(max_in_flight=value)
     assert limits.learned == AutoLimit(ceiling=limits.most_in_flight)
     assert limits.most_in_flight == (30 if ":" in value else 1000)
+
+
+def returning(goal: int, age: float, *, ceiling: int = 1000) -> LearnedLimit:
+    start = KeptLimit(goal).at_once(age)
+    return LearnedLimit(start=start, floor=1, ceiling=ceiling, is_known=True, goal=goal)
+
+
+def test_it_goes_back_to_what_an_earlier_run_had_found_within_seconds() -> None:
+    limit, now = returning(400, 60.0), 0.0
+    assert limit.value == 200
+    while limit.value < 400:
+        limit.departed(now, limit.value)
+        assert limit.until is not None
+        now = limit.until
+        assert limit.grow(now)
+        assert limit.value <= 400
+    assert now == pytest.approx(5.0)
+    assert limit.kept is None, "it may have come down: nothing of it is proven yet"
+    limit.departed(now, 400)
+    assert limit.kept == KeptLimit(400)
+    assert limit.until == now + PROOF + 2.0, "from here on it is tested as any other"
+
+
+def test_a_refusal_on_the_way_back_ends_it() -> None:
+    limit = returning(400, 60.0)
+    limit.departed(0.0, 200)
+    assert limit.grow(0.25)
+    assert limit.refused(0.5, 0.25, 200)
+    assert limit.value == 190
+    assert limit.kept == KeptLimit(190)
+    limit.departed(1.0, 190)
+    assert limit.until is not None
+    assert limit.until >= 60.0
+
+
+def test_the_older_it_is_the_less_leaves_at_once() -> None:
+    kept = KeptLimit(40)
+    hours = (0, 0.9, 1.1, 23.9, 24.1)
+    assert [kept.at_once(each * 3600.0) for each in hours] == [20, 20, 10, 10, 0]
+    assert KeptLimit(1).at_once(7200.0) == 1
+    assert returning(400, 60.0, ceiling=50).value == 50
+
+
+def test_what_nobody_asked_for_is_not_kept() -> None:
+    limit = LearnedLimit(start=8, floor=1, ceiling=1000)
+    limit.departed(0.0, 3)
+    assert limit.kept is None
+    limit.departed(0.0, 8)
+    assert limit.grow(PROOF)
+    assert limit.kept == KeptLimit(12, is_searching=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Literal
 
-from nbp_async._base.errors import NbpError, RateLimitError
+from nbp_async._base.errors import BudgetError, NbpError, RateLimitError
 from nbp_async._flow.upstream import Offer, Upstream
 from nbp_async._pacing.gate import Gate, GatePass
 
@@ -84,8 +84,7 @@ class Route:
             first = min(parked, key=Upstream.parked_for, default=None)
             back = None if first is None else first.parked_for()
             if not ready and first is not None and first.parked_for() > self.patience:
-                assert first.reason is not None, "it was parked for one"
-                raise first.reason
+                raise first.refusal()
             admitted = await self._wait(Waiter(offers), ready, back)
             if admitted is not None:
                 return admitted
@@ -131,9 +130,9 @@ class Route:
             try:
                 ticket = await wanted[1].enter()
             except NbpError as exc:
-                self._refuse(gate, exc)
-                return
-            self._hand_out(gate, wanted[1], ticket)
+                self._refuse(gate, wanted[1], exc)
+            else:
+                self._hand_out(gate, wanted[1], ticket)
 
     def _hand_out(self, gate: Gate, meant: Offer, ticket: GatePass) -> None:
         """Give the ticket to the first in line that costs what it was reserved for."""
@@ -155,13 +154,18 @@ class Route:
     def _may_come(self, waiter: Waiter, offer: Offer) -> bool:
         return offer.gate not in waiter.refused and offer.upstream.parked_for() <= self.patience
 
-    def _refuse(self, gate: Gate, error: NbpError) -> None:
-        """The gate lets nobody wait: whoever waits for no other one is refused with that."""
+    def _refuse(self, gate: Gate, meant: Offer, error: NbpError) -> None:
+        """The gate lets none of these wait: whoever waits for no other one is refused with that.
+
+        A pause that is too long is for all; a price above what may ever be spent for equal ones.
+        """
         for waiter in self._line:
-            if waiter.offer_at(gate) is None:
+            offer = waiter.offer_at(gate)
+            is_meant = offer is not None and offer.price_kind == meant.price_kind
+            if offer is None or (isinstance(error, BudgetError) and not is_meant):
                 continue
             waiter.refused[gate] = error
-            if not any(self._may_come(waiter, offer) for offer in waiter.offers):
+            if not any(self._may_come(waiter, each) for each in waiter.offers):
                 waiter.admitted.set_exception(min(waiter.refused.values(), key=_wait_of))
 
 

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from copy import copy
 from decimal import Decimal
 from typing import NamedTuple
 
-from nbp_async._base.errors import NbpError, NotSentError
+from nbp_async._base.errors import AuthError, NbpError, NotSentError, ParkedError, QuotaError
 from nbp_async._flow.attempt import LiveAttempt
 from nbp_async._flow.held_delivery import HeldDelivery
 from nbp_async._flow.job_prices import price_kind
@@ -38,7 +39,7 @@ class Upstream:
         self.delivery = delivery
         self.endpoint = delivery.endpoint
         self.reason: NbpError | None = None
-        self._until = -math.inf  # on the loop's clock
+        self._parked_until = self._rests_until = -math.inf  # on the loop's clock
         self._errors = 0  # in a row
         self._rests = 0  # how often it was given a rest since it worked
         self._probe: LiveAttempt | None = None
@@ -53,14 +54,17 @@ class Upstream:
         """Seconds for which it is not asked; 0.0 if it may be."""
         if isinstance(self.reason, NotSentError) and self._probe is not None and self._probe.sent:
             self._works()
-        return max(0.0, self._until - asyncio.get_running_loop().time())
+        until = max(self._parked_until, self._rests_until)
+        return max(0.0, until - asyncio.get_running_loop().time())
 
     def park(self, seconds: float, reason: NbpError) -> None:
-        """Do not ask it for so long."""
-        if self.parked_for() < seconds:
+        """Do not ask it for so long: its quota or balance is used up, or its keys are refused."""
+        now = asyncio.get_running_loop().time()
+        if self._parked_until <= now:
             span = "any more" if seconds == math.inf else f"for {seconds:.0f} s"
             log.warning("%s is not asked %s: %s", self.name, span, reason)
-        self._park_until(seconds, reason)
+        self._parked_until, self.reason = now + seconds, reason
+        self._on_parked()
 
     def fail(self, error: NbpError, *, is_free: bool) -> None:
         """A request ended in an error of the account's side, or found no connection.
@@ -72,19 +76,23 @@ class Upstream:
             return
         if not self._rests:
             log.warning("%s does not work now, the other accounts go on: %s", self.name, error)
-        elif self.parked_for() and self._probe is None:
+        elif self._rests_until > asyncio.get_running_loop().time() and self._probe is None:
             return  # one of many that were out together
         self._rests += 1
         self._probe = None
         first, longest = _FREE_REST if is_free else _PAID_REST
         rest = min(longest, first * 2.0 ** (self._rests - 1))
-        self._park_until(max(rest, self.parked_for()), error)
+        now = asyncio.get_running_loop().time()
+        self._rests_until = now + rest
+        if self._parked_until <= now:
+            self.reason = error
+        self._on_parked()
 
     def begin(self, attempt: LiveAttempt) -> None:
         """An attempt was admitted."""
         if self._rests:
             self._probe = attempt
-            self._until = asyncio.get_running_loop().time() + _PROBE
+            self._rests_until = asyncio.get_running_loop().time() + _PROBE
 
     def succeeded(self, size: str, seconds: float) -> None:
         """It made an image of this size in so many seconds."""
@@ -93,6 +101,16 @@ class Upstream:
         if self._errors:
             self._works()
 
+    def refusal(self) -> NbpError:
+        """Why it is not asked, for an attempt that was not sent because of that."""
+        reason = self.reason
+        if isinstance(reason, QuotaError | AuthError):
+            return copy(reason)
+        return ParkedError(
+            f"Not sent: no account works now. {self.name}: {reason}",
+            hint="Send the rest later, or raise Retry.max_throttle to wait for it.",
+        )
+
     def usual(self, size: str) -> float:
         """Seconds that an image of this size takes; 0.0 while that is unknown."""
         return self._usual.get(size, 0.0)
@@ -100,14 +118,9 @@ class Upstream:
     def _works(self) -> None:
         if self._rests:
             log.warning("%s works again.", self.name)
-            self._until = -math.inf
+            self._rests_until = -math.inf
         self._errors = self._rests = 0
         self._probe = None
-
-    def _park_until(self, seconds: float, reason: NbpError) -> None:
-        self._until = asyncio.get_running_loop().time() + seconds
-        self.reason = reason
-        self._on_parked()
 
 
 class Offer(NamedTuple):

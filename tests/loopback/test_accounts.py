@@ -15,6 +15,7 @@ from nbp_async import (
     Failure,
     JournalError,
     Limits,
+    ParkedError,
     QuotaError,
     Retry,
     read_run,
@@ -206,6 +207,36 @@ async def test_a_free_error_of_one_account_is_made_good_by_the_other() -> None:
             assert max(len(image.attempts) for image in batch.images) == 2
             await both.assert_settled(gen, batch)
             assert both.google.stats().requests <= 10 + 15
+
+
+async def test_a_spend_window_of_one_account_sends_the_rest_to_the_other() -> None:
+    """A 4K image costs more than the window of one account may ever see; a 1K image does not."""
+    async with two_accounts() as both:
+        window = Limits(max_in_flight=10, spend="$0.20/min")
+        accounts = [both.account("google", limits=window), both.account("relay", limits=ONE_SLOT)]
+        async with Client(accounts) as gen:
+            sizes = [{"text": f"car {n}", "size": "4K" if n % 2 else "1K"} for n in range(12)]
+            batch = await gen.many(sizes)
+            assert len(batch.images) == 12
+            large = [o for o in batch if o.prompt.size == "4K"]
+            assert {a.account for o in large for a in o.attempts} == {"relay"}
+            assert both.images()["google"] > 0
+            await both.assert_settled(gen, batch)
+
+
+async def test_where_no_account_works_what_is_not_sent_costs_nothing() -> None:
+    async with two_accounts() as both:
+        for server in both.servers.values():
+            server.script(*[faults.status(502)] * 30)
+        retry = Retry(max_throttle=10)
+        async with Client(both.accounts(limits=ONE_SLOT), retry=retry) as gen:
+            batch = await gen.many(PROMPTS[:30], size="1K")
+            unsent = [o for o in batch.failures if not o.attempts]
+            assert len(unsent) >= 20
+            assert {o.billing for o in unsent} == {"no"}
+            assert all(isinstance(o.error, ParkedError) for o in unsent)
+            assert "no account works now" in str(unsent[0].error)
+            await both.assert_settled(gen, batch)
 
 
 async def test_told_to_send_it_again_another_account_may_make_it() -> None:

@@ -207,7 +207,7 @@ class Run:
         items = items_of(tickets)
         said = await self._open_queue().cancel(items, out=accept_price)
         for work in self._works if accept_price else ():
-            work.cancel(items)
+            work.cancel([item for item, became in said.items() if became == "out"])
         self._note_change()
         return said
 

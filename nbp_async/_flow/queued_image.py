@@ -33,6 +33,10 @@ async def make_queued_image(
 ) -> Outcome:
     """Make it, in a task of its own that can be cancelled without its worker."""
     ledger = Ledger(delivery.endpoint, call, job)
+    if job.index in past.unwanted:
+        past.unwanted.discard(job.index)
+        past.drawn.pop(job.index, None)
+        return await _end_cancelled(call, past, job, ledger)
     task = asyncio.ensure_future(make_claimed_or_known(delivery, call, job, ledger))
     past.making[job.index] = task
     try:

@@ -56,6 +56,7 @@ class ResumeState:
         queue: The run's queue, if the call works on that.
         drawn: Items of the queue that were drawn and not begun yet.
         making: The tasks that make images of the queue, by item.
+        unwanted: Items that were cancelled before they were begun here, if they were drawn at all.
     """
 
     open: Callable[[], Awaitable[Journal]]
@@ -77,6 +78,7 @@ class ResumeState:
     queue: RunQueue | None = None
     drawn: dict[int, QueueEntry] = field(default_factory=dict)
     making: dict[int, "asyncio.Task[Outcome]"] = field(default_factory=dict)
+    unwanted: set[int] = field(default_factory=set)
 
     async def open_journal(self) -> Journal:
         """Open the journal.
@@ -100,6 +102,8 @@ class ResumeState:
         task = self.making.get(item)
         if task is not None:
             task.cancel()
+        else:
+            self.unwanted.add(item)
 
     @property
     def journal(self) -> Journal:

@@ -14,7 +14,6 @@ from nbp_async import (
     BudgetError,
     Client,
     ConfigError,
-    Failure,
     Image,
     Limits,
     NbpError,
@@ -137,44 +136,6 @@ async def test_money_is_refused_before_anything_is_queued(
         assert len(await run.submit(["a", "b", "c"], part=True)) == 2
         assert len(await made(run)) == 2
         await assert_account(run, server)
-
-
-async def test_what_is_cancelled_in_the_queue_costs_nothing(
-    server: FakeServer, where: str, tmp_path: Path
-) -> None:
-    async with opened(server, where, tmp_path / "out") as run:
-        tickets = await run.submit(["a", "b"])
-        assert await run.cancel(tickets[:1]) == {tickets[0].number: "cancelled"}
-        assert len(await made(run)) == 1
-        failure = await run.wait(tickets[0])
-        assert isinstance(failure, Failure)
-        assert (failure.billing, failure.attempts) == ("no", ())
-        await assert_account(run, server)
-
-
-async def test_what_is_cancelled_while_it_is_out_ends_at_its_price(
-    where: str, tmp_path: Path
-) -> None:
-    async with (
-        FakeServer(latency=30.0, delivery="b64_json") as server,
-        opened(server, where, tmp_path / "out") as run,
-    ):
-        (ticket,) = await run.submit(["a"])
-        working = asyncio.ensure_future(made(run))
-        while server.stats().in_flight == 0:
-            await asyncio.sleep(0.01)
-        assert await run.cancel([ticket]) == {ticket.number: "out"}
-        assert not working.done()
-        assert await run.cancel([ticket], accept_price=True) == {ticket.number: "out"}
-        (outcome,) = await working
-        assert isinstance(outcome, Failure)
-        assert outcome.billing == "maybe"
-        assert (await run.wait(ticket)).billing == "maybe"
-        (status,) = await run.status([ticket])
-        assert status.is_cancelled
-        assert status.maybe > 0
-        assert await run.requeue([ticket]) == [], "it may have been billed"
-        await assert_account(run, server, lost=status.maybe)
 
 
 async def test_what_failed_for_nothing_is_made_when_it_is_queued_again(
@@ -325,26 +286,6 @@ async def test_many_processes_share_the_work_and_its_limit(
         outcomes = await asyncio.gather(*(runs[2].wait(ticket) for ticket in tickets))
         assert all(outcome.ok for outcome in outcomes)
         await assert_account(runs[1], server)
-
-
-async def test_one_process_submits_another_works_and_the_first_cancels(
-    address: str, tmp_path: Path
-) -> None:
-    async with (
-        FakeServer(latency=30.0, delivery="b64_json") as server,
-        opened(server, address, tmp_path / "out") as face,
-        opened(server, address, tmp_path / "out") as worker,
-    ):
-        working = asyncio.ensure_future(made(worker, forever=True))
-        (ticket,) = await face.submit(["a"])
-        while server.stats().in_flight == 0:
-            await asyncio.sleep(0.01)
-        await face.cancel([ticket], accept_price=True)
-        outcome = await face.wait(ticket)
-        assert outcome.billing == "maybe"
-        working.cancel()
-        await asyncio.wait([working])
-        await assert_account(face, server, lost=Decimal("0.15"))
 
 
 async def test_a_429_at_one_process_holds_all_back(

@@ -196,7 +196,12 @@ class Ledger:
         while record is not None:
             record.armed = True
             seconds = await record.journal.arm(
-                record.item, self.number, job.price, job.most, self.file_stem
+                record.item,
+                self.number,
+                job.price,
+                job.most,
+                self.file_stem,
+                account=self._endpoint.name,
             )
             if not seconds:
                 return

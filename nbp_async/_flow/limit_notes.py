@@ -40,4 +40,6 @@ class LimitNotes:
 
     @property
     def _owner(self) -> tuple[str, str]:
-        return endpoint_of(self._endpoint.profile), self._endpoint.account
+        endpoint = self._endpoint
+        account = f"{endpoint.account}:{endpoint.name}" if endpoint.name else endpoint.account
+        return endpoint_of(endpoint.profile), account

@@ -197,6 +197,7 @@ def interrupted(pending: PendingAttempt, paid: bool) -> Attempt:
         timings=Timings(0.0, 0.0),
         request_id=pending.request_id,
         error="" if paid else "InterruptedAttemptError: its process ended while it was out.",
+        account=pending.account,
     )
 
 

@@ -46,6 +46,7 @@ class PendingAttempt(msgspec.Struct, frozen=True):
         link_expires: When they expire according to the vendor, in seconds since 1970, or None.
         request_id: The vendor's id of the request, or "".
         handle: The vendor's name for the work, if it was known; else None.
+        account: Which of several accounts was asked; "" of the only one.
     """
 
     number: int
@@ -57,6 +58,7 @@ class PendingAttempt(msgspec.Struct, frozen=True):
     link_expires: float | None = None
     request_id: str = ""
     handle: Handle | None = None
+    account: str = ""
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
@@ -147,6 +149,7 @@ class Journal(Protocol):
         most: Decimal,
         stem: str,
         handle: Handle | None = None,
+        account: str = "",
     ) -> float:
         """Record that a request may be out from now on. Durable.
 
@@ -161,6 +164,7 @@ class Journal(Protocol):
             stem: What the names of its image's files will begin with.
             handle: What it can be asked for by, if that is known before it leaves: the item is
                 "submitted" at once.
+            account: Which of several accounts is asked; "" of the only one.
         """
         ...
 

@@ -12,7 +12,15 @@ from nbp_async._base.errors import JournalError
 from nbp_async._journal.compatibility import how_to_go_on
 from nbp_async._journal.database_address import DatabaseAddress
 from nbp_async._journal.postgres_queue_schema import COLUMNS, PURSES, QUEUE, UPGRADE
-from nbp_async._journal.postgres_schema import ENTRIES, MONEY, NOTES, TABLES, VERSION, statements
+from nbp_async._journal.postgres_schema import (
+    ACCOUNTS,
+    ENTRIES,
+    MONEY,
+    NOTES,
+    TABLES,
+    VERSION,
+    statements,
+)
 
 _LOCK = 0x4E42_5031  # of PostgreSQL's advisory locks: the one who has it makes the tables
 _UNCHANGED = "Nothing was changed, nothing was sent."
@@ -102,7 +110,7 @@ def _missing(schema: str, version: tuple[Any, ...] | None) -> list[str]:
         first: tuple[str, ...] = (f"CREATE SCHEMA IF NOT EXISTS {schema};", TABLES, COLUMNS, NOTES)
     elif number < VERSION:
         notes = f"{NOTES} UPDATE SCHEMA.version SET number = 3;"
-        first = (UPGRADE, notes)[number - 1 :]  # from version 1, from version 2
+        first = (UPGRADE, notes, ACCOUNTS)[number - 1 :]  # from version 1, 2, 3
     else:
         raise JournalError(
             f"The tables in schema {schema} were made by a newer nbp_async (version {number}, ours "

@@ -167,11 +167,12 @@ class PostgresJournal:
         most: Decimal,
         stem: str,
         handle: Handle | None = None,
+        account: str = "",
     ) -> float:
         encoded = None if handle is None else records.encode_handle(handle)
         token = secrets.token_hex(8)
-        values = (item, number, token, price, most, self._now(), stem, encoded, self._cap)
-        query = "SELECT SCHEMA.arm(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        values = (item, number, token, price, most, self._now(), stem, encoded, self._cap, account)
+        query = "SELECT SCHEMA.arm(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         said = await self._ask(query, values)
         said, _, amount = said.partition(" ")
         if said == "armed":

@@ -16,7 +16,7 @@ a commit is on its way, and then the batch is sent once more.
 A change here needs a new VERSION, and an upgrade for older tables.
 """
 
-VERSION = 3
+VERSION = 4
 LEASE = 30  # seconds that a worker may be silent
 OPEN = "('armed', 'submitted', 'answered')"
 
@@ -63,6 +63,7 @@ CREATE TABLE SCHEMA.attempt (
     price numeric NOT NULL, most numeric NOT NULL, armed_at float8 NOT NULL, stem text NOT NULL,
     links text, expires float8, request_id text NOT NULL DEFAULT '',
     billing text, cost numeric, settled_at float8, record text, handle text,
+    account text NOT NULL DEFAULT '',   -- which of several was asked
     written timestamptz,                -- when it was settled, by the database's clock
     PRIMARY KEY (item, number)
 );
@@ -86,13 +87,22 @@ CREATE TABLE SCHEMA.note (
 );
 """
 
+ACCOUNTS = """
+ALTER TABLE SCHEMA.attempt ADD COLUMN account text NOT NULL DEFAULT '';
+DROP FUNCTION IF EXISTS SCHEMA.arm(
+    bigint, bigint, bigint, int, text, numeric, numeric, float8, text, text, numeric);
+UPDATE SCHEMA.session SET ended = clock_timestamp() WHERE ended IS NULL;
+UPDATE SCHEMA.version SET number = 4;
+"""
+"""From version 3. Processes of the older version lose their part of the run: they cannot arm."""
+
 ENTRIES = f"""
 CREATE OR REPLACE FUNCTION SCHEMA.entry_of(it SCHEMA.item, standing text) RETURNS SCHEMA.entry
 LANGUAGE sql STABLE AS $$
     SELECT standing, it.id, it.place, it.state, it.nonce, it.asked, it.image, it.reason,
         it.message, it.links, it.expires, (
             SELECT json_agg(json_build_array(number, price::text, most::text, armed_at, stem,
-                links, expires, request_id, record, handle) ORDER BY number)::text
+                links, expires, request_id, record, handle, account) ORDER BY number)::text
             FROM SCHEMA.attempt WHERE attempt.item = it.id)
 $$;
 
@@ -170,7 +180,8 @@ MONEY = f"""
 -- or 'cap' or 'budget' and what is left.
 CREATE OR REPLACE FUNCTION SCHEMA.arm(
     p_run bigint, p_session bigint, p_item bigint, p_number int, p_token text, p_price numeric,
-    p_most numeric, p_at float8, p_stem text, p_handle text, p_cap numeric
+    p_most numeric, p_at float8, p_stem text, p_handle text, p_cap numeric,
+    p_account text DEFAULT ''
 ) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE known text; it SCHEMA.item; r SCHEMA.run; remaining numeric; seconds float8;
 BEGIN
@@ -210,9 +221,9 @@ BEGIN
         WHERE id = p_run;
     PERFORM SCHEMA.charge(it, p_most - it.reserved, 0, 0, 0);
     INSERT INTO SCHEMA.attempt
-        (item, number, run, session, token, price, most, armed_at, stem, handle, is_out)
+        (item, number, run, session, token, price, most, armed_at, stem, handle, account, is_out)
         VALUES (p_item, p_number, p_run, p_session, p_token, p_price, p_most, p_at, p_stem,
-                p_handle, p_handle IS NULL);
+                p_handle, p_account, p_handle IS NULL);
     UPDATE SCHEMA.item SET reserved = 0,
         state = CASE WHEN p_handle IS NULL THEN 'armed' ELSE 'submitted' END WHERE id = p_item;
     RETURN 'armed';

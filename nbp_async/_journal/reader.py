@@ -18,7 +18,7 @@ from nbp_async._journal.database_address import DatabaseAddress, is_database
 from nbp_async._journal.journal_copy import import_copies
 from nbp_async._journal.limit_records import FIRST_WITH_NOTES, LimitRecord, read_limits
 from nbp_async._journal.run_totals import account_totals, compute_totals
-from nbp_async._journal.schema import APPLICATION, VERSION
+from nbp_async._journal.schema import APPLICATION, NAMES_ACCOUNTS, VERSION
 from nbp_async._models.bill import AccountBill
 from nbp_async._models.frames import PandasFrame, PolarsFrame, to_pandas, to_polars
 from nbp_async._models.outcomes import Attempt, Failure, Outcome, Timings
@@ -98,7 +98,7 @@ class Report(msgspec.Struct, frozen=True):
             JournalError: Some of it cannot be read.
         """
         with _reading(self.path) as db:
-            return account_totals(db)
+            return account_totals(db) if version_of(db) >= NAMES_ACCOUNTS else {}
 
     def to_pandas(self) -> PandasFrame:
         """A pandas DataFrame with a row for each item, as `Batch.to_pandas`; reads the journal.
@@ -313,6 +313,8 @@ def _decode_outcome(db: sqlite3.Connection, row: _ItemRow, folder: Path | None) 
 
 def _attempts(db: sqlite3.Connection, item: int, folder: Path | None) -> Iterator[Attempt]:
     columns = records.ATTEMPT_COLUMNS
+    if version_of(db) < NAMES_ACCOUNTS:
+        columns = columns.replace("account", "''")
     if version_of(db) < 2:
         columns = columns.replace("handle", "NULL")
     query = f"SELECT {columns} FROM attempt WHERE item = ? ORDER BY number"
@@ -327,6 +329,7 @@ def _attempts(db: sqlite3.Connection, item: int, folder: Path | None) -> Iterato
                 cost=pending.most,
                 timings=Timings(0.0, 0.0),
                 error=_describe(pending),
+                account=pending.account,
             )
 
 

@@ -53,7 +53,7 @@ def _insert_attempt(
     cost = str(attempt.cost)
     db.execute(
         "INSERT INTO attempt (item, number, price, most, armed_at, stem, request_id, billing, "
-        "cost, settled_at, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "cost, settled_at, record, account) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             item,
             attempt.number,
@@ -66,6 +66,7 @@ def _insert_attempt(
             cost,
             ended_at,
             records.encode_attempt(attempt),
+            attempt.account,
         ),
     )
 

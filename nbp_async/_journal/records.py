@@ -89,8 +89,10 @@ _handle = msgspec.json.Decoder(Handle)
 ITEM_COLUMNS = "id, place, state, nonce, asked, image, reason, message, links, expires"
 """The columns that `entry_of` takes."""
 
-ATTEMPT_COLUMNS = "number, price, most, armed_at, stem, links, expires, request_id, record, handle"
-"""The columns that `decode_pending` takes; a journal of version 1 has no handle."""
+ATTEMPT_COLUMNS = (
+    "number, price, most, armed_at, stem, links, expires, request_id, record, handle, account"
+)
+"""The columns that `decode_pending` takes; older journals have no handle, or no account."""
 
 
 def encode_request(job: Job, digests: tuple[bytes, ...] = (), note: str = "") -> str:
@@ -233,7 +235,7 @@ def absolute_in(path: str, folder: Path | None) -> str:
 
 
 def decode_pending(row: Row) -> PendingAttempt:
-    number, price, most, armed_at, stem, links, expires, request_id, _, handle = row
+    number, price, most, armed_at, stem, links, expires, request_id, _, handle, account = row
     return PendingAttempt(
         number=int(str(number)),
         price=Decimal(str(price)),
@@ -244,6 +246,7 @@ def decode_pending(row: Row) -> PendingAttempt:
         link_expires=expires if isinstance(expires, float) else None,
         request_id=str(request_id),
         handle=_handle.decode(handle) if isinstance(handle, str) else None,
+        account=str(account),
     )
 
 

@@ -280,11 +280,11 @@ _ITEM_COLUMNS = (
 )
 _ATTEMPTS = """
 SELECT item, number, 0, '', price, most, armed_at, stem, links, expires, request_id, billing, cost,
-    settled_at, record, handle FROM attempt ORDER BY item, number
+    settled_at, record, handle, account FROM attempt ORDER BY item, number
 """
 _ATTEMPT_COLUMNS = (
     "attempt (item, run, number, session, token, price, most, armed_at, stem, links, expires, "
-    "request_id, billing, cost, settled_at, record, handle)"
+    "request_id, billing, cost, settled_at, record, handle, account)"
 )
 _BATCHES = "SELECT name, record FROM batch ORDER BY rowid"
 _SESSIONS = """
@@ -322,7 +322,7 @@ FROM SCHEMA.item WHERE run = %(run)s ORDER BY id
 """
 _ATTEMPTS_OUT = """
 SELECT n, number, price::text, most::text, armed_at, stem, links, expires, request_id, billing,
-    cost::text, settled_at, record, handle
+    cost::text, settled_at, record, handle, account
 FROM SCHEMA.attempt JOIN (
     SELECT id, row_number() OVER (ORDER BY id) AS n FROM SCHEMA.item WHERE run = %(run)s
 ) AS numbered ON numbered.id = attempt.item ORDER BY n, number
@@ -341,7 +341,7 @@ _OUTWARD = {
     "item (id, identity, session, place, state, nonce, asked, image, reason, message, links, "
     f"expires, {_QUEUE_COLUMNS})": _ITEMS_OUT,
     "attempt (item, number, price, most, armed_at, stem, links, expires, request_id, billing, "
-    "cost, settled_at, record, handle)": _ATTEMPTS_OUT,
+    "cost, settled_at, record, handle, account)": _ATTEMPTS_OUT,
     "batch (name, record)": _BATCHES_OUT,
     "purse (payer, day, held, spent, maybe, images, last_turn)": _PURSES_OUT,
     "budget (payer, period, dollars)": _BUDGETS_OUT,

@@ -7,7 +7,7 @@ from decimal import Decimal
 from nbp_async._journal import records
 from nbp_async._journal.base import RunTotals
 from nbp_async._models.bill import AccountBill, bills_of_accounts
-from nbp_async._models.outcomes import ZERO
+from nbp_async._models.outcomes import ZERO, Attempt, Timings
 
 
 def compute_totals(db: sqlite3.Connection, now: float, period: float) -> RunTotals:
@@ -33,6 +33,11 @@ def compute_totals(db: sqlite3.Connection, now: float, period: float) -> RunTota
 
 def account_totals(db: sqlite3.Connection) -> dict[str, AccountBill]:
     """What each account has cost, by name, of a run that several made."""
-    query = """SELECT record FROM attempt WHERE record LIKE '%"account":"_%'"""
-    found: Iterable[tuple[str]] = db.execute(query)
-    return bills_of_accounts(records.decode_attempt(record, None) for (record,) in found)
+    query = "SELECT record, most, account FROM attempt WHERE account <> ''"
+    found: Iterable[tuple[str | None, str, str]] = db.execute(query)
+    return bills_of_accounts(
+        Attempt(0, "maybe", Decimal(most), Timings(0.0, 0.0), error="It may be out.", account=name)
+        if record is None
+        else records.decode_attempt(record, None)
+        for record, most, name in found
+    )

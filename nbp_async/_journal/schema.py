@@ -1,7 +1,7 @@
 """The journal's tables. A change here needs a new VERSION, and an upgrade for older files."""
 
 APPLICATION = 0x4E42_5031  # "NBP1": distinguishes our files from other databases
-VERSION = 4
+VERSION = 5
 
 # See `run_queue`, and `postgres_queue_schema` for what the columns mean.
 _QUEUE = """
@@ -33,6 +33,11 @@ CREATE TABLE reference (digest BLOB PRIMARY KEY, data BLOB NOT NULL);
 """
 
 _NOTES = "CREATE TABLE note (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;"
+
+NAMES_ACCOUNTS = 5
+"""The first version whose attempts say which of several accounts was asked."""
+
+_ACCOUNTS = "ALTER TABLE attempt ADD COLUMN account TEXT NOT NULL DEFAULT '';"
 
 # Ids count up in the order of writing, so that order never depends on a clock.
 CREATE = f"""
@@ -73,6 +78,7 @@ CREATE TABLE attempt (
 CREATE TABLE batch (name TEXT PRIMARY KEY, record TEXT NOT NULL);
 {_QUEUE}
 {_NOTES}
+{_ACCOUNTS}
 """
 
 UPGRADES = {
@@ -84,6 +90,7 @@ CREATE INDEX item_open ON item (state) WHERE state IN ('armed', 'submitted', 'an
 """,
     2: _QUEUE,
     3: _NOTES,
+    4: _ACCOUNTS,
 }
 """By version: the statements that bring a journal to the next version."""
 

@@ -179,9 +179,10 @@ class SqliteJournal:
         most: Decimal,
         stem: str,
         handle: Handle | None = None,
+        account: str = "",
     ) -> float:
         encoded = None if handle is None else records.encode_handle(handle)
-        values = (item, number, str(price), str(most), self.now(), stem, encoded)
+        values = (item, number, str(price), str(most), self.now(), stem, encoded, account)
         state = "armed" if handle is None else "submitted"
 
         def arm(db: sqlite3.Connection) -> Decimal | None:
@@ -189,8 +190,8 @@ class SqliteJournal:
             if left is not None:
                 return left
             db.execute(
-                "INSERT INTO attempt (item, number, price, most, armed_at, stem, handle) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO attempt (item, number, price, most, armed_at, stem, handle, account) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
             db.execute("UPDATE item SET state = ? WHERE id = ?", (state, item))

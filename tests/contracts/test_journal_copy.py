@@ -148,6 +148,7 @@ async def test_a_file_of_an_older_version_is_brought_up_to_date_first(
             db.execute(f"ALTER TABLE item DROP COLUMN {column}")
         for column in ("turn", "paused"):
             db.execute(f"ALTER TABLE run DROP COLUMN {column}")
+        db.execute("ALTER TABLE attempt DROP COLUMN account")
         for table in ("purse", "budget", "reference", "note"):
             db.execute(f"DROP TABLE {table}")
         db.execute("PRAGMA user_version=2")

@@ -62,6 +62,7 @@ def test_the_first_version_can_be_read_without_being_changed(tmp_path: Path) -> 
     report = read_run(tmp_path)
     assert (report.problem, report.totals.maybe) == ("", MOST)
     assert [row.state for row in report.rows()] == ["armed"]
+    assert report.accounts() == {}
     assert path.read_bytes() == before
 
 

@@ -119,7 +119,9 @@ __all__ = [
     "Run",
     "run_many",
     "RunBusyError",
+    "RunControl",
     "RunJobs",
+    "RunLimits",
     "Running",
     "SchemeName",
     "Secret",
@@ -215,6 +217,7 @@ if TYPE_CHECKING:
     from nbp_async._client.options import CallOptions, ImageOptions
     from nbp_async._client.recover_run import recover_run
     from nbp_async._client.run import Run
+    from nbp_async._client.run_control import RunControl
     from nbp_async._client.run_many import run_many
     from nbp_async._client.run_tickets import Ticket, TicketStatus
     from nbp_async._client.submit_options import SubmitOptions
@@ -224,6 +227,7 @@ if TYPE_CHECKING:
     from nbp_async._journal.reader import Report, read_run
     from nbp_async._journal.rebuild import RebuildReport, rebuild_run
     from nbp_async._journal.run_queue import Purse, QueueCounts
+    from nbp_async._journal.shared_journal import RunLimits
     from nbp_async._models.bill import AccountBill, Bill
     from nbp_async._models.events import Listener
     from nbp_async._models.outcomes import (
@@ -304,6 +308,8 @@ _ROOMS = {
     "Purse": "_journal.run_queue",
     "QueueCounts": "_journal.run_queue",
     "Run": "_client.run",
+    "RunControl": "_client.run_control",
+    "RunLimits": "_journal.shared_journal",
     "run_many": "_client.run_many",
     "SubmitOptions": "_client.submit_options",
     "Ticket": "_client.run_tickets",

@@ -76,6 +76,8 @@ PROMISED = {
     "Purse",
     "QueueCounts",
     "Run",
+    "RunControl",
+    "RunLimits",
     "Running",
     "SubmitOptions",
     "Ticket",

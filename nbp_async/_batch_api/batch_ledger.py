@@ -27,6 +27,7 @@ from nbp_async._flow.ledger import (
     JournalRecord,
     Ledger,
     describe_end,
+    image_name,
     warn_of_cost,
     worst_billing,
 )
@@ -377,7 +378,7 @@ class BatchLedger:
         reduced = cost / self._share - cost if self._share else ZERO
         attempt = item.attempt(billing, cost, reduced, error)
         self._journal.settle(item.item, attempt)
-        warn_of_cost(item.index, item.prompt, attempt)
+        warn_of_cost(image_name(item.index, item.prompt), attempt)
         if item.ledger is not None:
             self._endpoint.resources.totals.add(attempt)
             if billing == "yes" and answer is not None:

@@ -14,7 +14,7 @@ from nbp_async._base.errors import ConfigError
 from nbp_async._base.fields import Elsewhere, Form, OnlyVia, check_fields
 from nbp_async._base.option_fields import option_fields
 from nbp_async._base.shown_fields import ShownFields
-from nbp_async._client.shared_run_options import check_shared_run
+from nbp_async._client.shared_run_options import check_shared_run, no_place
 from nbp_async._flow.resume_state import ResumePolicy
 from nbp_async._journal.base import JOURNAL, Journal
 from nbp_async._journal.database_address import DatabaseAddress, is_database
@@ -170,7 +170,8 @@ class CallOptions(ImageOptions):
 
     def _check_run(self) -> None:
         if self.database is not None:
-            check_shared_run(self.via, self.out, self.shard, str(self.database))
+            check_shared_run(self.via, self.shard)
+            self._check_place(str(self.database))
         if self.journal is True and self.folder is None:
             raise ConfigError(
                 "there is no folder for the journal: give the folder as out, or a file as journal, "
@@ -188,6 +189,10 @@ class CallOptions(ImageOptions):
                 )
         if self.resend_ambiguous and self.max_cost is None:
             raise _no_cap()
+
+    def _check_place(self, journal: str) -> None:
+        if self.out is None:
+            raise no_place(journal)
 
     @property
     def has_journal(self) -> bool:

@@ -1,53 +1,26 @@
 """A run as a durable queue: submitted to, worked on and waited for by any number of processes."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
-from datetime import date
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterable
 
 from nbp_async._base.errors import ConfigError
 from nbp_async._calls.call import Opened
 from nbp_async._calls.plan import Stream
 from nbp_async._client.keyword_options import takes
-from nbp_async._client.options import CallOptions
-from nbp_async._client.outcome_waiters import OutcomeWaiters
-from nbp_async._client.run_submission import RunParts, submissions_of
-from nbp_async._client.run_tickets import (
-    Ticket,
-    TicketStatus,
-    items_of,
-    outcome_of,
-    status_of,
-    tickets_of,
-)
+from nbp_async._client.run_control import RunControl
+from nbp_async._client.run_submission import RunOptions, RunParts, submissions_of
+from nbp_async._client.run_tickets import Ticket, items_of, tickets_of
 from nbp_async._client.run_work import RunWork
+from nbp_async._client.shared_run_options import no_place
 from nbp_async._client.submit_options import SubmitOptions
 from nbp_async._flow.job_source import Prompts
 from nbp_async._journal.base import Journal
-from nbp_async._journal.run_queue import (
-    Cancelled,
-    Period,
-    Purse,
-    QueueCounts,
-    QueueEntry,
-    QueueTerms,
-    RunQueue,
-    queue_of,
-)
-from nbp_async._journal.shared_journal import RunLimits, as_shared
+from nbp_async._journal.run_queue import Cancelled, QueueEntry, QueueTerms
 from nbp_async._journal.write_errors import over_limit
 from nbp_async._models.events import Listener
-from nbp_async._models.outcomes import ZERO, Job, Outcome
-from nbp_async._models.settings import Dollars, Limits, dollars
-
-_PAGE = 500  # tickets of one question
-_POLL = 1.0  # seconds between two looks of a process that is the only one
-_OF_IMAGES = ("size", "aspect_ratio", "model", "quality", "thinking", "tier")
+from nbp_async._models.outcomes import Job, Outcome
 
 
-class Run:
+class Run(RunControl):
     """A queue of images that outlives its processes: what `Client.open_run` gives.
 
     ```python
@@ -63,15 +36,12 @@ class Run:
     billed, and never queued again.
     """
 
-    def __init__(self, parts: RunParts, options: CallOptions) -> None:
+    def __init__(self, parts: RunParts, options: RunOptions) -> None:
         """Nothing is opened or sent."""
+        super().__init__("")  # its client opens it
         self._parts = parts
         self._options = options
-        self._journal: Journal | None = None
-        self._queue: RunQueue | None = None
         self._works: list[RunWork] = []
-        self._changed = asyncio.Event()
-        self._waiters: OutcomeWaiters | None = None
 
     @takes(SubmitOptions)
     async def submit(self, prompts: Prompts, options: SubmitOptions) -> list[Ticket]:
@@ -102,8 +72,8 @@ class Run:
         )
         said = await queue.submit(submissions, terms)
         self._note_change()
-        cost = sum((one.job.most for one in submissions), ZERO)
-        return tickets_of(said, terms, cost, options.key)
+        prices = [one.job.most for one in submissions]
+        return tickets_of(said, terms, prices, options.key)
 
     def work(
         self, *, tickets: Iterable[Ticket | int] | None = None, forever: bool = False
@@ -121,8 +91,10 @@ class Run:
 
         Raises:
             ConfigError: This process works on the whole run already, or `tickets` are to be made
-                for ever.
+                for ever, or nobody said where images go.
         """
+        if self._options.database is not None and self._options.out is None:
+            raise no_place(str(self._options.database))
         items = None if tickets is None else items_of(tickets)
         if items is not None and forever:
             raise ConfigError("is for the whole queue, and tickets end.", option="forever")
@@ -136,79 +108,14 @@ class Run:
         self._works.append(work)
         return work.stream
 
-    async def wait(self, ticket: Ticket | int) -> Outcome:
-        """The outcome of a ticket, made by whatever process.
-
-        Raises:
-            ConfigError: This run has no such ticket.
-            JournalError: The run's journal cannot be used.
-        """
-        (item,) = items_of([ticket])
-        queue = self._open_queue()
-        entries = await queue.look([item])
-        if not entries:
-            raise ConfigError(f"This run has no ticket {item}.")
-        assert self._waiters is not None, "it is open"
-        return outcome_of(entries[0]) or await self._waiters.wait(item)
-
-    async def status(self, tickets: Iterable[Ticket | int]) -> list[TicketStatus]:
-        """How these stand; those that this run does not have are left out."""
-        items = items_of(tickets)
-        found = {one.entry.item: one for one in await self._open_queue().look(items)}
-        return [status_of(found[item]) for item in items if item in found]
-
-    async def tickets(self, owner: str, *, after: int = 0, count: int = 100) -> list[TicketStatus]:
-        """Tickets of one owner with numbers above `after`, in order, at most `count` of them."""
-        return list(map(status_of, await self._open_queue().owned(owner, after, count)))
-
-    async def position(self, ticket: Ticket | int) -> int | None:
-        """How many tickets are drawn before this one as the queue stands; None if it is not in
-        the queue.
-        """
-        (item,) = items_of([ticket])
-        return await self._open_queue().position(item)
-
-    async def outcomes(self, owner: str) -> AsyncIterator[Outcome]:
-        """What one owner's tickets have become so far, in the order of submission."""
-        last = 0
-        while page := await self._open_queue().owned(owner, last, _PAGE):
-            for entry in page:
-                outcome = outcome_of(entry)
-                if outcome is not None:
-                    yield outcome
-            last = page[-1].entry.item
-
-    async def watch(self) -> AsyncIterator[TicketStatus]:
-        """Each ticket as it stands after each change from now on, until you leave.
-
-        Several changes that follow each other closely may come as one.
-        """
-        queue = self._open_queue()
-        mark = await queue.mark()
-        while True:
-            changed = self._changed
-            entries, mark = await queue.changes(mark)
-            for entry in entries:
-                yield status_of(entry)
-            await self._await_change(changed)
-
     async def cancel(
         self, tickets: Iterable[Ticket | int], *, accept_price: bool = False
     ) -> dict[int, Cancelled]:
-        """Take tickets out of the queue, for nothing.
-
-        Args:
-            tickets: Those that are not wanted any more.
-            accept_price: End those that are out as well: each may be billed, and brings no image.
-
-        Returns: By the ticket's number: "cancelled"; "out", which goes on unless its price was
-            accepted; or "ended", which has an outcome already.
-        """
+        """As `RunControl.cancel`; what this process makes of them ends at once."""
         items = items_of(tickets)
-        said = await self._open_queue().cancel(items, out=accept_price)
+        said = await super().cancel(items, accept_price=accept_price)
         for work in self._works if accept_price else ():
             work.cancel([item for item, became in said.items() if became == "out"])
-        self._note_change()
         return said
 
     async def requeue(self, tickets: Iterable[Ticket | int]) -> list[int]:
@@ -218,9 +125,9 @@ class Run:
             BudgetError: The money is not enough for one of them; those before it are queued.
         """
         queue, items = self._open_queue(), items_of(tickets)
-        entries = await queue.look(items)
-        most = [self._job_of(entry).most for entry in entries]
-        numbers = [entry.entry.item for entry in entries]
+        found = {one.entry.item: one for one in await queue.look(items)}
+        numbers = [item for item in dict.fromkeys(items) if item in found]
+        most = [self._job_of(found[item]).most for item in numbers]
         said = await queue.requeue(numbers, most, self._options.spend_limit)
         self._note_change()
         for item, price in zip(numbers, most, strict=True):
@@ -229,107 +136,16 @@ class Run:
                 raise over_limit(price, left)
         return list(said)
 
-    async def pause(self, reason: str = "It is paused.") -> None:
-        """Let no process draw or send anything until `resume`; what is out goes on."""
-        await self._open_queue().pause(reason or "It is paused.")
-
-    async def resume(self) -> None:
-        """Go on after `pause`."""
-        await self._open_queue().pause("")
-        self._note_change()
-
-    async def counts(self) -> QueueCounts:
-        """How many tickets there are in each state."""
-        return await self._open_queue().counts()
-
-    async def account(
-        self, owner: str | None = None, *, since: date | None = None, until: date | None = None
-    ) -> Purse:
-        """What tickets hold and have cost, in US dollars.
-
-        Args:
-            owner: Whose; None (default) for all.
-            since: The first day of submission (UTC), or None.
-            until: The last one, or None.
-        """
-        return await self._open_queue().purse(owner, since, until)
-
-    async def set_budget(self, owner: str, most: Dollars | None, *, per: Period = "all") -> None:
-        """What an owner's tickets may cost: submissions and attempts beyond it are refused.
-
-        Args:
-            owner: Whose.
-            most: US dollars; None for no limit.
-            per: "day" or "month" (of submission, UTC), or "all" time, which is the default.
-        """
-        if per not in ("day", "month", "all"):
-            raise ConfigError('is "day", "month" or "all".', option="per", value=per)
-        amount = None if most is None else dollars(most, "most")
-        await self._open_queue().set_budget(owner, per, amount)
-
-    async def budgets(self, owner: str) -> dict[Period, Dollars]:
-        """The budgets of an owner."""
-        return dict(await self._open_queue().budgets(owner))
-
-    async def limit(self, limits: Limits) -> None:
-        """Set what holds for all processes of the run together: calls in flight, rate, spend.
-
-        It is kept in the run's database until it is set again. A client's own limits hold as well.
-
-        Raises:
-            ConfigError: The journal is a file, which one process works on: that one's own limits
-                hold.
-        """
-        self._open_queue()
-        shared = None if self._journal is None else as_shared(self._journal)
-        if shared is None:
-            raise ConfigError(
-                "One process works on a run in a file: give the limits to its client."
-            )
-        if limits.learned is not None:
-            raise ConfigError("is a number for a whole run.", option="max_in_flight", value="auto")
-        rate, spend = limits.departures, limits.spend_window
-        await shared.limit(
-            RunLimits(
-                max_in_flight=limits.most_in_flight,
-                rate_seconds=None if rate is None else rate.period / rate.count,
-                burst=limits.burst,
-                spend=None if spend is None else spend.dollars,
-                spend_seconds=0.0 if spend is None else spend.period,
-            )
-        )
-
     async def aclose(self) -> None:
         """Leave the run: work that goes on sends nothing more, and what it sent is waited for."""
         for work in self._works:
             work.stream.stop()
         for work in self._works:
             await work.aclose()
-        if self._waiters is not None:
-            self._waiters.close()
-        journal, self._journal, self._queue = self._journal, None, None
-        if journal is not None:
-            await journal.aclose()
+        await super().aclose()
 
-    async def __aenter__(self) -> Self:
-        parts = self._parts.open()
-        self._journal = await parts.open_journal(self._options)
-        self._queue = queue_of(self._journal)
-        if self._queue is None:
-            await self._journal.aclose()
-            raise ConfigError("This journal has no queue: give a folder, a file or a database.")
-        self._waiters = OutcomeWaiters(self._queue.look, self._queue.poll or _POLL)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def _open_queue(self) -> RunQueue:
-        if self._queue is None:
-            raise ConfigError("The run is not open: use it in `async with gen.open_run(...)`.")
-        return self._queue
+    async def _join(self) -> Journal:
+        return await self._parts.open().open_journal(self._options)
 
     def _open_call(self) -> Opened:
         parts = self._parts.open()
@@ -361,17 +177,9 @@ class Run:
         self._note_change()
 
     def _note_change(self) -> None:
-        """Wake who waits here for something to change; other processes look again by themselves."""
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        super()._note_change()
         for work in self._works:
             work.wake()
-
-    async def _await_change(self, changed: asyncio.Event) -> None:
-        poll = self._open_queue().poll or _POLL
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(poll):
-                await changed.wait()
 
 
 class _Wakes(Listener):

@@ -1,14 +1,23 @@
 """What opens the journal of a run."""
 
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
 
 from nbp_async._client.options import CallOptions
-from nbp_async._journal.base import Journal
-from nbp_async._journal.database_address import DatabaseAddress, package_is_missing
+from nbp_async._journal.base import JOURNAL, Journal
+from nbp_async._journal.database_address import DatabaseAddress, is_database, package_is_missing
 from nbp_async._journal.manifest import manifest_path
+from nbp_async._journal.reader import read_run
+from nbp_async._journal.sqlite import SqliteJournal
 from nbp_async._sinks.directory import DirectorySink
 from nbp_async._sinks.file_threads import FileThreads
+
+if TYPE_CHECKING:
+    from nbp_async._journal.postgres import PostgresJournal
 
 
 def opener(
@@ -23,8 +32,6 @@ def opener(
             return journal
         if database is not None:
             return await _join(database, options, account, wall_clock)
-        from nbp_async._journal.sqlite import SqliteJournal
-
         assert path is not None, "checked when the options were made"
         manifest = manifest_path(path, folder)
         opened = await SqliteJournal.open(
@@ -42,19 +49,46 @@ def opener(
     return open_journal
 
 
-async def _join(
-    database: DatabaseAddress, options: CallOptions, account: str, wall_clock: Callable[[], float]
-) -> Journal:
-    """Join a run that many processes share."""
+async def join_run(where: str | Path) -> Journal:
+    """Open the journal of a run that there is, whoever pays for it and wherever its images are.
+
+    Raises:
+        NoRunError: There is none.
+        JournalError: It cannot be used, or another process uses it (RunBusyError).
+    """
+    if is_database(where):
+        address = DatabaseAddress.parse(str(where))
+        return await _postgres(address).open(
+            address, account=None, folder=None, wall_clock=time.time, place=None
+        )
+    report = await to_thread.run_sync(read_run, where)
+    folder = report.folder if report.path.name == JOURNAL else None
+    return await SqliteJournal.open(
+        report.path,
+        account=report.owner,
+        folder=folder,
+        wall_clock=time.time,
+        manifest=manifest_path(report.path, folder),
+    )
+
+
+def _postgres(database: DatabaseAddress) -> "type[PostgresJournal]":
     try:
         from nbp_async._journal.postgres import PostgresJournal
     except ImportError:
         raise package_is_missing(database) from None
-    return await PostgresJournal.open(
+    return PostgresJournal
+
+
+async def _join(
+    database: DatabaseAddress, options: CallOptions, account: str, wall_clock: Callable[[], float]
+) -> Journal:
+    """Join a run that many processes share."""
+    return await _postgres(database).open(
         database,
         account=account,
         folder=options.folder,
-        place=str(options.store or options.folder or ""),
+        place=None if options.out is None else str(options.store or options.folder or ""),
         wall_clock=wall_clock,
         cap=options.spend_limit,
         remake=options.retry_failed,

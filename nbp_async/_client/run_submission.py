@@ -44,7 +44,15 @@ class RunParts:
     limits: Limits
 
 
-def run_options(journal: str | Path, options: ImageOptions) -> CallOptions:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RunOptions(CallOptions):
+    """The options of a run. A process that only submits may leave the place of images to others."""
+
+    def _check_place(self, journal: str) -> None:
+        """Checked where work begins."""
+
+
+def run_options(journal: str | Path, options: ImageOptions) -> RunOptions:
     """The options of work on a run: in a folder, images go there where `out` names no other place.
 
     Raises:
@@ -62,7 +70,7 @@ def run_options(journal: str | Path, options: ImageOptions) -> CallOptions:
     if not is_file:
         own["out"] = options.out or journal
         where = Path(journal) / JOURNAL if options.out else None
-    return CallOptions(**own, journal=where, progress=False)
+    return RunOptions(**own, journal=where, progress=False)
 
 
 async def submissions_of(

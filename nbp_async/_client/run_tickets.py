@@ -21,11 +21,13 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
         number: What the run calls it, in every process and for ever.
         index: Its place in the submission, from 0.
         is_new: It was queued by this submission, and not by an earlier one with the same key.
+        held: US dollars that this submission has set aside for it.
     """
 
     number: int
     index: int
     is_new: bool = True
+    held: Decimal = ZERO
 
 
 class TicketStatus(msgspec.Struct, frozen=True, gc=False):
@@ -62,7 +64,7 @@ class TicketStatus(msgspec.Struct, frozen=True, gc=False):
 
 
 def tickets_of(
-    said: Sequence[Submitted], terms: QueueTerms, cost: Decimal, key: str | None
+    said: Sequence[Submitted], terms: QueueTerms, prices: Sequence[Decimal], key: str | None
 ) -> list[Ticket]:
     """The tickets of a submission.
 
@@ -71,9 +73,11 @@ def tickets_of(
         ConfigError: The key stands for another submission.
     """
     tickets = []
-    for place, one in enumerate(said):
-        if one.said in ("queued", "known"):
-            tickets.append(Ticket(one.item, place, one.said == "queued"))
+    for place, (one, price) in enumerate(zip(said, prices, strict=True)):
+        if one.said == "queued":
+            tickets.append(Ticket(one.item, place, held=price))
+        elif one.said == "known":
+            tickets.append(Ticket(one.item, place, is_new=False))
         elif one.said == "other":
             raise ConfigError(
                 "stands for another submission: use a new key, or the prompts it had.",
@@ -81,10 +85,9 @@ def tickets_of(
                 value=key,
             )
         elif not terms.part:
-            cap = terms.cap if one.said == "cap" else None
-            raise over_limit(
-                cost, one.left, whose="its owner" if cap is None else "the run", cap=cap
-            )
+            cap, cost = terms.cap if one.said == "cap" else None, sum(prices, ZERO)
+            whose = "its owner" if cap is None else "the run"
+            raise over_limit(cost, one.left, whose=whose, cap=cap)
     return tickets
 
 

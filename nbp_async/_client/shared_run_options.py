@@ -3,7 +3,7 @@
 from nbp_async._base.errors import ConfigError
 
 
-def check_shared_run(via: str | None, out: object, shard: object, journal: str) -> None:
+def check_shared_run(via: str | None, shard: object) -> None:
     """Refuse options that a run cannot have whose journal is in a database.
 
     Raises:
@@ -16,16 +16,19 @@ def check_shared_run(via: str | None, out: object, shard: object, journal: str) 
             option="via",
             value="batch",
         )
-    if out is None:
-        raise ConfigError(
-            "all machines of the run need one place for its images: give a store, or a folder "
-            "that all have mounted, as out.",
-            option="journal",
-            value=journal,
-        )
     if shard is not None:
         raise ConfigError(
             "the machines of a run whose journal is in a database share its prompts by themselves.",
             option="shard",
             value=str(shard),
         )
+
+
+def no_place(journal: str) -> ConfigError:
+    """The error where nobody said what place all machines of a run have for its images."""
+    return ConfigError(
+        "all machines of the run need one place for its images: give a store, or a folder "
+        "that all have mounted, as out.",
+        option="journal",
+        value=journal,
+    )

@@ -317,7 +317,7 @@ class AttemptLoop:
         self._ledger.record(attempt, "maybe", error)
         failure = self._failure(error, attempt)
         self._call.dropped.append(failure)
-        self._call.listeners.notify("on_outcome", failure)
+        self._notify_abandoned(failure)
 
     def _abandon_between_attempts(
         self, cause: BaseException, attempt: LiveAttempt | None = None
@@ -334,7 +334,13 @@ class AttemptLoop:
         call.dropped.append(outcome)
         if record is not None and call.past is not None:
             call.past.unfinished.append((record.item, outcome))
-        call.listeners.notify("on_outcome", outcome)
+        self._notify_abandoned(outcome)
+
+    def _notify_abandoned(self, outcome: Outcome) -> None:
+        """Tell the listeners, unless it is an outcome like others: only its submitter left it."""
+        past = self._call.past
+        if past is None or outcome.index not in past.unwanted:
+            self._call.listeners.notify("on_outcome", outcome)
 
 
 def _ended_by(cause: BaseException) -> str:

@@ -112,6 +112,13 @@ class Ledger:
         return self.in_journal.nonce if self.in_journal is not None else secrets.token_hex(16)
 
     @property
+    def _image_name(self) -> str:
+        past, job = self._call.past, self._job
+        if past is not None and past.queue is not None:
+            return f"Ticket {job.index}"
+        return image_name(job.index, job.prompt)
+
+    @property
     def file_stem(self) -> str:
         """What the names of its image's files begin with."""
         past, record = self._call.past, self.in_journal
@@ -252,7 +259,7 @@ class Ledger:
             cost, note = self._cost(billing, error, usage, attempt)
             attempt.cost_note = note
             if note:
-                log.warning("%s: %s.", _image_name(self._job.index, self._job.prompt), note)
+                log.warning("%s: %s.", self._image_name, note)
         recorded = Attempt(
             number=attempt.number,
             billing=billing,
@@ -266,7 +273,7 @@ class Ledger:
             account=self._endpoint.name,
         )
         self.attempts.append(recorded)
-        warn_of_cost(self._job.index, self._job.prompt, recorded)
+        warn_of_cost(self._image_name, recorded)
         self._endpoint.resources.totals.add(recorded)
         self._settle(attempt, recorded, error, usage)
         if self.in_journal is not None and self.in_journal.armed:
@@ -334,13 +341,13 @@ def describe_end(error: NbpError | None) -> str:
     return "" if error is None else f"{type(error).__name__}: {error}"
 
 
-def warn_of_cost(index: int, prompt: Prompt, attempt: Attempt) -> None:
+def warn_of_cost(image: str, attempt: Attempt) -> None:
     """Log an attempt that was, or may have been, billed and brought no image."""
     if attempt.billing == "no" or not attempt.error:
         return
     log.warning(
         "%s %s billed $%s and is not here (request id: %s): %s",
-        _image_name(index, prompt),
+        image,
         "was" if attempt.billing == "yes" else "may have been",
         f"{attempt.cost.normalize():f}",
         attempt.request_id or "none",
@@ -349,7 +356,7 @@ def warn_of_cost(index: int, prompt: Prompt, attempt: Attempt) -> None:
     )
 
 
-def _image_name(index: int, prompt: Prompt) -> str:
+def image_name(index: int, prompt: Prompt) -> str:
     """The image as people count, from 1, and where its prompt stands."""
     return f"Image {index + 1}" + ("" if prompt.row is None else f" (row {prompt.row})")
 

@@ -50,6 +50,7 @@ async def make_queued_image(
         await _record_unsent(call, past, outcome)
     finally:
         past.making.pop(job.index, None)
+        past.unwanted.discard(job.index)
         past.release(job.index)
     return outcome
 

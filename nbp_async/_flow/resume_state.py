@@ -56,7 +56,7 @@ class ResumeState:
         queue: The run's queue, if the call works on that.
         drawn: Items of the queue that were drawn and not begun yet.
         making: The tasks that make images of the queue, by item.
-        unwanted: Items that were cancelled before they were begun here, if they were drawn at all.
+        unwanted: Items that were cancelled, until they end here, if they were drawn at all.
     """
 
     open: Callable[[], Awaitable[Journal]]
@@ -99,11 +99,10 @@ class ResumeState:
 
     def cancel(self, item: int) -> None:
         """Nobody wants this item any more, though it may be billed."""
+        self.unwanted.add(item)
         task = self.making.get(item)
         if task is not None:
             task.cancel()
-        else:
-            self.unwanted.add(item)
 
     @property
     def journal(self) -> Journal:

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.errors import UndefinedTable
 
-from nbp_async._base.errors import JournalError
+from nbp_async._base.errors import JournalError, NoRunError
 from nbp_async._journal.compatibility import how_to_go_on
 from nbp_async._journal.database_address import DatabaseAddress
 from nbp_async._journal.postgres_queue_schema import COLUMNS, PURSES, QUEUE, UPGRADE
@@ -24,16 +24,23 @@ from nbp_async._journal.postgres_schema import (
 
 _LOCK = 0x4E42_5031  # of PostgreSQL's advisory locks: the one who has it makes the tables
 _UNCHANGED = "Nothing was changed, nothing was sent."
+_BEGIN = "Who begins it says where its images go: with out, or --out."
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
 
 async def open_session(
-    connection: Connection, address: DatabaseAddress, *, account: str, place: str, now: float
-) -> tuple[int, int]:
-    """Join the run, and begin it if there is none; gives the numbers of run and session.
+    connection: Connection,
+    address: DatabaseAddress,
+    *,
+    account: str | None,
+    place: str | None,
+    now: float,
+) -> tuple[int, int, str]:
+    """Join the run; gives the numbers of run and session, and the place of its images.
 
     Raises:
+        NoRunError: There is none, and it cannot be begun without account and place.
         JournalError: The tables are newer than this library, or the run is another account's, or
             has its images elsewhere.
         psycopg.Error: The database refuses.
@@ -41,16 +48,17 @@ async def open_session(
     schema = address.schema
     await _make_tables(connection, schema)
     async with connection.transaction():
-        await connection.execute(
-            f"INSERT INTO {schema}.run (name, account, place, created) VALUES (%s, %s, %s, %s) "
-            "ON CONFLICT (name) DO NOTHING",
-            (address.run, account, place, now),
-        )
-        cursor = await connection.execute(
-            f"SELECT id, account, place FROM {schema}.run WHERE name = %s", (address.run,)
-        )
+        if account is not None and place is not None:
+            await connection.execute(
+                f"INSERT INTO {schema}.run (name, account, place, created) VALUES (%s, %s, %s, %s) "
+                "ON CONFLICT (name) DO NOTHING",
+                (address.run, account, place, now),
+            )
+        query = f"SELECT id, account, place FROM {schema}.run WHERE name = %s"
+        cursor = await connection.execute(query, (address.run,))
         row = await cursor.fetchone()
-        assert row is not None, "it was made above"
+        if row is None:
+            raise NoRunError(f"There is no run {address} yet. {_UNCHANGED}", hint=_BEGIN)
         run, owner, known = row
         _refuse_foreign(address, account, place, owner, known)
         cursor = await connection.execute(
@@ -58,9 +66,9 @@ async def open_session(
             (run, os.getpid(), socket.gethostname()),
         )
         made = await cursor.fetchone()
-        assert made is not None
+        assert made is not None, "it was made above"
         await connection.execute(f"SELECT {schema}.renew(%s, %s)", (run, made[0]))
-    return int(run), int(made[0])
+    return int(run), int(made[0]), str(known)
 
 
 def make_tables_now(connection: psycopg.Connection[tuple[Any, ...]], schema: str) -> None:
@@ -121,18 +129,29 @@ def _missing(schema: str, version: tuple[Any, ...] | None) -> list[str]:
 
 
 def _refuse_foreign(
-    address: DatabaseAddress, account: str, place: str, owner: str, known: str
+    address: DatabaseAddress, account: str | None, place: str | None, owner: str, known: str
 ) -> None:
-    if owner != account:
+    if account is not None and owner != account:
         raise JournalError(
             f"The run {address} belongs to another account ({owner}; yours is {account}). "
             f"{_UNCHANGED}",
             hint=how_to_go_on(owner, "name"),
         )
-    if known != place:
+    if place is not None and known != place:
         raise JournalError(
             f"The run {address} has its images in {known or 'memory'}, and this call would put "
             f"them in {place or 'memory'}. {_UNCHANGED}",
             hint="All machines of a run need one place: a store, or a folder that all have mounted "
             "under one name.",
         )
+
+
+def unusable(address: DatabaseAddress, exc: Exception) -> JournalError:
+    """The error where a database cannot be reached, or has no tables for us."""
+    error = JournalError(
+        f"The journal {address} cannot be used: {str(exc).strip()}. Nothing was sent.",
+        hint="It must be a PostgreSQL database that this machine reaches, with a user who may "
+        "make tables in it.",
+    )
+    error.__cause__ = exc
+    return error

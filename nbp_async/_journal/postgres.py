@@ -19,12 +19,13 @@ from nbp_async._journal import records
 from nbp_async._journal.base import JournalEntry, RunTotals, Standing
 from nbp_async._journal.commit_queue import CommitError, CommitQueue, QueueClosedError, Row
 from nbp_async._journal.database_address import DatabaseAddress
-from nbp_async._journal.database_tables import open_session
+from nbp_async._journal.database_tables import open_session, unusable
 from nbp_async._journal.postgres_queue import PostgresQueue
 from nbp_async._journal.postgres_schema import statements
 from nbp_async._journal.shared_journal import RunLimits
 from nbp_async._journal.write_errors import over_limit
 from nbp_async._models.outcomes import Attempt, Job, Outcome
+from nbp_async._stores.store_address import is_store
 
 RENEW = 10.0  # seconds between two renewals of a lease; it may be missed twice
 
@@ -78,16 +79,18 @@ class PostgresJournal:
         cls,
         address: DatabaseAddress,
         *,
-        account: str,
+        account: str | None,
         folder: Path | None,
         wall_clock: Callable[[], float],
-        place: str = "",
+        place: str | None = "",
         cap: Decimal | None = None,
         remake: bool = False,
     ) -> Self:
-        """Join the run, or begin it; its tables are made if there are none.
+        """Join the run, or begin it; its tables are made if there are none. With None as account
+        or place it takes those of a run that there is.
 
         Raises:
+            NoRunError: There is none, and it cannot be begun without account and place.
             JournalError: The database cannot be reached or used; or the run is another account's,
                 or has its images elsewhere. Nothing was sent.
         """
@@ -95,12 +98,14 @@ class PostgresJournal:
         queue = journal._queue
         try:
             connection = await queue.open()
-            journal._run, journal._session = await open_session(
+            journal._run, journal._session, home = await open_session(
                 connection, address, account=account, place=place, now=wall_clock()
             )
+            if place is None and home and not is_store(home):
+                journal._folder = Path(home)
         except (psycopg.Error, OSError) as exc:
             await queue.aclose()
-            error = _unusable(address, exc)
+            error = unusable(address, exc)
         except BaseException:
             await queue.aclose()
             raise
@@ -148,6 +153,10 @@ class PostgresJournal:
         if item in self._owned:
             self._owned.discard(item)
             self._queue.post(self._sql(_RELEASE), (item, self._session))
+
+    async def limits(self) -> RunLimits:
+        ((most, rate, burst, spend, seconds),) = await self._call_in_run(_LIMITS, ())
+        return RunLimits(most, rate, burst, spend, 3600.0 if seconds is None else seconds)
 
     async def limit(self, limits: RunLimits) -> None:
         await self._call_in_run(_LIMIT, msgspec.structs.astuple(limits))
@@ -336,16 +345,6 @@ class PostgresJournal:
         return error
 
 
-def _unusable(address: DatabaseAddress, exc: Exception) -> JournalError:
-    error = JournalError(
-        f"The journal {address} cannot be used: {str(exc).strip()}. Nothing was sent.",
-        hint="It must be a PostgreSQL database that this machine reaches, with a user who may "
-        "make tables in it.",
-    )
-    error.__cause__ = exc
-    return error
-
-
 def _clean(text: str) -> str:
     """Text as PostgreSQL takes it: without NUL, and without halves of characters."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
@@ -370,6 +369,9 @@ WHERE id = %s AND owner = %s AND state <> 'armed'
 _RELEASED = """
 SELECT id FROM SCHEMA.item WHERE id = ANY (%s) AND (
     owner IS NULL OR NOT SCHEMA.is_alive(owner) AND state IN ('planned', 'stored', 'failed'))
+"""
+_LIMITS = """
+SELECT most_out, rate_seconds, burst, spend, spend_seconds FROM SCHEMA.run WHERE id = {run}
 """
 _LIMIT = """
 UPDATE SCHEMA.run SET most_out = %s, rate_seconds = %s, burst = %s, spend = %s, spend_seconds = %s

@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +32,7 @@ T = TypeVar("T")
 _UNREADABLE = (sqlite3.Error, ValueError, ArithmeticError, msgspec.MsgspecError, ConfigError)
 _ItemRow = tuple[object, ...]  # of these columns
 _COLUMNS = "id, place, state, asked, image, reason, message, links, expires"
+_OF_QUEUE = ("ticket NOT NULL, reserved", "0, '0'")  # those of journals before version 3
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -88,7 +90,7 @@ class Report(msgspec.Struct, frozen=True):
         """
         with _reading(self.path) as db:
             for item, outcome in _items(db, self.folder):
-                if item[2] not in ("planned", "armed", "submitted"):
+                if item[2] not in ("queued", "planned", "armed", "submitted"):
                     yield outcome
 
     def accounts(self) -> dict[str, AccountBill]:
@@ -204,6 +206,9 @@ def numbered_rows(db: sqlite3.Connection) -> Iterator[tuple[int, Row]]:
         row = row_of(outcome)
         if isinstance(outcome, Failure):
             row = msgspec.structs.replace(row, state=item[2], reason=item[5], message=str(item[6]))
+        if item[9]:
+            held = Decimal(str(item[10]))
+            row = msgspec.structs.replace(row, ticket=int(str(item[0])), held_usd=held)
         yield int(str(item[0])), row
 
 
@@ -269,8 +274,9 @@ def _read_page(
     outcomes: list[tuple[_ItemRow, Outcome]],
 ) -> Exception | None:
     """Add the items after `last`; returns the error that keeps the rest from being read."""
-    query = f"SELECT {_COLUMNS} FROM item WHERE id > ? ORDER BY id LIMIT 500"
     try:
+        more = _OF_QUEUE[version_of(db) < 3]
+        query = f"SELECT {_COLUMNS}, {more} FROM item WHERE id > ? ORDER BY id LIMIT 500"
         with _read_transaction(db):
             for item in db.execute(query, (last,)):
                 outcomes.append((item, _decode_outcome(db, item, folder)))  # noqa: PERF401  it may raise
@@ -293,7 +299,7 @@ def _read_transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _decode_outcome(db: sqlite3.Connection, row: _ItemRow, folder: Path | None) -> Outcome:
-    item, place, state, request, image, reason, message, links, expires = row
+    item, place, state, request, image, reason, message, links, expires, *_ = row
     prompt, index = records.decode_request(str(request)).prompt(), int(str(place))
     earlier = tuple(_attempts(db, int(str(item)), folder))
     if state in ("stored", "answered") and image is not None:

@@ -315,17 +315,15 @@ SELECT row_number() OVER (ORDER BY id) + 1 + (
 FROM SCHEMA.session WHERE run = %(run)s ORDER BY id
 """
 _ITEMS_OUT = """
-SELECT row_number() OVER (ORDER BY id), identity, max(ordinal) OVER () + 1 - ordinal, place, state,
+SELECT id, identity, max(ordinal) OVER () + 1 - ordinal, place, state,
     nonce, asked, image, reason, message, links, expires, ticket, payer, day::text, priority, turn,
     extract(epoch FROM not_before)::float8, reserved::text, cancelled::int
 FROM SCHEMA.item WHERE run = %(run)s ORDER BY id
 """
 _ATTEMPTS_OUT = """
-SELECT n, number, price::text, most::text, armed_at, stem, links, expires, request_id, billing,
+SELECT item, number, price::text, most::text, armed_at, stem, links, expires, request_id, billing,
     cost::text, settled_at, record, handle, account
-FROM SCHEMA.attempt JOIN (
-    SELECT id, row_number() OVER (ORDER BY id) AS n FROM SCHEMA.item WHERE run = %(run)s
-) AS numbered ON numbered.id = attempt.item ORDER BY n, number
+FROM SCHEMA.attempt WHERE run = %(run)s ORDER BY item, number
 """
 _PURSES_OUT = """
 SELECT payer, day::text, held::text, spent::text, maybe::text, images, last_turn

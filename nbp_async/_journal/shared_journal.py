@@ -7,12 +7,14 @@ only had planned is free. It arms nothing any more, should it wake.
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Protocol, cast
+from typing import Protocol, Self, cast
 
 import msgspec
 
+from nbp_async._base.errors import ConfigError
 from nbp_async._journal.base import Journal, JournalEntry
 from nbp_async._models.outcomes import Job
+from nbp_async._models.settings import Limits
 
 
 class RunLimits(msgspec.Struct, frozen=True):
@@ -31,6 +33,24 @@ class RunLimits(msgspec.Struct, frozen=True):
     burst: int = 1
     spend: Decimal | None = None
     spend_seconds: float = 3600.0
+
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        """A client's limits, for a whole run.
+
+        Raises:
+            ConfigError: One of them is learned, which is for one process alone.
+        """
+        if limits.learned is not None:
+            raise ConfigError("is a number for a whole run.", option="max_in_flight", value="auto")
+        rate, spend = limits.departures, limits.spend_window
+        return cls(
+            max_in_flight=limits.most_in_flight,
+            rate_seconds=None if rate is None else rate.period / rate.count,
+            burst=limits.burst,
+            spend=None if spend is None else spend.dollars,
+            spend_seconds=cls().spend_seconds if spend is None else spend.period,
+        )
 
 
 class SharedJournal(Journal, Protocol):
@@ -61,6 +81,10 @@ class SharedJournal(Journal, Protocol):
 
     async def released(self, items: Sequence[int]) -> list[int]:
         """Those of the items that nobody works on any more."""
+        ...
+
+    async def limits(self) -> RunLimits:
+        """What holds for all processes of the run together."""
         ...
 
     async def limit(self, limits: RunLimits) -> None:

@@ -50,6 +50,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             are relative to the manifest's folder.
         reason: Class of the error, or "".
         message: Its message, or "".
+        ticket: Number of its ticket, if it was submitted to the queue of a run, or None.
+        held_usd: What is set aside for it while it is queued.
     """
 
     index: int
@@ -84,6 +86,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     unread: str = ""
     reason: str = ""
     message: str = ""
+    ticket: int | None = None
+    held_usd: Decimal = ZERO
 
     def json(self) -> bytes:
         """One line of JSON, without a newline. Dollars are numbers."""

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 import click
 from click.shell_completion import CompletionItem
 
-from nbp_async import ConfigError, parse_out
+from nbp_async import ConfigError, Image, parse_out
 from nbp_async.cli import exit_codes
 
 
@@ -35,6 +35,10 @@ class Destination:
     def run(self) -> Path | str:
         """The run's folder or journal, as other commands take it."""
         return self.journal or self.folder
+
+    def name_as_given(self, image: Image) -> str:
+        """The image's path, beginning with the folder as the user wrote it; or its link."""
+        return image.location if image.path is None else str(self.folder / image.path.name)
 
     def created(self, *, shared: bool = False) -> Self:
         """Create the folder, and check it before an image is paid for.

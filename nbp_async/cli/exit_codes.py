@@ -8,7 +8,7 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from nbp_async import ConfigError, NbpError
+from nbp_async import ConfigError, NbpError, NoRunError
 from nbp_async.cli.error_text import error_text
 
 ALL_MADE = 0
@@ -59,7 +59,11 @@ def errors_as(
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
     """Run a command's work in an event loop of its own; its result is the exit code."""
     try:
-        with errors_as(CommandFailedError, NbpError), errors_as(InvalidUseError):
+        with (
+            errors_as(CommandFailedError, NbpError),
+            errors_as(InvalidUseError, NoRunError),
+            errors_as(InvalidUseError),
+        ):
             code = asyncio.run(work())
     except KeyboardInterrupt:  # before the first request or after the last: nothing is in flight
         code = STOPPED

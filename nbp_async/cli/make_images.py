@@ -1,14 +1,11 @@
 """From options to images: what `nbp gen`, `nbp many` and `nbp batch submit` have in common."""
 
 import asyncio
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 from rich.console import Console
@@ -19,31 +16,22 @@ from nbp_async import (
     Image,
     Limits,
     Listener,
-    Outcome,
     Plan,
     PromptFile,
     canvas_for,
-    check_key,
 )
 from nbp_async.cli import exit_codes
-from nbp_async.cli.account_options import AccountChoice, accounts_in
+from nbp_async.cli.account_options import AccountChoice
 from nbp_async.cli.destination import Destination
 from nbp_async.cli.error_text import as_flag
-from nbp_async.cli.fallback_storage import is_lasting, save_elsewhere
-from nbp_async.cli.key_file import chosen_key, chosen_profile
 from nbp_async.cli.machine_checks import open_files_warning
+from nbp_async.cli.outcome_lines import OutcomeLines
 from nbp_async.cli.outcome_summary import OutcomeSummary
-from nbp_async.cli.output import (
-    OutcomePrinter,
-    outcome_json,
-    preview_json,
-    print_line,
-    stderr_console,
-)
+from nbp_async.cli.output import OutcomePrinter, preview_json, print_line, stderr_console
 from nbp_async.cli.prompt_files import rows_shown
+from nbp_async.cli.service_client import service_client
 from nbp_async.cli.shared_options import ServiceOptions
 from nbp_async.cli.stop_handler import StopHandler
-from nbp_async.cli.table_approval import key_to_send
 from nbp_async.cli.webhook_options import WebhookSettings
 from nbp_async.display.formats import plural
 from nbp_async.display.progress_counter import ProgressCounter
@@ -107,28 +95,6 @@ class MakeOptions:
                 images = f"{self.total:,} of {plural(self.prompts.images, 'image')}"
                 print_line(self.console, f"Part {shard}: {images}")
 
-    def lines(self, outcome: Outcome) -> Iterator[str]:
-        """The lines on stdout about one outcome."""
-        location = self._named(outcome) if isinstance(outcome, Image) else None
-        if self.as_json:
-            yield outcome_json(outcome, location)
-        elif isinstance(outcome, Image):
-            locations = (location, *map(self._location_of, outcome.extras))
-            yield from (location for location in locations if location is not None)
-
-    def _named(self, image: Image) -> str | None:
-        if image.links or (image.path is not None and not self.destination.store):
-            return self.name(image)
-        return self._location_of(image)
-
-    def _location_of(self, image: Image) -> str | None:
-        """Where the image is; if only in memory or a temporary file, where it is saved now."""
-        if is_lasting(image):
-            return image.location
-        folders = (self.destination.folder, Path(tempfile.gettempdir()))
-        path = save_elsewhere(image, folders, self.console)
-        return None if path is None else str(path)
-
 
 async def make_images(options: MakeOptions) -> int:
     """Make the images, show the progress and the summary, and return the exit code."""
@@ -140,7 +106,13 @@ async def make_images(options: MakeOptions) -> int:
         if not stop_handler.stopped:
             stop_handler.stop(plan)
 
-    printer = OutcomePrinter(options.lines, console, lambda: loop.call_soon_threadsafe(reader_left))
+    lines = OutcomeLines(
+        name=options.name,
+        destination=options.destination,
+        console=console,
+        as_json=options.as_json,
+    )
+    printer = OutcomePrinter(lines.of, console, lambda: loop.call_soon_threadsafe(reader_left))
     async with open_client(options, [counter, printer]) as client:
         counter.max_in_flight = client.limits.most_in_flight
         longest = _longest_wait(client, options)
@@ -200,56 +172,15 @@ def print_preview(plan: Plan, options: MakeOptions) -> int:
 
 
 def open_client(options: MakeOptions, listeners: Sequence[Listener]) -> Client:
-    """A client for the endpoint, with the key of the environment, or else of the key file.
-
-    Raises:
-        ConfigError: The endpoint is unknown, or the options cannot work with it.
-        ApiKeyError: The key is missing, or cannot be sent in a header.
-    """
-    if options.accounts.file is not None:
-        return _open_accounts(options.accounts.file, options, listeners)
-    if options.accounts.route is not None:
-        raise exit_codes.InvalidUseError("--route chooses between the accounts of --accounts FILE.")
-    profile = chosen_profile(options.service.endpoint, os.environ)
-    webhook = None if options.webhook is None else options.webhook.for_profile(profile)
-    choose_key = chosen_key if options.dry_run else key_to_send
-    with exit_codes.errors_as(exit_codes.ApiKeyError):
-        key = check_key(choose_key(profile, os.environ), profile)
-    return Client.from_env(
-        endpoint=profile,
-        api_key=key,
-        model=options.service.model,
-        price=options.service.price,
-        allow_http=options.service.allow_http,
-        **options.service.network,
+    """A client for the endpoint of these options; see `service_client`."""
+    return service_client(
+        options.service,
+        accounts=options.accounts,
+        sends=not options.dry_run,
         limits=options.limits,
         listeners=listeners,
         account=options.account,
-        webhook=webhook,
-    )
-
-
-def _open_accounts(path: Path, options: MakeOptions, listeners: Sequence[Listener]) -> Client:
-    """A client for the accounts of a file."""
-    service = options.service
-    given = {
-        "--endpoint": service.endpoint,
-        "--price": service.price,
-        "--header": service.network.get("headers"),
-    }
-    if alone := [name for name, value in given.items() if value is not None]:
-        raise exit_codes.InvalidUseError(
-            f"{alone[0]} is for one endpoint: {path} says it for each account."
-        )
-    return Client(
-        accounts_in(path, sends=not options.dry_run),
-        route=cast("Any", options.accounts.route),
-        model=service.model,
-        allow_http=service.allow_http,
-        **service.network,
-        limits=options.limits,
-        listeners=listeners,
-        account=options.account,
+        webhook=options.webhook,
     )
 
 

@@ -1,11 +1,10 @@
 """`nbp many`: a file of prompts, one image for each."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from nbp_async import CallOptions, Image, Limits
+from nbp_async import CallOptions, Limits
 from nbp_async.cli import exit_codes
 from nbp_async.cli.account_options import AccountChoice, account_options
 from nbp_async.cli.destination import Destination
@@ -114,7 +113,7 @@ def many(
             MakeOptions(
                 prompts=source.read(console),
                 destination=destination.created(shared=call["shared"]),
-                name=lambda image: _as_given(destination.folder, image),
+                name=destination.name_as_given,
                 limits=Limits(max_in_flight=max_in_flight, rate=rate, burst=burst, spend=spend),
                 call=call,
                 service=service,
@@ -129,8 +128,3 @@ def many(
         )
 
     exit_codes.run(work)
-
-
-def _as_given(out: Path, image: Image) -> str:
-    """The image's path, beginning with the folder as the user wrote it; or its link."""
-    return image.location if image.path is None else str(out / image.path.name)

@@ -120,11 +120,17 @@ class OutcomePrinter(Listener):
         sys.stdout.flush()
 
 
-def outcome_json(outcome: Outcome, path: str | None) -> str:
-    """An outcome as one line of JSON; units are in the names. `path` is a file or an address."""
+def outcome_json(outcome: Outcome, path: str | None, number: str = "index") -> str:
+    """An outcome as one line of JSON; units are in the names.
+
+    Args:
+        outcome: What there is to tell.
+        path: Its file or address.
+        number: What its index is called.
+    """
     attempts = outcome.attempts
     facts: dict[str, Any] = {
-        "index": outcome.index,
+        number: outcome.index,
         "row": outcome.prompt.row,
         "ok": outcome.ok,
         "prompt": outcome.prompt.text,

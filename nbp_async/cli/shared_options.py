@@ -53,7 +53,7 @@ def library_option(
     """An option for a field of the library's options, with its default, bounds and choices.
 
     Args:
-        kind: `CallOptions`, `ClientOptions` or `Limits`.
+        kind: `CallOptions`, `ClientOptions`, `SubmitOptions` or `Limits`.
         name: Its field.
         metavar: What help shows for the value.
         text: What help says before the field's example, instead of its summary.
@@ -71,7 +71,7 @@ def library_option(
     else:
         settings |= {"type": str, "metavar": metavar}
     if not field.is_flag and field.default is not None:
-        settings |= {"default": field.default, "show_default": True}
+        settings |= {"default": field.default, "show_default": field.default != ""}
     return click.option(f"--{name.replace('_', '-')}", **settings)
 
 
@@ -163,6 +163,21 @@ limit_options = add_options(
         Limits, "spend", metavar="USD/PERIOD", text="US dollars that may be billed in any period:"
     ),
 )
+_price_option = click.option(
+    "--price",
+    metavar="USD",
+    help="What an image costs, in place of the prices that are known.",
+)
+_endpoint_options = add_options(
+    endpoint_option(
+        "google, apiyi, apiyi-http, apiyi-gemini, openai, openrouter, a task service, a base "
+        "URL, or a .toml file that describes a service. Default: NBP_BASE_URL or NBP_ENDPOINT, "
+        "else the vendor whose key is set."
+    ),
+    endpoint_network_options,
+    json_option,
+)
+_maker_options = add_options(_price_option, _endpoint_options)
 _service_options = add_options(
     click.option(
         "--size",
@@ -182,19 +197,9 @@ _service_options = add_options(
         shell_complete=complete_thinking,
         help="minimal, high and so on, where the model has a choice; billed as text.",
     ),
-    click.option(
-        "--price",
-        metavar="USD",
-        help="What an image costs, in place of the prices that are known.",
-    ),
+    _price_option,
     model_option("The model. Default: NBP_MODEL, or the endpoint's."),
-    endpoint_option(
-        "google, apiyi, apiyi-http, apiyi-gemini, openai, openrouter, a task service, a base "
-        "URL, or a .toml file that describes a service. Default: NBP_BASE_URL or NBP_ENDPOINT, "
-        "else the vendor whose key is set."
-    ),
-    endpoint_network_options,
-    json_option,
+    _endpoint_options,
 )
 
 
@@ -219,13 +224,21 @@ class ServiceOptions:
 
 def service_options(command: Command) -> Command:
     """Who makes which images; the command gets `service`, and the call's options one by one."""
+    return cast("Command", _service_options(_with_service(command)))
 
+
+def maker_options(command: Command) -> Command:
+    """Who makes images that others have asked for; the command gets it as `service`."""
+    return cast("Command", _maker_options(_with_service(command)))
+
+
+def _with_service(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_service(
         endpoint: str | None,
-        model: str | None,
         price: str | None,
         network: ClientSettings,
+        model: str | None = None,
         allow_http: bool | None = None,
         **others: Any,
     ) -> Any:
@@ -234,7 +247,7 @@ def service_options(command: Command) -> Command:
         )
         return command(service=service, **others)
 
-    return cast("Command", _service_options(with_service))
+    return with_service
 
 
 def destination_options(command: Command) -> Command:

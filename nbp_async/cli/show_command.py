@@ -28,8 +28,9 @@ are shown.
 \b
 --table  a line for each item: number, state, pixels, dollars, seconds,
          prompt, and its file or why it failed. Dollars with a question mark
-         may have been billed. A terminal shows what fits; elsewhere lines
-         are complete, with tabs and without a heading.
+         may have been billed, those in brackets are set aside for what is
+         queued. A terminal shows what fits; elsewhere lines are complete,
+         with tabs and without a heading.
 --json   an object for each item, on a line of its own.
 --html   a page with links to all images.
 

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from nbp_async._base.text import format_seconds, printable
 from nbp_async._models.rows import Row
-from nbp_async.display.run_summary import cost_of, state_of
+from nbp_async.display.run_summary import cost_of, number_of, state_of
 from nbp_async.display.spelling import spell
 
 TITLES = ("number", "state", "pixels", "dollars", "took", "prompt", "file or reason")
@@ -22,7 +22,7 @@ def columns_of(row: Row) -> tuple[str, ...]:
     pixels = f"{row.width}×{row.height}" if row.width else ""
     failed = f"{row.reason}: {row.message}" if row.reason else row.message
     return (
-        str(row.index + 1),
+        str(number_of(row)),
         state_of(row),
         pixels,
         cost_of(row),

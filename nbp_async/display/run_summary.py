@@ -26,6 +26,7 @@ _STATES = {
     "stored": "image",
     "answered": "link",
     "failed": "failed",
+    "queued": "queued",
     "planned": "not sent",
     "armed": "in flight",
     "submitted": "at the vendor",
@@ -40,11 +41,17 @@ def state_of(row: Row) -> str:
     return _STATES.get(row.state, row.state)
 
 
+def number_of(row: Row) -> int:
+    """What people call an item: the number of its ticket, or its place from 1."""
+    return row.index + 1 if row.ticket is None else row.ticket
+
+
 def cost_of(row: Row) -> str:
-    """What an item cost; what it may have cost has a question mark."""
+    """What an item cost; what it may have cost has a question mark, what it holds has brackets."""
     certain = format_dollars(row.spent_usd) if row.spent_usd else ""
     maybe = f"{format_dollars(row.maybe_usd)}?" if row.maybe_usd else ""
-    return " + ".join(filter(None, [certain, maybe]))
+    held = f"({format_dollars(row.held_usd)})" if row.held_usd else ""
+    return " + ".join(filter(None, [certain, maybe, held]))
 
 
 def commonest(mismatches: Counter[str]) -> str:
@@ -70,6 +77,7 @@ class RunSummary:
         self.missing = 0
         self.spent = Decimal(0)
         self.maybe = Decimal(0)
+        self.held = Decimal(0)
         self.saved_by_batch = Decimal(0)
         self._folder = folder
         self._accounts = accounts or {}
@@ -89,6 +97,7 @@ class RunSummary:
         self.items += 1
         self.spent += row.spent_usd
         self.maybe += row.maybe_usd
+        self.held += row.held_usd
         self.saved_by_batch += row.saved_by_batch_usd
         self._states[row.state] += 1
         if row.state == "stored":
@@ -137,6 +146,8 @@ class RunSummary:
             yield "in flight", f"{states['armed']:,}: now, or when the run was killed"
         if states["submitted"]:
             yield "at the vendor", f"{states['submitted']:,}: the next call asks for them"
+        if states["queued"]:
+            yield "queued", f"{states['queued']:,}: nbp work makes them"
         if states["planned"]:
             yield "not sent", f"{states['planned']:,}"
         yield "spent", format_dollars(self.spent)
@@ -146,13 +157,15 @@ class RunSummary:
             maybe = f", perhaps {format_dollars(bill.maybe)} more" if bill.maybe else ""
             dollars = f"{format_dollars(bill.spent)}{maybe}"
             yield f"at {printable(name)}", f"{plural(bill.images, 'image')}, {dollars}"
+        if self.held:
+            yield "set aside", f"{format_dollars(self.held)} for what is queued"
         if self.saved_by_batch:
             saved = format_dollars(self.saved_by_batch)
             yield "saved by batch", f"{saved}: held calls would have cost that much more"
 
     def unclear(self) -> Iterator[str]:
         """A line for each item that may have been billed, and one that counts the rest."""
-        numbers = [f"#{row.index + 1}" for row in self._unclear]
+        numbers = [f"#{number_of(row)}" for row in self._unclear]
         sums = [format_dollars(row.maybe_usd) for row in self._unclear]
         widths = [max(map(len, column), default=0) for column in (numbers, sums)]
         for row, number, dollars in zip(self._unclear, numbers, sums, strict=True):

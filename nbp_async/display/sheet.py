@@ -26,6 +26,7 @@ from nbp_async._base.text import (
 from nbp_async._models.rows import Row
 from nbp_async._stores.store_address import is_store
 from nbp_async.display.output_file import replacing
+from nbp_async.display.run_summary import number_of
 
 _TEMPLATE = Path(__file__).with_name("sheet.html.j2")
 _MOST_OPEN = 10  # failures that are listed at once; with more, each reason is folded
@@ -92,7 +93,7 @@ def _card(row: Row, link: str, speed: float) -> dict[str, str | list[str]]:
         maybe,
     )
     return {
-        "number": str(row.index + 1),
+        "number": str(number_of(row)),
         "link": quote(Path(link).as_posix()),
         "prompt": printable(row.prompt, 1000),
         "facts": [fact for fact in facts if fact],
@@ -136,7 +137,7 @@ def _missing(row: Row) -> dict[str, str]:
     elif row.state == "armed":
         message = "Its request is in flight, or was when the run was killed."
     return {
-        "number": str(row.index + 1),
+        "number": str(number_of(row)),
         "prompt": printable(row.prompt, 1000),
         "message": printable(message),
         "billing": describe_billing(row.billing, amount),

@@ -124,19 +124,20 @@ class Nbp:
 class Shell:
     """Starts `nbp` in a folder, with the vendor in its environment."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, *, key: str = KEY) -> None:
         self.folder = folder
         self._url = url
+        self._key = key
         self._started: list[Nbp] = []
 
     async def nbp(
-        self, *words: str, key: str = KEY, text: str | None = None, trust: str = ""
+        self, *words: str, key: str | None = None, text: str | None = None, trust: str = ""
     ) -> Nbp:
         """Start it; `text` is its stdin, `trust` the host that tables may send the key to."""
         kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
         known = {
             "NBP_BASE_URL": self._url,
-            "NBP_API_KEY": key,
+            "NBP_API_KEY": self._key if key is None else key,
             "NBP_TRUST_TABLE": trust,
             "COLUMNS": "100",
             "NBP_KEY_FILE": str(self.folder.parent / "nbp-test-keys" / "keys.toml"),

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nbp_async import Image, Limits, Prompt
+from nbp_async import Image, Prompt
 from nbp_async._models.outcomes import MemoryBytes, Stored
 from nbp_async.cli.destination import Destination
 from nbp_async.cli.fallback_storage import save_elsewhere
-from nbp_async.cli.make_images import MakeOptions
+from nbp_async.cli.outcome_lines import OutcomeLines
 from tests.pictures import png
 
 DATA = png(4, 4)
@@ -68,13 +68,12 @@ def test_what_no_folder_takes_is_named(tmp_path: Path, console: Console) -> None
 def test_the_lines_of_a_command_name_the_files_that_were_rescued(
     tmp_path: Path, console: Console
 ) -> None:
-    options = MakeOptions(
-        prompts=["a"],
+    made = OutcomeLines(
         destination=Destination(folder=tmp_path),
         name=lambda image: image.location,
-        limits=Limits(),
         console=console,
+        as_json=False,
     )
-    lines = list(options.lines(image(0, extras=(image(1),))))
+    lines = list(made.of(image(0, extras=(image(1),))))
     assert {Path(line) for line in lines} == set(tmp_path.iterdir())
     assert len(lines) == 2

@@ -1,12 +1,11 @@
 """A service before the vendor: it hides the key, and gives tasks, budgets and a page.
 
 ```python
-from aiohttp import web
 from nbp_async import Client
 from nbp_async.gateway import GatewaySettings, gateway_app
 
 app = gateway_app(Client.from_env, GatewaySettings(folder="gateway"))
-web.run_app(app, port=8780)
+# aiohttp.web.run_app(app), or service.add_subapp("/pictures/", app) with a public_url that says so
 ```
 
 It is a thin room over a run (`Client.open_run`): a task is a ticket, a user is an owner. Every task

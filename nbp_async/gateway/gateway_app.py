@@ -18,6 +18,7 @@ from nbp_async.gateway.answers import (
     USERS,
     answer_errors,
     finish,
+    for_anyone,
     json_response,
     know_user,
     operator_of,
@@ -35,7 +36,6 @@ from nbp_async.gateway.task_routes import LINKS, TaskLinks
 from nbp_async.gateway.users import GuessLimit, Users
 
 _PAGE = Path(__file__).parent / "page"
-_FILES = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css"}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: https:; "
     "connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -137,12 +137,13 @@ async def _told(app: web.Application, task: int) -> dict[str, Any] | None:
     return webhook_body(task_of(found[0], base, link))
 
 
-@routes.get("/")
-@routes.get("/page.js")
-@routes.get("/page.css")
+@routes.get("/", name="index.html")
+@routes.get("/page.js", name="page.js")
+@routes.get("/page.css", name="page.css")
+@for_anyone
 async def page(request: web.Request) -> web.StreamResponse:
     """The page: one HTML file, one script, one style sheet."""
-    file = _PAGE / _FILES[request.path]
+    file = _PAGE / (request.match_info.route.name or "index.html")
     if not file.is_file():
         raise web.HTTPNotFound
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
@@ -150,6 +151,7 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 
 @routes.get(r"/images/{ends:\d{1,12}}/{signature:[0-9a-f]{43}}/{name:\d{1,18}-\d{1,3}\.[a-z]{3,4}}")
+@for_anyone
 async def image(request: web.Request) -> web.StreamResponse:
     """An image, by a link that cannot be guessed."""
     return await request.app[LINKS].images.serve(request, request.app[GATEWAY].run)
@@ -167,12 +169,14 @@ async def redeliver(request: web.Request) -> web.Response:
 
 
 @routes.get("/healthz")
+@for_anyone
 async def healthz(_: web.Request) -> web.Response:
     """This process lives."""
     return json_response({"status": "ok"})
 
 
 @routes.get("/readyz")
+@for_anyone
 async def readyz(request: web.Request) -> web.Response:
     """This process takes tasks."""
     gateway = request.app[GATEWAY]
@@ -181,6 +185,7 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 @routes.get("/metrics")
+@for_anyone
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus's text format; for operators, and for this machine."""
     if request.remote not in ("127.0.0.1", "::1"):
@@ -190,6 +195,7 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 @routes.get("/openapi.json")
+@for_anyone
 async def openapi(_: web.Request) -> web.Response:
     """What this service takes and gives, as OpenAPI 3.1."""
     return web.Response(
@@ -198,6 +204,7 @@ async def openapi(_: web.Request) -> web.Response:
 
 
 @routes.get("/docs")
+@for_anyone
 async def docs(_: web.Request) -> web.Response:
     """The same for people."""
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}

@@ -3,11 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
-from nbp_async import ConfigError
+from nbp_async import Client, ConfigError, Profile
 from nbp_async.fake import FakeServer
-from nbp_async.gateway import GatewaySettings, open_users
+from nbp_async.gateway import GatewaySettings, gateway_app, open_users
 from tests.loopback.gateway.site import Site, site
 
 
@@ -105,6 +107,27 @@ async def test_what_is_open_tells_nothing(gateway: Site) -> None:
             assert secret not in text
     async with gateway.session.get(gateway.url + "/metrics") as response:
         assert 'nbp_tasks{state="stored"} 1' in await response.text()
+
+
+async def test_mounted_in_a_service_it_asks_for_tokens_wherever_it_is(
+    tmp_path: Path, vendor: FakeServer
+) -> None:
+    """Under the very name of a route that wants none."""
+    service = web.Application()
+    given = GatewaySettings(folder=tmp_path, public_url="http://it/images")
+    profile = Profile(name="vendor", base_url=vendor.openai_url, response_format=None)
+    service.add_subapp("/images/", gateway_app(lambda: Client(profile, vendor.key), given))
+    runner = web.AppRunner(service)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/images"
+        async with aiohttp.ClientSession() as session:
+            for path, status in (("/healthz", 200), ("/v1/tasks", 401), ("/v1/operator", 401)):
+                async with session.get(url + path) as response:
+                    assert response.status == status, path
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_body_that_is_too_large_is_refused(tmp_path: Path, vendor: FakeServer) -> None:

@@ -1,11 +1,11 @@
 """Kill a merge before each of its operations on files and each of its statements, and look.
 
-python -m tests.unit.journal.killed_merge FOLDER link|copy
+python -m tests.unit.journal.killed_merge FOLDER link|copy|new
 
-Three runs are merged into one that has an image already. A child is killed before the first event,
-the next before the second, and so on, until one comes to its end. Whatever a kill leaves, the
-merged run is as it was, or a call refuses it, or it knows all images; the runs that were read are
-as they were; and the next merge brings all of it. Prints the counts as JSON.
+Three runs are merged into one that has an image already, or into a new one. A child is killed
+before the first event, the next before the second, and so on, until one comes to its end. Whatever
+a kill leaves, the merged run is as it was, or a call refuses it, or it knows all images; the runs
+that were read are as they were; and the next merge brings all of it. Prints the counts as JSON.
 """
 
 import asyncio
@@ -50,9 +50,9 @@ async def make_run(folder: Path, indexes: range) -> None:
     await journal.aclose()
 
 
-async def prepare(folder: Path) -> None:
+async def prepare(folder: Path, *, is_new: bool) -> None:
     """Runs of some images each; one of them has a kept answer, and a file that no item names."""
-    await make_run(folder / "all", range(6, IMAGES))
+    await make_run(folder / ("part-0" if is_new else "all"), range(6, IMAGES))
     for part in range(PARTS):
         await make_run(folder / f"part-{part}", range(part, 6, PARTS))
     (folder / REPLY.split("/")[0]).mkdir()
@@ -115,8 +115,9 @@ def is_whole(folder: Path) -> bool:
 
 
 def is_safe(folder: Path) -> bool:
-    if len(list(folder.glob("0*"))) == 1 and not merging_path(folder / JOURNAL).exists():
-        return read_run(folder).totals.images == 1  # as it was
+    images = len(list(folder.glob("0*")))
+    if images <= 1 and not merging_path(folder / JOURNAL).exists():  # as it was
+        return read_run(folder).totals.images == 1 if images else not (folder / JOURNAL).exists()
     try:
         return is_whole(folder)
     except JournalError as exc:
@@ -134,9 +135,11 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def main() -> None:
     folder, counts = Path(sys.argv[1]), Counter[str]()
+    is_new = sys.argv[2] == "new"
     if sys.argv[2] == "copy":
         gathered_files.can_link = lambda *_: False
-    asyncio.run(prepare(folder))
+    asyncio.run(prepare(folder, is_new=is_new))
+    (folder / "all").mkdir(exist_ok=True)
     before, is_over = content(folder), False
     while not is_over:
         shutil.copytree(folder / "all", folder / "all.before")

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="fork")
-@pytest.mark.parametrize("files", ["link", "copy"])
+@pytest.mark.parametrize("files", ["link", "copy", "new"])
 def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path, files: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.journal.killed_merge", str(tmp_path), files],

@@ -5,6 +5,7 @@ import sys
 
 from bench import compare, compare_runs, simulate_command
 from bench.core import CORE
+from bench.distributed import DISTRIBUTED
 from bench.durability import DURABILITY
 from bench.modes import MODES_SUITE
 from bench.pace import PACE
@@ -15,7 +16,7 @@ COMMANDS = {"compare": compare, "simulate": simulate_command, "compare-runs": co
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench")
     commands = parser.add_subparsers(dest="command", required=True)
-    for suite in (CORE, DURABILITY, MODES_SUITE, PACE):
+    for suite in (CORE, DISTRIBUTED, DURABILITY, MODES_SUITE, PACE):
         command = commands.add_parser(suite.name, help=suite.help)
         suite.add_arguments(command)
         command.set_defaults(main=suite.main)

@@ -5,11 +5,9 @@ same run, and processes killed at random moments of one run of images. The fake 
 witness: no image may be lost, and no dollar paid twice unreported.
 """
 
-import asyncio
 import random
 import statistics
 import tempfile
-from collections import Counter
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from bench.audit import audit
 from bench.fresh_process import call_fresh
 from bench.journal_workloads import (
     CountedTask,
@@ -34,8 +33,6 @@ from bench.killed_process import killed_after
 from bench.suite import Session, Suite
 from nbp_async import read_run
 from nbp_async.fake import spawn
-from nbp_async.fake.bank import prompt_digest
-from nbp_async.fake.process import SpawnedServer
 
 HELD = 1.0  # seconds of an image at 50 images a second with 50 in flight
 PRICE = Decimal("0.134")  # of an image, by the list
@@ -124,10 +121,10 @@ async def survival(session: Session) -> None:
             task = RunTask(server.openai_url, server.key, folder, count, in_flight=4)
             killed = await _kill_and_start(task, kills)
             done, kept = await _finish(replace(task, in_flight=50))
-            first = await _audit(server, Path(folder))
+            first = await audit(server, Path(folder))
             again = replace(task, in_flight=50, resend=str(count))
             resent, kept_again = await _finish(again, until=count)
-            last = await _audit(server, Path(folder))
+            last = await audit(server, Path(folder))
     session.readings["survival"] = msgspec.to_builtins(
         {"kills": killed, "after": done, "resent": resent, "account": last}
     )
@@ -208,26 +205,3 @@ DURABILITY = Suite(
     },
     options={"kills": "processes to kill (default 200)"},
 )
-
-
-@dataclass(frozen=True)
-class Audit:
-    """Dollars by the bank, by the journal, and those paid twice that the journal does not know."""
-
-    billed: Decimal
-    spent: Decimal
-    maybe: Decimal
-    twice: Decimal
-
-
-async def _audit(server: SpawnedServer, folder: Path) -> Audit:
-    """Compare the bank with the journal."""
-    while (await server.stats()).in_flight:  # noqa: ASYNC110  it is another process
-        await asyncio.sleep(0.05)
-    witness = await server.witness(prompts=True)
-    paid = Counter(witness.images_by_prompt)
-    report = read_run(folder)
-    twice = sum(max(0, paid[prompt_digest(row.prompt)] - row.attempts) for row in report.rows())
-    price = witness.stats.dollars / max(1, witness.stats.images)
-    totals = report.totals
-    return Audit(witness.stats.dollars, totals.spent, totals.maybe, twice * Decimal(price))

@@ -79,7 +79,7 @@ CREATE OR REPLACE FUNCTION SCHEMA.charge(
 ) RETURNS void LANGUAGE sql AS $$
     INSERT INTO SCHEMA.purse AS p (run, payer, day, held, spent, maybe, images)
         SELECT it.run, it.payer, it.day, d_held, d_spent, d_maybe, d_images
-        WHERE it.payer IS NOT NULL
+        WHERE it.payer IS NOT NULL AND (d_held, d_spent, d_maybe, d_images) <> (0, 0, 0, 0)
     ON CONFLICT (run, payer, day) DO UPDATE SET held = p.held + d_held, spent = p.spent + d_spent,
         maybe = p.maybe + d_maybe, images = p.images + d_images
 $$;

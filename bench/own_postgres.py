@@ -106,9 +106,10 @@ async def own_postgres() -> AsyncIterator[OwnPostgres]:
     """
     programs = postgres_programs()
     assert programs is not None, "ask `why_no_postgres` first"
-    folder = Path(tempfile.mkdtemp(prefix="nbp-bench-pg-"))
+    is_root = os.geteuid() == 0  # whose own folder of temporary files others may not enter
+    folder = Path(tempfile.mkdtemp(prefix="nbp-bench-pg-", dir="/tmp" if is_root else None))
     try:
-        if os.geteuid() == 0:
+        if is_root:
             os.chown(folder, pwd.getpwnam(_USER).pw_uid, -1)
         server = OwnPostgres(programs, folder)
         await server.make()

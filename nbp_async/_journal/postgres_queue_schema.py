@@ -10,6 +10,7 @@
 | purse | what one payer's items of one day hold, have cost and may have cost |
 | run.is_out, attempt.is_out | requests that are in flight now, as far as the run knows |
 | run.next_departure | with a rate, when the next request may leave (generic cell rate algorithm) |
+| item.departs | when this item's may leave: its own place in the rate, for a second at most |
 
 Turns are fair queueing: a payer's next item comes after its last one, and not before the turn that
 is being served. Whoever submits a million items does not keep one item of another waiting for them.
@@ -28,7 +29,7 @@ ALTER TABLE SCHEMA.item
     ADD turn bigint NOT NULL DEFAULT 0, ADD not_before timestamptz,
     ADD reserved numeric NOT NULL DEFAULT 0, ADD cancelled boolean NOT NULL DEFAULT false,
     ADD drawn bigint, ADD day date NOT NULL DEFAULT (now() AT TIME ZONE 'utc')::date,
-    ADD changed bigint NOT NULL DEFAULT 0;
+    ADD changed bigint NOT NULL DEFAULT 0, ADD departs timestamptz;
 CREATE UNIQUE INDEX item_ticket ON SCHEMA.item (run, ticket) WHERE ticket IS NOT NULL;
 CREATE INDEX item_queue ON SCHEMA.item (run, priority DESC, turn, id) WHERE state = 'queued';
 CREATE INDEX item_of_payer ON SCHEMA.item (run, payer, id) WHERE payer IS NOT NULL;
@@ -96,28 +97,47 @@ RETURNS numeric LANGUAGE sql STABLE AS $$
     FROM SCHEMA.budget b WHERE b.run = p_run AND b.payer = p_payer
 $$;
 
--- Seconds until a request of this run may leave; 0: now. The row is locked: it is exact.
-CREATE OR REPLACE FUNCTION SCHEMA.seconds_to_wait(r SCHEMA.run, p_most numeric) RETURNS float8
-LANGUAGE plpgsql AS $$
-DECLARE moment timestamptz := clock_timestamp(); seconds float8 := 0; recent numeric;
+-- Seconds until this item's request may leave; 0: now. The run's row is locked: it is exact.
+CREATE OR REPLACE FUNCTION SCHEMA.seconds_to_wait(r SCHEMA.run, it SCHEMA.item, p_most numeric)
+RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE recent numeric;
 BEGIN
     IF r.paused IS NOT NULL OR r.is_out >= r.most_out THEN
         RETURN 0.25;
     END IF;
-    IF r.paused_until > moment THEN
-        seconds := extract(epoch FROM r.paused_until - moment);
+    IF r.paused_until > clock_timestamp() THEN
+        RETURN extract(epoch FROM r.paused_until - clock_timestamp());
     END IF;
-    IF r.rate_seconds IS NOT NULL AND r.next_departure > moment THEN
-        seconds := greatest(seconds, extract(epoch FROM r.next_departure - moment)
-            - r.rate_seconds * (r.burst - 1));
-    END IF;
-    IF seconds <= 0 AND r.spend IS NOT NULL THEN
+    IF r.spend IS NOT NULL THEN
         SELECT coalesce(sum(CASE WHEN billing IS NULL THEN most ELSE cost END), 0) INTO recent
-            FROM SCHEMA.attempt WHERE run = r.id AND billing IS DISTINCT FROM 'no' AND
-                (written IS NULL OR written > moment - r.spend_seconds * interval '1 s');
-        seconds := CASE WHEN recent + p_most > r.spend THEN 1 ELSE 0 END;
+            FROM SCHEMA.attempt WHERE run = r.id AND billing IS DISTINCT FROM 'no' AND (written
+                IS NULL OR written > clock_timestamp() - r.spend_seconds * interval '1 s');
+        IF recent + p_most > r.spend THEN
+            RETURN 1;
+        END IF;
     END IF;
-    RETURN greatest(seconds, 0);
+    RETURN CASE WHEN r.rate_seconds IS NULL THEN 0 ELSE SCHEMA.seconds_to_departure(r, it) END;
+END $$;
+
+-- If all who wait asked again at the same moment, one of them would leave, and as long as its
+-- commit takes nobody would: each gets a moment of its own. Who comes too late for it gets another.
+CREATE OR REPLACE FUNCTION SCHEMA.seconds_to_departure(r SCHEMA.run, it SCHEMA.item)
+RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE
+    moment timestamptz := clock_timestamp(); step interval := r.rate_seconds * interval '1 s';
+    own timestamptz := it.departs;
+BEGIN
+    IF own IS NULL OR own < moment - interval '0.25 s' THEN
+        own := greatest(moment, r.next_departure - step * (r.burst - 1));
+        IF own > moment + interval '1 s' THEN
+            RETURN extract(epoch FROM own - moment) - 0.5;  -- while others are still to leave
+        END IF;
+        UPDATE SCHEMA.run SET next_departure = greatest(next_departure, moment) + step
+            WHERE id = r.id;
+    END IF;
+    UPDATE SCHEMA.item SET departs = CASE WHEN own > moment THEN own END
+        WHERE id = it.id AND departs IS DISTINCT FROM CASE WHEN own > moment THEN own END;
+    RETURN greatest(extract(epoch FROM own - moment), 0);
 END $$;
 """
 

@@ -209,15 +209,13 @@ BEGIN
         RETURN 'budget ' || remaining;
     END IF;
     IF p_handle IS NULL THEN
-        seconds := SCHEMA.seconds_to_wait(r, p_most);
+        seconds := SCHEMA.seconds_to_wait(r, it, p_most);
         IF seconds > 0 THEN
             RETURN 'wait ' || seconds;
         END IF;
     END IF;
     UPDATE SCHEMA.run SET held = held + p_most, reserved = reserved - it.reserved,
-        is_out = is_out + CASE WHEN p_handle IS NULL THEN 1 ELSE 0 END,
-        next_departure = CASE WHEN rate_seconds IS NULL THEN NULL
-            ELSE greatest(next_departure, clock_timestamp()) + rate_seconds * interval '1 s' END
+        is_out = is_out + CASE WHEN p_handle IS NULL THEN 1 ELSE 0 END
         WHERE id = p_run;
     PERFORM SCHEMA.charge(it, p_most - it.reserved, 0, 0, 0);
     INSERT INTO SCHEMA.attempt

@@ -56,7 +56,7 @@ class Item:
         asked = records.encode_request(self.job.job, self.job.digests, self.job.note)
         row = (self.number, 0, self.state, f"{self.number:032x}", asked, self.image)
         attempts: list[records.Row] = [
-            (n, str(s.price), str(s.most), s.at, s.stem, None, None, "", s.record, None)
+            (n, str(s.price), str(s.most), s.at, s.stem, None, None, "", s.record, None, "")
             for n, s in sorted(self.sent.items())
         ]
         row_of_all = (*row, self.reason, self.message, None, None)

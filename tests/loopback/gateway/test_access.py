@@ -89,7 +89,7 @@ async def test_a_link_that_is_not_ours_or_has_ended_opens_nothing(
         f"{ends}/{mark}/..%2f..%2fgateway.sqlite3",
     ):
         async with gateway.session.get(f"{start}/images/{forged}") as response:
-            assert response.status == 404, forged
+            assert response.status in (401, 404), forged
     monkeypatch.setattr("nbp_async.gateway.image_links.time.time", lambda: int(ends) + 1.0)
     async with gateway.session.get(url) as response:
         assert response.status == 410

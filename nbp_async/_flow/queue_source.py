@@ -100,6 +100,8 @@ class QueueSource:
         self._woken.clear()
         self._drawn.extend(await queue.draw(max(1, min(self._room(), _AT_ONCE)), self._items))
         if self._drawn:
+            # One that was cancelled before, failed for nothing and is queued again is wanted now.
+            past.unwanted.difference_update(one.entry.item for one in self._drawn)
             return True
         if not self._forever and not (await queue.counts(self._items)).ready:
             return False

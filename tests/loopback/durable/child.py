@@ -169,12 +169,12 @@ class WatchedJournal:
 
             return settle
 
-        async def watched(*args: Any) -> Any:
+        async def watched(*args: Any, **named: Any) -> Any:
             if name == "finish" and self._points.at == "settle:durable":
                 await self._journal.totals()  # which comes after all that was posted before
                 self._points.passes("settle:durable")
             self._points.passes(f"{name}:before")
-            result = await method(*args)
+            result = await method(*args, **named)
             self._points.passes(f"{name}:after")
             return result
 

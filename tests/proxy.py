@@ -19,12 +19,23 @@ class Between:
         cut_up: Bytes from the client after which both sides are reset; None for no cut.
         piece: Bytes that go to the client at once; None for as they come.
         up: Bytes that came from clients, for each connection.
+        refuse: A connection is reset as soon as its client says this; b"" for none.
+        clients: The connections that are open.
+        most_open: The most that were open at once.
     """
 
     url: str = ""
     cut_up: int | None = None
     piece: int | None = None
     up: list[int] = field(default_factory=list)
+    refuse: bytes = b""
+    clients: set[asyncio.StreamWriter] = field(default_factory=set)
+    most_open: int = 0
+
+    def cut(self) -> None:
+        """Reset every connection that is open."""
+        for client in list(self.clients):
+            reset(client)
 
 
 @asynccontextmanager
@@ -51,6 +62,8 @@ async def _pass(
 ) -> None:
     number = len(rules.up)
     rules.up.append(0)
+    rules.clients.add(writer)
+    rules.most_open = max(rules.most_open, len(rules.clients))
     there, back = await asyncio.open_connection(*server)
     up = asyncio.create_task(_upwards(rules, number, reader, back))
     down = asyncio.create_task(_downwards(rules, there, writer))
@@ -64,6 +77,7 @@ async def _pass(
     except ConnectionError:
         pass
     finally:
+        rules.clients.discard(writer)
         for task in (up, down):
             task.cancel()
         await asyncio.gather(up, down, return_exceptions=True)
@@ -78,6 +92,8 @@ async def _upwards(
     while data := await reader.read(65536):
         rules.up[number] += len(data)
         if rules.cut_up is not None and rules.up[number] >= rules.cut_up:
+            return True
+        if rules.refuse and rules.refuse in data:
             return True
         writer.write(data)
         await writer.drain()

@@ -26,7 +26,7 @@ class RunControl:
     """The queue of a run that there is, for those who make no images: it needs no key.
 
     ```python
-    async with RunControl("postgresql://db/shop?run=spring") as run:
+    async with RunControl("catalogue/") as run:
         print(await run.counts())
         await run.set_budget("ann", "50", per="month")
     ```

@@ -88,8 +88,14 @@ def gateway_app(
     app[GUESSES] = GuessLimit()
 
     app.cleanup_ctx.append(partial(_run, tables=tables, make_client=make_client, settings=settings))
+    app.on_shutdown.append(_begin_to_stop)
     app.router.add_routes([*routes, *generation_routes.routes, *task_routes.routes])
     return app
+
+
+async def _begin_to_stop(app: web.Application) -> None:
+    """Before connections are waited for: event streams end, and nothing more is sent."""
+    app[GATEWAY].begin_to_stop()
 
 
 async def _run(

@@ -89,11 +89,15 @@ class Gateway:
         for main in (self._work(), self._tell()):
             self._tasks.append(asyncio.ensure_future(main))
 
-    async def drain(self) -> None:
-        """Take and send nothing more; wait for what is out, as long as the settings allow."""
+    def begin_to_stop(self) -> None:
+        """Take and send nothing more."""
         self.draining = True
         if self._stream is not None:
             self._stream.stop()
+
+    async def drain(self) -> None:
+        """Take and send nothing more; wait for what is out, as long as the settings allow."""
+        self.begin_to_stop()
         if self._tasks:
             await asyncio.wait(self._tasks[:1], timeout=self.settings.drain)
         for task in self._tasks:

@@ -1,6 +1,7 @@
 """Routes of tasks, accounts and events."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from nbp_async.gateway.users import User
 
 _MOST_LISTED = 200
 _QUIET = 15.0  # seconds after which an event stream says that it lives
+_LOOK = 0.5  # seconds between two looks whether somebody reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,22 +177,35 @@ async def _events(
             "X-Accel-Buffering": "no",
         }
     )
-    async with request.app[GATEWAY].listening(user_of(request)) as changes:
-        await response.prepare(request)
-        if first is not None:
-            first = (await request.app[GATEWAY].find(user_of(request), [first.number]))[0]
-            await response.write(await _event(request, first))
-        while not (first is not None and has_ended(first)):
-            try:
-                status = await asyncio.wait_for(changes.get(), _QUIET)
-            except TimeoutError:
-                await response.write(b": it lives\n\n")
-                continue
-            if wanted(status):
-                await response.write(await _event(request, status))
-                first = status if first is not None else None
-    await response.write_eof()
+    gateway = request.app[GATEWAY]
+    with contextlib.suppress(ConnectionResetError):  # the listener has left
+        async with gateway.listening(user_of(request)) as changes:
+            await response.prepare(request)
+            if first is not None:
+                first = (await gateway.find(user_of(request), [first.number]))[0]
+                await response.write(await _event(request, first))
+            quiet = 0.0
+            while not (first is not None and has_ended(first)) and _listens(request):
+                try:
+                    status = await asyncio.wait_for(changes.get(), _LOOK)
+                except TimeoutError:
+                    quiet += _LOOK
+                    if quiet >= _QUIET:
+                        await response.write(b": it lives\n\n")
+                        quiet = 0.0
+                    continue
+                if wanted(status):
+                    await response.write(await _event(request, status))
+                    first = status if first is not None else None
+        await response.write_eof()
     return response
+
+
+def _listens(request: web.Request) -> bool:
+    """Somebody still reads the stream, and the gateway is not being stopped."""
+    transport = request.transport
+    is_open = transport is not None and not transport.is_closing()
+    return is_open and not request.app[GATEWAY].draining
 
 
 async def _event(request: web.Request, status: TicketStatus) -> bytes:

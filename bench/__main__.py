@@ -4,13 +4,19 @@ import argparse
 import sys
 
 from bench import compare, compare_runs, simulate_command
+from bench.beside import beside_command
 from bench.core import CORE
 from bench.distributed import DISTRIBUTED
 from bench.durability import DURABILITY
 from bench.modes import MODES_SUITE
 from bench.pace import PACE
 
-COMMANDS = {"compare": compare, "simulate": simulate_command, "compare-runs": compare_runs}
+COMMANDS = {
+    "beside": beside_command,
+    "compare": compare,
+    "simulate": simulate_command,
+    "compare-runs": compare_runs,
+}
 
 
 def main() -> int:

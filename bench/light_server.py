@@ -20,11 +20,19 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d
 
 @dataclass(frozen=True)
 class Served:
-    """The answer's body, the seconds to hold each request, and a certificate's file, or ""."""
+    """What is served.
+
+    Attributes:
+        body: Of the answer.
+        hold: Seconds to hold each request.
+        certificate: Its file, or "" for plain HTTP.
+        free: So many requests before are answered at once: they warm a client up.
+    """
 
     body: bytes
     hold: float
     certificate: str
+    free: int = 0
 
 
 class HoldingConnection(asyncio.Protocol):
@@ -32,6 +40,7 @@ class HoldingConnection(asyncio.Protocol):
 
     answer = b""
     hold = 0.0
+    free = 0
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -51,7 +60,10 @@ class HoldingConnection(asyncio.Protocol):
         if len(self._buffer) < end + 4 + length:
             return
         del self._buffer[: end + 4 + length]
-        if self.hold:
+        if HoldingConnection.free > 0:
+            HoldingConnection.free -= 1
+            self._reply()
+        elif self.hold:
             asyncio.get_running_loop().call_later(self.hold, self._reply)
         else:
             self._reply()
@@ -63,7 +75,7 @@ class HoldingConnection(asyncio.Protocol):
 
 async def serve(served: Served) -> None:
     """Serve until stdin ends; reports the port."""
-    HoldingConnection.hold = served.hold
+    HoldingConnection.hold, HoldingConnection.free = served.hold, served.free
     HoldingConnection.answer = HEAD % len(served.body) + served.body
     context = None
     if served.certificate:
@@ -90,10 +102,10 @@ def serve_in_child(served: Served) -> None:
 
 @contextlib.asynccontextmanager
 async def light_server(
-    body: bytes, *, hold: float = 0.0, certificate: str = ""
+    body: bytes, *, hold: float = 0.0, certificate: str = "", free: int = 0
 ) -> AsyncIterator[str]:
     """A server in a process of its own; yields its base URL."""
-    async with started(serve_in_child, Served(body, hold, certificate)) as child:
+    async with started(serve_in_child, Served(body, hold, certificate, free)) as child:
         port = int(await child.line())
         yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}/v1"
 

@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -9,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
+from bench.environment import environment
 from bench.fresh_process import Child, started
-from bench.records import Scenario
+from bench.records import Environment, Scenario
 from bench.server import spawn_fast
 from bench.simulate import Forecast, Plan
 from bench.simulated_shares import simulate_on_all_cores
@@ -22,7 +25,18 @@ from nbp_async.fake import spawn
 AGREE = 0.05  # how far a prediction may be from a real run
 GROWTH = 64 * 1024 * 1024  # bytes; what a million outcomes may add is nothing of this kind
 SHOWN = 12  # windows that are printed
+MILLION = RESULTS / "million" / "run.json"
+"""The run that the README speaks of."""
 HELP = "a million images across machines, in virtual time"
+
+
+class SimulatedRun(msgspec.Struct, frozen=True):
+    """What is saved: the plan, what came of it, the machine, and the command that does it again."""
+
+    command: str
+    plan: Plan
+    forecast: Forecast
+    environment: Environment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,6 +168,13 @@ def _show_percent(percent: int) -> None:
     sys.stderr.flush()
 
 
+def _show_tenths(percent: int) -> None:
+    """A line for each tenth, where nobody watches a line change."""
+    if percent % 10 == 0:
+        sys.stderr.write(f"{percent:3} % simulated\n")
+        sys.stderr.flush()
+
+
 async def _done(child: Child) -> TrialReport:
     done = msgspec.json.decode(await child.line(), type=TrialReport)
     child.go_on()
@@ -163,8 +184,9 @@ async def _done(child: Child) -> TrialReport:
 def main(options: argparse.Namespace) -> int:
     """Simulate, check if asked to, save, and say what came of it; 1 if a check failed."""
     try:
-        plan = plan_of(options)
-        forecast = simulate_on_all_cores(plan, _show_percent if sys.stderr.isatty() else None)
+        plan, load = plan_of(options), os.getloadavg()
+        show = _show_percent if sys.stderr.isatty() else _show_tenths
+        forecast = simulate_on_all_cores(plan, show)
         print("\n".join(report_lines(plan, forecast)))
         checks = [Check("growth of memory", forecast.growth / 2**20, GROWTH / 2**20, "MiB")]
         if options.check:
@@ -178,6 +200,11 @@ def main(options: argparse.Namespace) -> int:
     for check in checks:
         print(check)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    document = {"plan": plan, "forecast": forecast}
+    document = SimulatedRun(
+        command=shlex.join(["python", "-m", "bench", "simulate", *options.words]),
+        plan=plan,
+        forecast=forecast,
+        environment=environment(load),
+    )
     options.out.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
     return 0 if all(check.ok for check in checks) else 1

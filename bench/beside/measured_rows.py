@@ -45,7 +45,7 @@ def title_of(name: str, *, full: bool, bare: str) -> str:
         "money": "says what three images cost",
         "cap": f"five images, ${scenes.CAP:.2f} allowed",
         "pixels": "half the pixels; half a file",
-        "bound": f"{scenes.STARTED} calls started at once",
+        "bound": f"{scenes.STARTED} calls at once: sent in {scenes.SENT_WITHIN:.0f} s",
         "socket": "TCP keep-alive on held calls",
         "large": "8 MB of base64, 20 at once",
         "held": f"{held}; bare aiohttp {bare}, CPU 1",

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tomllib
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PINS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_name("clients.toml").read_text())
@@ -22,22 +24,28 @@ def python_with(name: str, packages: list[str], folder: Path) -> Path:
     Raises:
         NotInstalledError: They cannot be installed: without a package registry.
     """
-    home = folder / f"{name}-{hashlib.sha256(repr(packages).encode()).hexdigest()[:8]}"
-    python, ready = home / "bin" / "python", home / "ready"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two programs may want the same one
-        if not ready.exists():
+    with kept_environment(name, packages, folder) as (home, is_ready):
+        python = home / "bin" / "python"
+        if not is_ready:
             venv.create(home, with_pip=False, clear=True)  # this interpreter's pip does it
             pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q"]
             options = ["--disable-pip-version-check", "--retries=0", "--no-compile"]
             install([*pip, *options, *packages], home)
-            ready.touch()
     return python
 
 
+@contextmanager
+def kept_environment(name: str, packages: list[str], folder: Path) -> Iterator[tuple[Path, bool]]:
+    """The place of an environment, and whether it is made; inside, nobody else makes it."""
+    home = folder / f"{name}-{hashlib.sha256(repr(packages).encode()).hexdigest()[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two programs may want the same one
+        yield home, (home / "ready").exists()
+
+
 def install(command: list[str], home: Path) -> None:
-    """Run an installer.
+    """Run an installer; the environment is made.
 
     Raises:
         NotInstalledError: It failed.
@@ -46,3 +54,4 @@ def install(command: list[str], home: Path) -> None:
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or [f"{command[0]} said nothing"]
         raise NotInstalledError(reason[0])
+    (home / "ready").touch()

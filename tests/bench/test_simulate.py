@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from bench import simulate_command
+from bench.beside.readme_table import README
 from bench.simulate import Plan, simulate
-from bench.simulate_command import plan_of, really
+from bench.simulate_command import MILLION, SimulatedRun, plan_of, really
 from bench.simulated_shares import simulate_in_processes, simulate_on_all_cores
+from nbp_async.cli.help_command import topics
 
 SMALL = Plan(n=120, workers=4, concurrency=5, latency="30-170", window=100.0)
 
@@ -20,7 +22,7 @@ SMALL = Plan(n=120, workers=4, concurrency=5, latency="30-170", window=100.0)
 def asked(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     simulate_command.add_arguments(parser)
-    return parser.parse_args(words)
+    return parser.parse_args(words, argparse.Namespace(words=list(words)))
 
 
 def records(plan: Plan) -> dict[str, object]:
@@ -149,8 +151,22 @@ def test_the_command_writes_the_plan_and_what_came_of_it(
     out = tmp_path / "results" / "simulate.json"
     words = ("--n", "50", "--workers", "2", "--concurrency", "5", "--out", str(out))
     assert simulate_command.main(asked(*words, "--outage", "10+20")) == 0
-    assert "50 images" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "50 images" in said.out
+    tenths = [f"{percent:3} % simulated" for percent in range(10, 101, 10)]
+    assert said.err.splitlines() == tenths
     document = json.loads(out.read_text())
+    assert document["command"].startswith("python -m bench simulate --n 50 --workers 2")
+    assert document["environment"]["cores"] >= 1
     assert document["plan"]["outages"] == [[10.0, 20.0]]
     assert document["forecast"]["images"] == 50
     assert plan_of(asked(*words)).n == 50
+
+
+def test_the_readme_and_the_guide_have_the_figures_of_the_shipped_run() -> None:
+    run = msgspec.json.decode(MILLION.read_bytes(), type=SimulatedRun)
+    assert run.plan == Plan()
+    assert run.forecast.images == 1_000_000
+    seconds = f"{run.forecast.real_seconds:.0f} s"
+    assert f"a million images in {seconds}" in README.read_text()
+    assert f"a million images in virtual time, in {seconds}" in topics()["benchmarks"]

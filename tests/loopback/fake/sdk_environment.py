@@ -1,19 +1,21 @@
 """Environments with the vendors' SDKs and other clients, made once and kept in `.venv-clients`."""
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tomllib
-import venv
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from bench.beside.peer_environments import (
+    NotInstalledError,
+    install,
+    kept_environment,
+    python_with,
+)
 
 ROOT = Path(__file__).parents[3]
 PLACE = ROOT / ".venv-clients"
@@ -26,33 +28,10 @@ def client_python(group: str) -> Path:
 
     Skips the test where they cannot be installed: without a package registry.
     """
-    packages: list[str] = PINS["python"][group]
-    with _environment(group, repr(packages)) as (home, ready):
-        python = home / "bin" / "python"
-        if not ready:
-            venv.create(home, with_pip=False, clear=True)  # ours installs, and makes no .pyc files
-            pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q"]
-            options = ["--disable-pip-version-check", "--retries=0", "--no-compile"]
-            _install([*pip, *options, *packages], home)
-    return python
-
-
-@contextmanager
-def _environment(group: str, pins: str) -> Iterator[tuple[Path, bool]]:
-    """The place of an environment, and whether it is there; inside, nobody else makes it."""
-    home = PLACE / f"{group}-{hashlib.sha256(pins.encode()).hexdigest()[:8]}"
-    PLACE.mkdir(exist_ok=True)
-    with (PLACE / f"{group}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several workers of pytest want the same one
-        yield home, (home / "ready").exists()
-
-
-def _install(command: list[str], home: Path) -> None:
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True)
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:] or [f"{command[0]} said nothing"]
-        pytest.skip(f"cannot install {home.name}: {reason[0]}")
-    (home / "ready").touch()
+    try:
+        return python_with(group, PINS["python"][group], PLACE)
+    except NotInstalledError as exc:
+        pytest.skip(f"cannot install {group}: {exc}")
 
 
 def node_folder() -> Path:
@@ -66,12 +45,15 @@ def node_folder() -> Path:
     if int(version.removeprefix("v").partition(".")[0]) < 20:
         pytest.skip(f"these clients need Node.js 20, not {version.strip()}")
     packages = [f"{name}@{pin}" for name, pin in PINS["npm"].items()]
-    with _environment("npm", repr(packages)) as (home, ready):
-        if not ready:
+    options = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+    with kept_environment("npm", packages, PLACE) as (home, is_ready):
+        if not is_ready:
             home.mkdir(exist_ok=True)
             (home / "package.json").write_text("{}")
-            options = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-            _install(["npm", "install", *options, *packages], home)
+            try:
+                install(["npm", "install", *options, *packages], home)
+            except NotInstalledError as exc:
+                pytest.skip(f"cannot install {home.name}: {exc}")
     return home
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -21,11 +22,14 @@ from nbp_async.display.formats import format_bytes, format_seconds, plural, prin
 State = Literal["ok", "warn", "bad", "skipped"]
 _FILES_PER_CALL = 2  # its socket, and the file that its image goes to
 _OTHER_FILES = 64  # Python, the journal, downloads
-# What a held call takes, as `python -m bench core --only transports` measures it with CPython 3.11:
-# bytes of memory, and over TLS the CPU of one by "direct", to that of one by aiohttp.
-_HELD_PLAIN = 12_000
-_HELD_TLS = {"aiohttp": 64_000, "uvloop": 22_000, "direct": 22_000}
-_DIRECT_CPU = 0.6
+# What one more held call takes, bytes of memory and seconds of CPU: from 400 to 1,600 calls that
+# connect together, measured as `python -m bench core --only held` does, with CPython 3.11.
+_HELD_CALL = {
+    "http": {"": (19_000, 0.0009), "uvloop": (19_000, 0.0007), "direct": (12_000, 0.0005)},
+    "https": {"": (156_000, 0.0021), "uvloop": (29_000, 0.0019), "direct": (36_000, 0.0014)},
+}
+_LIGHTER = {"uvloop": ("uvloop", "uvloop"), "direct": ('Client(transport="direct")', "httptools")}
+"""How each is called, and the module that it needs."""
 _TICK = 0.005
 _MOST_DELAY = 0.05  # seconds by which the event loop may be late
 _MIN_FREE = 1_000_000_000  # bytes: some fifty images of 4K
@@ -89,17 +93,24 @@ def open_files(in_flight: int, soft: int | None = None) -> CheckResult:
 
 
 def held_calls(in_flight: int, url: str) -> CheckResult:
-    """What this many calls hold in memory while they wait, and with what it would be less."""
-    calls = f"{plural(in_flight, 'call')} in flight"
-    if not url.startswith("https:"):
-        message = f"{calls} to this address hold about {format_bytes(in_flight * _HELD_PLAIN)}"
-        return CheckResult(name="held calls", state="ok", message=message)
-    held = {name: format_bytes(in_flight * size) for name, size in _HELD_TLS.items()}
+    """What this many calls take while they wait, and with what it would be less."""
+    scheme = "https" if url.startswith("https:") else "http"
+    costs = _HELD_CALL[scheme]
+    options = [
+        f"with {name}{'' if find_spec(module) else f' (extra [{extra}])'} "
+        f"{_taken(in_flight, costs[extra])}"
+        for extra, (name, module) in _LIGHTER.items()
+    ]
     message = (
-        f"{calls} over https hold about {held['aiohttp']}; with uvloop {held['uvloop']}, with "
-        f'Client(transport="direct") {held["direct"]} and {_DIRECT_CPU:.0%} of the CPU'
+        f"{plural(in_flight, 'call')} in flight over {scheme} take about "
+        f"{'; '.join([_taken(in_flight, costs['']), *options])}"
     )
     return CheckResult(name="held calls", state="ok", message=message)
+
+
+def _taken(calls: int, each: tuple[int, float]) -> str:
+    memory, cpu = each
+    return f"{format_bytes(calls * memory)}, {cpu * 1e3:.1f} ms of CPU each"
 
 
 def open_files_warning(in_flight: int, soft: int | None = None) -> str:

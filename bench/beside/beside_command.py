@@ -7,10 +7,9 @@ import shlex
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.beside.findings import BesideRun, load_run, save_run
+from bench.beside.findings import BesideRun, Row, load_run, save_run, with_earlier
 from bench.beside.measured_rows import SCENES, Bench
 from bench.beside.peer_table import PEERS
 from bench.beside.readme_table import SHIPPED, write_readme
@@ -23,7 +22,11 @@ HELP = "the README's table: other clients in the same scenes, each in an environ
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line's options."""
     names = ",".join(peer.name for peer in PEERS)
-    parser.add_argument("--only", default="", help=f"rows, of {','.join(SCENES)}")
+    parser.add_argument(
+        "--only",
+        default="",
+        help=f"rows, of {','.join(SCENES)}; the others stay in the file as they are",
+    )
     parser.add_argument("--clients", default="", help=f"columns, of {names}")
     parser.add_argument(
         "--full", action="store_true", help="hold 5,000 calls instead of 500, twenty minutes in all"
@@ -55,28 +58,30 @@ def main(options: argparse.Namespace) -> int:
     except ValueError as exc:
         sys.stderr.write(f"bench beside: {exc}\n")
         return 2
-    run = asyncio.run(measure(options, rows, columns))
-    save_run(options.out, run)
-    print(f"\n{run.seconds:.0f} s; {options.out}")
+    began = time.monotonic()
+    asyncio.run(measure(options, rows, columns))
+    print(f"\n{time.monotonic() - began:.0f} s; {options.out}")
     return 0
 
 
-async def measure(options: argparse.Namespace, rows: list[str], columns: list[str]) -> BesideRun:
-    """Play these scenes with these clients."""
-    started, clock, load = datetime.now(UTC), time.monotonic(), os.getloadavg()
-    peers = [peer for peer in PEERS if peer.name in columns]
+async def measure(options: argparse.Namespace, rows: list[str], columns: list[str]) -> None:
+    """Play these scenes with these clients; what is there is saved after each row."""
+    load = os.getloadavg()
+    earlier = load_run(options.out) if options.only and options.out.exists() else None
+    measured: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="nbp-beside-") as folder:
+        peers = [peer for peer in PEERS if peer.name in columns]
         bench = Bench(peers, options.environments, Path(folder), full=options.full, say=_say)
         await asyncio.to_thread(bench.install)
-        measured = await bench.rows(rows)
-    return BesideRun(
-        command=shlex.join(["python", "-m", "bench", "beside", *options.words]),
-        started=started.isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - clock, 1),
-        versions=bench.versions(),
-        environment=environment(load),
-        rows=measured,
-    )
+        for name in rows:
+            measured.append(await bench.row(name))
+            run = BesideRun(
+                command=shlex.join(["python", "-m", "bench", "beside", *options.words]),
+                versions=bench.versions(),
+                environment=environment(load),
+                rows=measured,
+            )
+            save_run(options.out, with_earlier(run, earlier, list(SCENES)) if earlier else run)
 
 
 def _chosen(option: str, text: str, known: list[str]) -> list[str]:

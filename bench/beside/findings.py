@@ -1,6 +1,6 @@
 """What was found: a cell for each client and row, with its figures and the code that proves it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -34,9 +34,20 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """What was measured, and a cell for each client."""
+    """What was measured, and a cell for each client.
 
+    Attributes:
+        name: As `--only` takes it.
+        title: The words of the table.
+        started: When, as ISO 8601.
+        load: Of the machine in the minute before; more than its cores is busy.
+        cells: In the order of the columns.
+    """
+
+    name: str
     title: str
+    started: str
+    load: float
     cells: list[Cell]
 
 
@@ -44,20 +55,28 @@ class BesideRun(msgspec.Struct, frozen=True):
     """One run of `python -m bench beside`.
 
     Attributes:
-        command: What made it.
-        started: When, as ISO 8601.
-        seconds: How long it took.
+        command: What measured it, or its last rows.
         versions: Of the clients, by column, in the table's order; "" where it is not installed.
         environment: Machine and program.
         rows: In the table's order.
     """
 
     command: str
-    started: str
-    seconds: float
     versions: dict[str, str]
     environment: Environment
     rows: list[Row]
+
+
+def with_earlier(run: BesideRun, earlier: BesideRun, order: Sequence[str]) -> BesideRun:
+    """The run with the rows of an earlier one that it has not measured again.
+
+    They are left out unless the earlier one has the same clients in the same versions.
+    """
+    if earlier.versions != run.versions:
+        return run
+    rows = {row.name: row for row in (*earlier.rows, *run.rows)}
+    kept = [rows[name] for name in order if name in rows]
+    return msgspec.structs.replace(run, rows=kept)
 
 
 def load_run(path: Path) -> BesideRun:

@@ -18,7 +18,6 @@ import msgspec
 from bench.beside.peer_task import WARM, PeerReply, PeerTask
 from bench.environment import ROOT
 from bench.light_server import self_signed
-from bench.meter import Reading
 from nbp_async.fake import FakeServer
 
 PRICE = Decimal("0.134")
@@ -69,21 +68,11 @@ class Lab:
         python: An interpreter that has it.
         folder: For what it keeps.
         full: Play the sizes that take long.
-        bare: What bare aiohttp took for the held calls.
     """
 
-    def __init__(
-        self,
-        peer: Peer,
-        python: Path,
-        folder: Path,
-        *,
-        full: bool = False,
-        bare: Reading | None = None,
-    ) -> None:
+    def __init__(self, peer: Peer, python: Path, folder: Path, *, full: bool = False) -> None:
         self.peer = peer
         self.full = full
-        self.bare = bare
         self.versions: dict[str, str] = {}
         self._python = python
         self._folder = folder

@@ -52,6 +52,7 @@ async def bare_held(*, full: bool) -> Reading:
 async def held_calls(lab: Lab) -> Finding:
     """Calls that are all held for ten seconds at once, by a server that is as cheap as can be."""
     count = count_held(full=lab.full)
+    bare = await bare_held(full=lab.full)  # just before: the machine may be busier later
     certificate = lab.certificate if lab.peer.https == "always" else ""
     async with light_server(
         lab.peer.answer, hold=HOLD, certificate=certificate, free=lab.peer.before
@@ -61,20 +62,17 @@ async def held_calls(lab: Lab) -> Finding:
         limit = _LIMITS[lab.full]
         reply = await lab.play(task, limit=limit)
     if reply is None:
-        return Finding(f"over {limit:.0f} s", {"wall": None})
-    return judge_held(reply, count, lab.bare, https=bool(certificate))
+        return Finding(f"over {limit:.0f} s", {"wall": None, "bare_wall": bare.wall})
+    return judge_held(reply, count, bare, https=bool(certificate))
 
 
-def judge_held(
-    reply: PeerReply, count: int, bare: Reading | None, *, https: bool = False
-) -> Finding:
+def judge_held(reply: PeerReply, count: int, bare: Reading, *, https: bool = False) -> Finding:
     """Seconds for all, how many did not come, and the CPU of one, where bare aiohttp's is 1."""
     came = sum(not call.error for call in reply.calls)
     lost, error = count - came, next((c.error for c in reply.calls if c.error), "")
     figures: dict[str, Figure] = {"wall": reply.wall, "lost": lost, "error": error}
     figures |= {"cpu_us": reply.cpu / count * 1e6, "peak_bytes": reply.peak}
+    figures |= {"bare_wall": bare.wall, "bare_cpu_us": bare.cpu / count * 1e6}
     words = f"{reply.wall:.1f} s" + (f", {lost:,} lost" if lost else "")
-    if bare is not None:
-        figures |= {"bare_wall": bare.wall, "bare_cpu_us": bare.cpu / count * 1e6}
-        words += f", CPU {reply.cpu / bare.cpu:.1f}"
+    words += f", CPU {reply.cpu / bare.cpu:.1f}"
     return Finding(words + (" (TLS)" if https else ""), figures)

@@ -2,8 +2,11 @@
 
 import asyncio
 import inspect
+import os
+import statistics
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.beside import load_scenes, scenes
@@ -34,8 +37,10 @@ ALONE = (load_scenes.large_answers, load_scenes.held_calls)
 TOGETHER = 3
 
 
-def title_of(name: str, *, full: bool, bare: str) -> str:
-    """The words of a row."""
+def title_of(name: str, cells: Sequence[Cell], *, full: bool) -> str:
+    """The words of a row, when its cells are measured."""
+    walls = [wall for cell in cells if isinstance(wall := cell.figures.get("bare_wall"), float)]
+    bare = f"bare aiohttp {statistics.median(walls):.1f} s, " if walls else ""
     held = f"{load_scenes.count_held(full=full):,} calls held for {load_scenes.HOLD:.0f} s"
     return {
         "lost": "no answer, each time",
@@ -48,7 +53,7 @@ def title_of(name: str, *, full: bool, bare: str) -> str:
         "bound": f"{scenes.STARTED} calls at once: sent in {scenes.SENT_WITHIN:.0f} s",
         "socket": "TCP keep-alive on held calls",
         "large": "8 MB of base64, 20 at once",
-        "held": f"{held}; bare aiohttp {bare}, CPU 1",
+        "held": f"{held}; {bare}CPU 1" if bare else held,
     }[name]
 
 
@@ -93,21 +98,11 @@ class Bench:
         self._say(f"  {peer.name}: {', '.join(PINS[peer.name])}")
         return python_with(f"beside-{peer.name}", PINS[peer.name], self._environments)
 
-    async def rows(self, names: list[str]) -> list[Row]:
-        """Measure these rows, and show each cell as it is there."""
-        bare = ""
-        if "held" in names:
-            reading = await load_scenes.bare_held(full=self.full)
-            bare = f"{reading.wall:.1f} s"
-            for lab in self.labs.values():
-                lab.bare = reading
-        return [await self._row(name, bare) for name in names]
-
-    async def _row(self, name: str, bare: str) -> Row:
-        title = title_of(name, full=self.full, bare=bare)
-        scene = SCENES[name]
+    async def row(self, name: str) -> Row:
+        """Measure a row, and show each cell as it is there."""
+        started, load, scene = datetime.now(UTC), os.getloadavg()[0], SCENES[name]
         places = asyncio.Semaphore(1 if scene in ALONE else TOGETHER)
-        self._say(f"\n{title}\n  {inspect.getdoc(scene)}")
+        self._say(f"\n{title_of(name, (), full=self.full)}\n  {inspect.getdoc(scene)}")
 
         async def play(peer: Peer) -> Cell:
             async with places:
@@ -115,7 +110,9 @@ class Bench:
             self._say(f"  {peer.name:13} {cell.text:40} {', '.join(cell.proof)}")
             return cell
 
-        return Row(title, await asyncio.gather(*map(play, self._peers)))
+        cells = await asyncio.gather(*map(play, self._peers))
+        title = title_of(name, cells, full=self.full)
+        return Row(name, title, started.isoformat(timespec="seconds"), load, cells)
 
     async def _cell(self, peer: Peer, scene: Scene) -> Cell:
         proof = list(proof_of(peer, scene))

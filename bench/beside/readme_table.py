@@ -25,9 +25,14 @@ def _lines(run: BesideRun) -> Iterator[str]:
     machine = run.environment
     yield ""
     yield (
-        f"Measured on {run.started[:10]} by `{run.command}`: {machine.cores} cores, "
+        f"Measured on {_days(run)} by `python -m bench beside`: {machine.cores} cores, "
         f"{machine.implementation} {machine.python}."
     )
+
+
+def _days(run: BesideRun) -> str:
+    days = sorted({row.started[:10] for row in run.rows})
+    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
 
 def with_table(text: str, run: BesideRun) -> str:

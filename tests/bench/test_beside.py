@@ -9,11 +9,12 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.beside import load_scenes, scenes
 from bench.beside.beside_command import add_arguments, main
-from bench.beside.findings import BesideRun, Cell, Row, load_run, save_run
+from bench.beside.findings import BesideRun, Cell, Row, load_run, save_run, with_earlier
 from bench.beside.lab import Lab, PeerFailedError, SeenCall
 from bench.beside.measured_rows import SCENES, Bench, proof_of, title_of
 from bench.beside.peer_environments import PINS, NotInstalledError, python_with
@@ -34,17 +35,17 @@ def reply(*errors: str, **values: float) -> PeerReply:
     return made
 
 
-def made_run(*texts: str) -> BesideRun:
-    cells = [
-        Cell(name, text, {"wall": 1.5}, ["a.py:f"]) for name, text in zip("ab", texts, strict=True)
-    ]
+def made_row(name: str, *texts: str) -> Row:
+    cells = [Cell(n, text, {"wall": 1.5}, ["a.py:f"]) for n, text in zip("ab", texts, strict=True)]
+    return Row(name, f"row {name}", "2026-11-29T12:00:00+00:00", 0.5, cells)
+
+
+def made_run(*rows: Row) -> BesideRun:
     return BesideRun(
         command="python -m bench beside",
-        started="2026-11-29T12:00:00+00:00",
-        seconds=1.5,
         versions={"a": "1.0", "b": ""},
         environment=environment((0.0, 0.0, 0.0)),
-        rows=[Row("a row", cells)],
+        rows=list(rows),
     )
 
 
@@ -116,7 +117,11 @@ def test_weights() -> None:
     assert load_scenes.judge_large(made).text == "a link"
     held, bare = reply("", "lost", wall=12.0, cpu=3.0), Reading(2, 10.0, 1.5, 0)
     assert load_scenes.judge_held(held, 2, bare).text == "12.0 s, 1 lost, CPU 2.0"
-    assert load_scenes.judge_held(held, 2, None, https=True).text == "12.0 s, 1 lost (TLS)"
+    over_tls = load_scenes.judge_held(held, 2, bare, https=True)
+    assert over_tls.text == "12.0 s, 1 lost, CPU 2.0 (TLS)"
+    cells = [Cell(name, "", over_tls.figures, []) for name in "ab"]
+    title = title_of("held", cells, full=True)
+    assert title == "5,000 calls held for 10 s; bare aiohttp 10.0 s, CPU 1"
 
 
 @pytest.mark.parametrize(
@@ -153,8 +158,7 @@ async def test_a_client_plays_a_scene(client: str, scene: str, text: str, tmp_pa
 async def test_calls_are_held_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_scenes, "HOLD", 0.5)
     monkeypatch.setattr(load_scenes, "count_held", lambda *, full: 40 if full else 20)
-    lab = Lab(NBP, Path(sys.executable), tmp_path, bare=await load_scenes.bare_held(full=False))
-    found = await load_scenes.held_calls(lab)
+    found = await load_scenes.held_calls(Lab(NBP, Path(sys.executable), tmp_path))
     assert found.figures["lost"] == 0
     assert float(found.figures["wall"] or 0) >= 0.5
     assert "CPU" in found.text
@@ -176,7 +180,7 @@ async def test_what_cannot_be_installed_is_said_in_its_cells_and_the_rest_goes_o
     said: list[str] = []
     bench = Bench([BY_NAME["openai"], NBP], tmp_path / "e", tmp_path, full=False, say=said.append)
     bench.install()
-    (row,) = await bench.rows(["money"])
+    row = await bench.row("money")
     assert [cell.text for cell in row.cells] == ["not installed", "$0.40 of $0.40"]
     assert row.cells[0].figures == {"error": "no beside-openai in e"}
     assert list(bench.versions()) == ["openai", "nbp_async"]
@@ -194,7 +198,7 @@ def test_every_column_is_pinned_and_every_cell_names_code_that_is_there() -> Non
     assert all("==" in pin for pins in PINS.values() for pin in pins)
     for peer in PEERS:
         for name, scene in SCENES.items():
-            assert title_of(name, full=True, bare="12.4 s")
+            assert title_of(name, (), full=True)
             for proof in proof_of(peer, scene):
                 path, _, function = proof.partition(":")
                 tree = ast.parse((ROOT / path).read_text())
@@ -202,9 +206,9 @@ def test_every_column_is_pinned_and_every_cell_names_code_that_is_there() -> Non
 
 
 def test_a_table_is_rendered_saved_and_put_into_a_readme(tmp_path: Path) -> None:
-    run = made_run("1 request", "–")
+    run = made_run(made_row("cut", "1 request", "–"))
     lines = table_of(run).splitlines()
-    assert lines[:3] == ["| | a 1.0 | b |", "|---|---|---|", "| a row | 1 request | – |"]
+    assert lines[:3] == ["| | a 1.0 | b |", "|---|---|---|", "| row cut | 1 request | – |"]
     assert "2026-11-29" in lines[-1]
     save_run(tmp_path / "new" / "run.json", run)
     assert load_run(tmp_path / "new" / "run.json") == run
@@ -218,11 +222,23 @@ def test_a_table_is_rendered_saved_and_put_into_a_readme(tmp_path: Path) -> None
         with_table("nothing", run)
 
 
+def test_rows_that_are_not_measured_again_stay_with_the_same_clients() -> None:
+    cut, money, again = (
+        made_row("cut", "1", "2"),
+        made_row("money", "3", "4"),
+        made_row("cut", "5", "6"),
+    )
+    earlier = made_run(cut, money)
+    assert with_earlier(made_run(again), earlier, list(SCENES)).rows == [again, money]
+    newer = msgspec.structs.replace(made_run(again), versions={"a": "1.1", "b": ""})
+    assert with_earlier(newer, earlier, list(SCENES)).rows == [again]
+
+
 def test_the_readme_has_the_table_of_the_shipped_run() -> None:
     run = load_run(SHIPPED)
     assert with_table(README.read_text(), run) == README.read_text()
     assert list(run.versions) == [peer.name for peer in PEERS]
-    assert len(run.rows) == len(SCENES)
+    assert [row.name for row in run.rows] == list(SCENES)
 
 
 def test_names_are_checked_before_anything_is_installed(

@@ -2,8 +2,6 @@
 
 import argparse
 import asyncio
-import os
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -11,9 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench.environment import environment
 from bench.fresh_process import Child, started
-from bench.records import Environment, Scenario
+from bench.records import Scenario
 from bench.server import spawn_fast
 from bench.simulate import Forecast, Plan
 from bench.simulated_shares import simulate_on_all_cores
@@ -31,12 +28,10 @@ HELP = "a million images across machines, in virtual time"
 
 
 class SimulatedRun(msgspec.Struct, frozen=True):
-    """What is saved: the plan, what came of it, the machine, and the command that does it again."""
+    """What is saved."""
 
-    command: str
     plan: Plan
     forecast: Forecast
-    environment: Environment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,7 +179,7 @@ async def _done(child: Child) -> TrialReport:
 def main(options: argparse.Namespace) -> int:
     """Simulate, check if asked to, save, and say what came of it; 1 if a check failed."""
     try:
-        plan, load = plan_of(options), os.getloadavg()
+        plan = plan_of(options)
         show = _show_percent if sys.stderr.isatty() else _show_tenths
         forecast = simulate_on_all_cores(plan, show)
         print("\n".join(report_lines(plan, forecast)))
@@ -200,11 +195,6 @@ def main(options: argparse.Namespace) -> int:
     for check in checks:
         print(check)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    document = SimulatedRun(
-        command=shlex.join(["python", "-m", "bench", "simulate", *options.words]),
-        plan=plan,
-        forecast=forecast,
-        environment=environment(load),
-    )
+    document = SimulatedRun(plan, forecast)
     options.out.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
     return 0 if all(check.ok for check in checks) else 1

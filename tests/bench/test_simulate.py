@@ -22,7 +22,7 @@ SMALL = Plan(n=120, workers=4, concurrency=5, latency="30-170", window=100.0)
 def asked(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     simulate_command.add_arguments(parser)
-    return parser.parse_args(words, argparse.Namespace(words=list(words)))
+    return parser.parse_args(words)
 
 
 def records(plan: Plan) -> dict[str, object]:
@@ -156,8 +156,6 @@ def test_the_command_writes_the_plan_and_what_came_of_it(
     tenths = [f"{percent:3} % simulated" for percent in range(10, 101, 10)]
     assert said.err.splitlines() == tenths
     document = json.loads(out.read_text())
-    assert document["command"].startswith("python -m bench simulate --n 50 --workers 2")
-    assert document["environment"]["cores"] >= 1
     assert document["plan"]["outages"] == [[10.0, 20.0]]
     assert document["forecast"]["images"] == 50
     assert plan_of(asked(*words)).n == 50
@@ -169,4 +167,4 @@ def test_the_readme_and_the_guide_have_the_figures_of_the_shipped_run() -> None:
     assert run.forecast.images == 1_000_000
     seconds = f"{run.forecast.real_seconds:.0f} s"
     assert f"a million images in {seconds}" in README.read_text()
-    assert f"a million images in virtual time,\nin {seconds}" in topics()["benchmarks"]
+    assert f"a million images in virtual time, in {seconds}" in topics()["benchmarks"]

@@ -13,6 +13,7 @@ from nbp_async._client.run_work import RunWork
 from nbp_async._client.shared_run_options import no_place
 from nbp_async._client.submit_options import SubmitOptions
 from nbp_async._flow.job_source import Prompts
+from nbp_async._flow.resume_state import CallsOfRun
 from nbp_async._journal.base import Journal
 from nbp_async._journal.run_queue import Cancelled, QueueEntry, QueueTerms
 from nbp_async._journal.write_errors import over_limit
@@ -42,6 +43,7 @@ class Run(RunControl):
         self._parts = parts
         self._options = options
         self._works: list[RunWork] = []
+        self._calls = CallsOfRun()
 
     @takes(SubmitOptions)
     async def submit(self, prompts: Prompts, options: SubmitOptions) -> list[Ticket]:
@@ -159,6 +161,7 @@ class Run(RunControl):
             return journal
 
         past.open, past.stays_open, past.queue = lend, True, self._queue
+        past.calls = self._calls
         state.listeners = state.listeners.plus(_Wakes(self._note_outcome))
         return state, delivery
 

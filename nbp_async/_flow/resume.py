@@ -70,7 +70,11 @@ async def begin(
     for notes in past.limit_notes:
         await notes.open()
     leftovers = UnsettledFiles(resources.files, past)
-    to_recover = await take_over(past, await journal.unsettled(), leftovers)
+    async with past.calls.opening:
+        left = [] if past.calls.begun else await journal.unsettled()
+        to_recover = await take_over(past, left, leftovers)
+        past.calls.begun += 1
+        past.has_begun = True
     windows = [endpoint.window for endpoint in endpoints if endpoint.window is not None]
     account = await journal.totals(max((w.spend.period for w in windows), default=0.0))
     if call.cap is not None:
@@ -111,6 +115,8 @@ async def end(call: CallState, past: ResumeState) -> None:
     """
     if past.opened is None:
         return
+    # Nothing of it is out any more, whatever happens here.
+    past.calls.begun -= past.has_begun
     closing = asyncio.ensure_future(_close(call, past))
     cancelled: asyncio.CancelledError | None = None
     while not closing.done():

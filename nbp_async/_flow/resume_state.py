@@ -32,6 +32,19 @@ class ResumePolicy:
     verify: bool = False
 
 
+@dataclass(slots=True)
+class CallsOfRun:
+    """The calls of this process that work on one open run: what is out of theirs is no leftover.
+
+    Attributes:
+        opening: Held while one of them settles what earlier processes left.
+        begun: How many have done that, and have not ended.
+    """
+
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    begun: int = 0
+
+
 @dataclass(slots=True, kw_only=True)
 class ResumeState:
     """The journal of a run, and what it knew when this call began.
@@ -53,6 +66,8 @@ class ResumeState:
         unfinished: Outcomes of cancelled prompts that are not in the journal yet, by item.
         elsewhere: Items that other processes worked on and have given back, by the job's index.
         stays_open: The journal is its run's, and not this call's to close.
+        calls: Those that work on the same open journal.
+        has_begun: It is counted there.
         queue: The run's queue, if the call works on that.
         drawn: Items of the queue that were drawn and not begun yet.
         making: The tasks that make images of the queue, by item.
@@ -75,6 +90,8 @@ class ResumeState:
     unfinished: list[tuple[int, Outcome]] = field(default_factory=list)
     elsewhere: dict[int, int] = field(default_factory=dict)
     stays_open: bool = False
+    calls: CallsOfRun = field(default_factory=CallsOfRun)
+    has_begun: bool = False
     queue: RunQueue | None = None
     drawn: dict[int, QueueEntry] = field(default_factory=dict)
     making: dict[int, "asyncio.Task[Outcome]"] = field(default_factory=dict)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import aiohttp
 
 from tests.browser import CHROMIUM
 
-_PATIENCE = 60_000  # milliseconds until a test that waits in vain fails
+_PATIENCE = 60.0  # seconds until a test that waits in vain fails
 
 
 class Tab:
@@ -43,17 +43,20 @@ class Tab:
 
     async def call(self, method: str, **params: object) -> dict[str, Any]:
         """Call a method of the browser's protocol, and give its result."""
-        number = next(self._numbers)
-        message = {"id": number, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
         answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        number = next(self._numbers)
         self._answers[number] = answered
-        await self._socket.send_str(json.dumps(message))
-        answer = await answered
+        await self._send(number, method, params)
+        answer = await asyncio.wait_for(answered, _PATIENCE)
         assert "error" not in answer, (method, answer["error"])
         result: dict[str, Any] = answer["result"]
         return result
+
+    async def _send(self, number: int, method: str, params: Mapping[str, object]) -> None:
+        message = {"id": number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        await self._socket.send_str(json.dumps(message))
 
     async def look(
         self, *, width: int, height: int, dark: bool = False, touch: bool = False
@@ -88,7 +91,7 @@ class Tab:
     async def wait_for(self, claim: str) -> None:
         """Wait in the page until the expression is true."""
         asked = f"(() => {{ try {{ return Boolean({claim}); }} catch {{ return false; }} }})()"
-        until = asyncio.get_running_loop().time() + _PATIENCE / 1000
+        until = asyncio.get_running_loop().time() + _PATIENCE
         while asyncio.get_running_loop().time() < until:
             # A page that is being left does not answer, and the next one may.
             with contextlib.suppress(AssertionError, TimeoutError):
@@ -150,7 +153,13 @@ class Tab:
         async for message in self._socket:
             said = json.loads(message.data)
             if "id" in said:
-                self._answers.pop(said["id"]).set_result(said)
+                answer = self._answers.pop(said["id"], None)
+                if answer is not None and not answer.done():  # nobody may wait for it any more
+                    answer.set_result(said)
+            elif said["method"] == "Page.javascriptDialogOpening":
+                await self._send(
+                    next(self._numbers), "Page.handleJavaScriptDialog", {"accept": True}
+                )
             else:
                 self._hear(said["method"], said["params"])
         for answer in self._answers.values():

@@ -78,8 +78,13 @@ async function ask(path, body, headers = {}) {
 const newest = () => [...tasks.keys()].reduce((a, b) => Math.max(a, b), 0);
 const isOpen = (task) => OPEN.includes(task.status);
 
-function take(task) {
+// An answer may be on its way while an event tells of something later: then the event is right.
+const heard = new Map();
+let events = 0;
+
+function take(task, asked = events) {
   const number = task.number = Number(task.task_id.slice("task_".length)), before = tasks.get(number);
+  if ((heard.get(number) ?? 0) > asked) return;
   if (JSON.stringify(before) === JSON.stringify(task)) return;
   tasks.set(number, task);
   cards.get(number)?.stale();
@@ -93,8 +98,9 @@ async function refresh() {
   const open = [...tasks.values()].filter((task) => isOpen(task) && task.status !== "sending");
   const first = open.reduce((least, { number }) => Math.min(least, number - 1), Math.floor(newest()));
   for (let after = `task_${isListed ? first : 0}`; after;) {
+    const asked = events;
     const page = await ask(`v1/tasks?limit=${LISTED}&after=${after}`);
-    page.data.forEach(take);
+    page.data.forEach((task) => take(task, asked));
     after = page.next;
   }
   isListed = true;
@@ -116,9 +122,9 @@ async function listen(signal) {
       const { value, done } = await reader.read();
       if (done) return;
       alive();
-      const events = (rest + value).replaceAll("\r\n", "\n").split("\n\n");
-      rest = events.pop();
-      events.forEach(hear);
+      const said = (rest + value).replaceAll("\r\n", "\n").split("\n\n");
+      rest = said.pop();
+      said.forEach(hear);
     }
   } finally {
     clearTimeout(timer);
@@ -129,6 +135,7 @@ function hear(event) {
   const data = event.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5));
   if (!data.length) return;
   const task = JSON.parse(data.join("\n"));
+  heard.set(Number(task.task_id.slice("task_".length)), ++events);
   // An operator hears of everybody's tasks, and the gallery has the operator's own.
   if (account?.role !== "user" && !tasks.has(Number(task.task_id.slice(5)))) refreshSoon();
   else take(task);
@@ -208,9 +215,10 @@ async function sendDraft(task) {
   const mine = session.signal;
   for (let wait = 1; tasks.get(task.number) === task && !mine.aborted; wait = Math.min(wait * 2, 30)) {
     try {
+      const asked = events;
       const made = await ask("v1/images/generations/async", task.body, { "Idempotency-Key": task.key });
       forget(task);
-      return take(made);
+      return take(made, asked);
     } catch (error) {
       const again = !error.status || error.status === 429 || error.status >= 500;
       if (!again) {
@@ -261,8 +269,9 @@ function addReferences(files) {
 // ---------------------------------------------------------------- what is done with a task
 
 async function act(work) {
+  const asked = events;
   try {
-    take(await work());
+    take(await work(), asked);
   } catch (error) {
     if (session.signal.aborted) return;
     toast(error.status ? error.message : "The gateway cannot be reached.");
